@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold for the repository as a whole."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("mt5_operator", "mt5_sidecar", "mt5_agent", "mt5_simulator")
+# Importing these runs them.
+PROGRAMS = re.compile(r"__main__$")
+
+
+def modules() -> list[str]:
+    """Return the name of each module that can be imported without being run."""
+    found = []
+    for package in PACKAGES:
+        path = importlib.import_module(package).__path__
+        found += [package, *(m.name for m in pkgutil.walk_packages(path, f"{package}."))]
+    return [name for name in found if not PROGRAMS.search(name)]
+
+
+def tracked() -> list[Path]:
+    """Return each text file that git tracks."""
+    out = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    return [ROOT / line for line in out.splitlines() if (ROOT / line).is_file()]
+
+
+def test_the_folder_operator_does_not_shadow_pythons_own_module() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", modules())
+def test_every_module_can_be_imported_alone(module: str) -> None:
+    # S603: the name comes from our own tree.
+    done = subprocess.run(
+        ["python3", "-c", f"import {module}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": "operator:sidecar", "PATH": str(Path(importlib.sys.executable).parent)},
+        cwd=ROOT,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_python_file_names_its_licence() -> None:
+    missing = [
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path.suffix == ".py"
+        and path.read_text().strip()
+        and "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:200]
+    ]
+
+    assert missing == []
+
+
+def test_lock_files_pin_hashes_and_name_no_index() -> None:
+    for lock in (ROOT / "locks").glob("*.txt"):
+        text = lock.read_text()
+        pins = re.findall(r"^[A-Za-z0-9_.\[\]-]+==\S+", text, flags=re.MULTILINE)
+        assert pins, lock
+        assert len(re.findall(r"--hash=sha256:", text)) >= len(pins), lock
+        assert "://" not in text, lock
