@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wire between agent and sidecar: frames, messages, records. No I/O, no state of its own.
+
+Described for people in `docs/agent-protocol.md`. Records keep the package's field order; messages
+are maps, so that either side may learn a new optional field before the other.
+"""
+
+from mt5_agent.protocol.calls import PRIORITY_OF, Priority, is_trading
+from mt5_agent.protocol.frames import (
+    MAX_FRAME_BYTES,
+    Frames,
+    ProtocolError,
+    decode_from_agent,
+    decode_from_sidecar,
+    encode,
+)
+from mt5_agent.protocol.messages import (
+    OLDEST_VERSION,
+    VERSION,
+    Answer,
+    Evidence,
+    Fault,
+    FromAgent,
+    FromSidecar,
+    Goodbye,
+    Hello,
+    Login,
+    Logout,
+    Outcome,
+    Request,
+    Snapshot,
+    SnapshotKind,
+    State,
+    StateName,
+    Versions,
+    Watch,
+    Welcome,
+)
+from mt5_agent.protocol.records import (
+    RESULT_TYPES,
+    AccountInfo,
+    Deal,
+    Order,
+    OrderCheckResult,
+    OrderSendResult,
+    Position,
+    SymbolInfo,
+    TerminalInfo,
+    Tick,
+    TradeRequest,
+)
+from mt5_agent.protocol.results import decode_result, decode_snapshot
+
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "OLDEST_VERSION",
+    "PRIORITY_OF",
+    "RESULT_TYPES",
+    "VERSION",
+    "AccountInfo",
+    "Answer",
+    "Deal",
+    "Evidence",
+    "Fault",
+    "Frames",
+    "FromAgent",
+    "FromSidecar",
+    "Goodbye",
+    "Hello",
+    "Login",
+    "Logout",
+    "Order",
+    "OrderCheckResult",
+    "OrderSendResult",
+    "Outcome",
+    "Position",
+    "Priority",
+    "ProtocolError",
+    "Request",
+    "Snapshot",
+    "SnapshotKind",
+    "State",
+    "StateName",
+    "SymbolInfo",
+    "TerminalInfo",
+    "Tick",
+    "TradeRequest",
+    "Versions",
+    "Watch",
+    "Welcome",
+    "decode_from_agent",
+    "decode_from_sidecar",
+    "decode_result",
+    "decode_snapshot",
+    "encode",
+    "is_trading",
+]
