@@ -1,0 +1,152 @@
+"""The command line: `python -m cluster up`, `kubectl get nodes`, `down`; and see `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cluster import binaries, state
+from cluster.errors import ClusterError, Unsupported
+from cluster.local import LocalCluster
+
+DEFAULT_NAME = "demo"
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command, and return the exit status for the shell."""
+    arguments = _parser().parse_args(words)
+    command: Callable[[argparse.Namespace], int | None] = arguments.command
+    try:
+        return command(arguments) or 0
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Start a cluster, or what is missing of it."""
+    place = state.directory(arguments.name)
+    before = state.wish(place) or state.Wish(node=False, kwok=False)
+    wish = state.Wish(node=arguments.node or before.node, kwok=arguments.kwok or before.kwok)
+    state.write_wish(place, wish)
+    cluster = _cluster(place)
+    cluster.start()
+    if arguments.fake_linux:
+        cluster.control_plane.add_fake_nodes(arguments.fake_linux, os="linux")
+    if arguments.fake_windows:
+        cluster.control_plane.add_fake_nodes(arguments.fake_windows, os="windows")
+    print(f'cluster {arguments.name} is up; for this shell: eval "$(python -m cluster env)"')
+
+
+def down(arguments: argparse.Namespace) -> None:
+    """End a cluster, and everything of it."""
+    _cluster(state.directory(arguments.name)).stop()
+    print(f"cluster {arguments.name} is gone")
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show what runs; the exit status is 1 if something that should run does not."""
+    cluster = _running(arguments.name)
+    programs = cluster.programs()
+    for program in programs:
+        process = program.running
+        print(f"{program.name:26} {f'runs as {process.pid}' if process else 'does not run'}")
+    return 0 if all(program.running for program in programs) else 1
+
+
+def show_kubeconfig(arguments: argparse.Namespace) -> None:
+    """Print where the kubeconfig is."""
+    print(_running(arguments.name).kubeconfig)
+
+
+def env(arguments: argparse.Namespace) -> None:
+    """Print what a shell needs to use the cluster."""
+    path = ":".join(str(directory) for directory in binaries.directories())
+    print(f"export KUBECONFIG={shlex.quote(str(_running(arguments.name).kubeconfig))}")
+    print(f'export PATH={shlex.quote(path)}:"$PATH"')
+
+
+def build_binaries(arguments: argparse.Namespace) -> None:
+    """Build programs that the cache lacks, and print where they are."""
+    for name in arguments.names or binaries.SOURCES:
+        print(binaries.binary(name))
+
+
+def load(arguments: argparse.Namespace) -> None:
+    """Make images known to the node."""
+    _running(arguments.name).load(*arguments.archives)
+
+
+def logs(arguments: argparse.Namespace) -> None:
+    """Print the end of every log of a cluster, or of one component."""
+    for file in sorted((state.directory(arguments.name) / "logs").glob("*.log")):
+        if arguments.component in ("", file.stem):
+            print(f"==> {file}")
+            lines = file.read_text(errors="replace").splitlines()
+            print("\n".join(lines[-arguments.lines :]))
+
+
+def become(arguments: argparse.Namespace) -> None:
+    """Become kubectl or helm on a cluster."""
+    program = binaries.binary(arguments.program)
+    os.environ["KUBECONFIG"] = str(_running(arguments.name).kubeconfig)
+    os.execv(program, [arguments.program, *arguments.words])  # noqa: S606 - a shell has no part in it
+
+
+def _cluster(place: Path) -> LocalCluster:
+    wish = state.wish(place) or state.Wish()
+    return LocalCluster(place, with_node=wish.node, with_kwok=wish.kwok, outlives_us=True)
+
+
+def _running(name: str) -> LocalCluster:
+    place = state.directory(name)
+    if state.wish(place) is None:
+        raise Unsupported(f"no cluster {name}: python -m cluster up --name {name}")
+    return _cluster(place)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
+    default = os.environ.get("CLUSTER_NAME", DEFAULT_NAME)
+    parser.add_argument("--name", default=default, help="which cluster (default: %(default)s)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], object]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=command.__doc__)
+        # After the command, too; SUPPRESS keeps a --name from before it.
+        made.add_argument("--name", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        made.set_defaults(command=command)
+        return made
+
+    upward = add("up", up)
+    upward.add_argument("--node", action="store_true", help="with a real node (root)")
+    upward.add_argument("--kwok", action="store_true", help="with KWOK, for fake nodes")
+    upward.add_argument("--fake-linux", type=int, default=0, metavar="N", help="add fake nodes")
+    upward.add_argument("--fake-windows", type=int, default=0, metavar="N", help="add fake nodes")
+    add("down", down)
+    add("status", status)
+    add("kubeconfig", show_kubeconfig)
+    add("env", env)
+    add("binaries", build_binaries).add_argument("names", nargs="*", metavar="NAME")
+    add("load", load).add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    logging = add("logs", logs)
+    logging.add_argument("component", nargs="?", default="")
+    logging.add_argument("--lines", type=int, default=20)
+    for program in ("kubectl", "helm"):
+        becoming = commands.add_parser(
+            program, help=f"run {program} on the cluster", add_help=False
+        )
+        becoming.add_argument("words", nargs=argparse.REMAINDER)
+        becoming.set_defaults(command=become, program=program)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
