@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Counters in shared memory, rendered in Prometheus' text format.
+local installation = require("installation")
+local routes = require("routes")
+
+local counters = ngx.shared.mt5_metrics
+local state = ngx.shared.mt5_state
+
+local BOUNDS_S = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 }
+
+local _M = {}
+
+local function add(key, amount)
+    counters:incr(key, amount, 0)
+end
+
+local function bucket(seconds)
+    for i = 1, #BOUNDS_S do
+        if seconds <= BOUNDS_S[i] then return i end
+    end
+    return #BOUNDS_S + 1
+end
+
+-- Count one finished request. Sockets last as long as they last: no histogram for them.
+function _M.count()
+    local var = ngx.var
+    local kind = var.mt5_kind
+    add("requests|" .. kind .. "|" .. var.status, 1)
+    local slug = var.mt5_problem
+    if slug ~= "" then add("problems|" .. slug, 1) end
+    if kind ~= "read" and kind ~= "write" then return end
+    local seconds = tonumber((var.upstream_response_time or ""):match("([%d.]+)$"))
+    if not seconds then return end
+    add("bucket|" .. kind .. "|" .. bucket(seconds), 1)
+    add("sum|" .. kind, seconds)
+end
+
+local function gauge(out, name, help, value, kind)
+    out[#out + 1] = "# HELP " .. name .. " " .. help
+    out[#out + 1] = "# TYPE " .. name .. " " .. (kind or "gauge")
+    out[#out + 1] = name .. " " .. (value or 0)
+end
+
+local function family(out, prefix, name, help, labels)
+    out[#out + 1] = "# HELP " .. name .. " " .. help
+    out[#out + 1] = "# TYPE " .. name .. " counter"
+    local keys = counters:get_keys(0)
+    table.sort(keys)
+    for _, key in ipairs(keys) do
+        if key:sub(1, #prefix + 1) == prefix .. "|" then
+            out[#out + 1] = name .. "{" .. labels(key) .. "} " .. counters:get(key)
+        end
+    end
+end
+
+local function histogram(out, kind)
+    local name, total = "mt5_router_upstream_seconds", 0
+    for i = 1, #BOUNDS_S + 1 do
+        total = total + (counters:get("bucket|" .. kind .. "|" .. i) or 0)
+        out[#out + 1] = ('%s_bucket{kind="%s",le="%s"} %d'):format(name, kind, BOUNDS_S[i] or "+Inf", total)
+    end
+    out[#out + 1] = ('%s_sum{kind="%s"} %s'):format(name, kind, counters:get("sum|" .. kind) or 0)
+    out[#out + 1] = ('%s_count{kind="%s"} %d'):format(name, kind, total)
+end
+
+local function traffic(out)
+    family(out, "requests", "mt5_router_requests_total", "Finished requests.", function(key)
+        local kind, status = key:match("^requests|(.-)|(.*)$")
+        return ('kind="%s",status="%s"'):format(kind, status)
+    end)
+    family(out, "problems", "mt5_router_problems_total", "Requests that the router itself refused.", function(key)
+        return ('type="%s"'):format(key:match("|(.*)$"))
+    end)
+    out[#out + 1] = "# HELP mt5_router_upstream_seconds Time from connecting to a sidecar until its answer ended."
+    out[#out + 1] = "# TYPE mt5_router_upstream_seconds histogram"
+    histogram(out, "read")
+    histogram(out, "write")
+    gauge(out, "mt5_router_connections", "Open client connections.", ngx.var.connections_active)
+end
+
+local function age(at)
+    return at and ngx.now() - at or -1
+end
+
+local function feed(out)
+    gauge(out, "mt5_router_routes", "Accounts in the table.", routes.count())
+    gauge(out, "mt5_router_routes_loaded", "1 when the table holds all accounts.", routes.loaded() and 1 or 0)
+    gauge(out, "mt5_router_table_full", "1 when a route did not fit: raise MT5_ROUTER_TABLE_BYTES.", state:get("full"))
+    gauge(out, "mt5_router_table_free_bytes", "Free pages of the table.", routes.free_bytes())
+    gauge(out, "mt5_router_redis_connected", "1 while Redis answers.", state:get("redis_connected"))
+    gauge(out, "mt5_router_last_resync_age_seconds", "Since the last full look at Redis; -1: never.", age(state:get("resync_at")))
+    gauge(out, "mt5_router_feed_beat_age_seconds", "Since the feeding loop last turned.", age(state:get("beat_at")))
+    gauge(out, "mt5_router_foreign_installation", "1 while Redis holds another installation's routes.", installation.foreign() and 1 or 0)
+    gauge(out, "mt5_router_resyncs_total", "Full looks at Redis.", state:get("resyncs"), "counter")
+    gauge(out, "mt5_router_changes_total", "Changes read from the stream.", state:get("changes"), "counter")
+end
+
+function _M.render()
+    local out = {}
+    traffic(out)
+    feed(out)
+    ngx.header["Content-Type"] = "text/plain; version=0.0.4"
+    ngx.say(table.concat(out, "\n"))
+end
+
+return _M
