@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One installation for all e2e tests, a namespace for each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from demo.installation import Installation, install
+from e2e_world import World
+
+
+@pytest.fixture(scope="session")
+def installation(node_cluster: object) -> Installation:
+    """Return MT5 Bridge, installed by the demo's own steps on a real node."""
+    return install(node_cluster)
+
+
+@pytest.fixture
+def world(installation: Installation) -> Iterator[World]:
+    """Return a namespace of its own, which goes when the test ends."""
+    namespace = f"e2e-{secrets.token_hex(4)}"
+    installation.kubectl("create", "namespace", namespace)
+    yield World(installation, namespace)
+    installation.kubectl.within(namespace).delete("mt5account", "--all", timeout_s=120)
+    installation.kubectl.delete("namespace", namespace, wait=False)

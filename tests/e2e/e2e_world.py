@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the e2e tests say to an installation, in words of the domain.
+
+A `World` is one namespace of accounts in one installation of MT5 Bridge on a real node. Everything
+in it goes through kubectl and through the router, as a user's requests do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cluster.kubectl import Kubectl, Manifest
+from cluster.waiting import wait_for
+from demo.installation import SAMPLES as SAMPLES_DIRECTORY
+from demo.installation import Installation
+
+SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
+# Logins never repeat in a test run: an account id is unique across the installation.
+_LOGINS = itertools.count(20001)
+# What an account needs from apply to Ready, pod included, on two busy cores.
+READY_S = 60.0
+_FIND = """
+import os, signal, sys
+for pid in filter(str.isdigit, os.listdir('/proc')):
+    try: words = open(f'/proc/{pid}/cmdline').read().split(chr(0))
+    except OSError: continue
+    if sys.argv[1] in words:
+        print(pid)
+        if sys.argv[2] == 'kill': os.kill(int(pid), signal.SIGKILL)
+"""
+
+
+class Answer(NamedTuple):
+    """What the router answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that a test applied."""
+
+    name: str
+    id: str
+    login: int
+    secret: str
+    manifest: Manifest
+
+
+@dataclass
+class World:
+    """A namespace of accounts, and the installation that serves it."""
+
+    installation: Installation
+    namespace: str
+    _accounts: list[Account] = field(default_factory=list)
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """Return kubectl in this world's namespace."""
+        return self.installation.kubectl.within(self.namespace)
+
+    @property
+    def system(self) -> Kubectl:
+        """Return kubectl in the installation's own namespace."""
+        return self.installation.kubectl.within(self.installation.namespace)
+
+    @property
+    def key(self) -> str:
+        """Return an API key that opens every account."""
+        return self.installation.key
+
+    @property
+    def ws_url(self) -> str:
+        """Return the router's address for WebSockets."""
+        return self.installation.url.replace("http", "ws", 1)
+
+    # -- accounts ------------------------------------------------------------------------------
+
+    def manifest(self, *, server: str = "Simulator-Demo", account_id: str = "") -> Manifest:
+        """Return a good manifest of an account that no other test uses."""
+        login = next(_LOGINS)
+        spec: dict[str, Any] = {
+            "login": login,
+            "server": server,
+            "credentialsSecretRef": {"name": f"mt5-{login}", "key": "password"},
+            "symbols": ["EURUSD", "XAUUSD"],
+        }
+        if account_id:
+            spec["accountId"] = account_id
+        return {
+            "apiVersion": "mt5bridge.io/v1alpha1",
+            "kind": "MT5Account",
+            "metadata": {"name": f"account-{login}"},
+            "spec": spec,
+        }
+
+    def apply_account(
+        self,
+        *,
+        server: str = "Simulator-Demo",
+        account_id: str = "",
+        secret: Mapping[str, str] | None = {"password": "any"},  # noqa: B006 - never changed
+    ) -> Account:
+        """Apply an account and, unless it is None, its Secret."""
+        manifest = self.manifest(server=server, account_id=account_id)
+        login = manifest["spec"]["login"]
+        account = Account(
+            name=manifest["metadata"]["name"],
+            id=account_id or str(login),
+            login=login,
+            secret=f"mt5-{login}",
+            manifest=manifest,
+        )
+        if secret is not None:
+            self.secret(account.secret, secret)
+        self.kubectl.apply(manifest)
+        return account
+
+    def ready_account(self) -> Account:
+        """Return a new account that is Ready and answers through the router."""
+        account = self.apply_account()
+        self.wait_ready(account.name)
+        self.until(
+            lambda: self.get(f"/accounts/{account.id}/api/account").status == 200, "its first 200"
+        )
+        return account
+
+    def secret(self, name: str, data: Mapping[str, str] | None = None) -> None:
+        """Create or change a Secret."""
+        self.kubectl.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "stringData": dict(data or {"password": "any"}),
+            }
+        )
+
+    def account(self, name: str) -> Manifest:
+        """Return the MT5Account as it is now."""
+        found = self.kubectl.get("mt5account", name)
+        assert found is not None, f"no MT5Account {name}"
+        return found
+
+    def wait_ready(self, name: str, *, timeout_s: float = READY_S) -> Manifest:
+        """Wait until the account's condition Ready is true for its present generation."""
+        return self.kubectl.wait_for("mt5account", name, _is_ready, timeout_s=timeout_s)
+
+    def wait_reason(self, name: str, reason: str, *, timeout_s: float = READY_S) -> Manifest:
+        """Return the account's Ready condition as soon as it is false for `reason`."""
+        found = self.kubectl.wait_for(
+            "mt5account",
+            name,
+            lambda seen: _ready(seen).get("reason") == reason,
+            timeout_s=timeout_s,
+            what=f"mt5account/{name} to say {reason}",
+        )
+        return _ready(found)
+
+    def wait_reason_gone(self, name: str, reason: str, *, timeout_s: float) -> None:
+        """Wait until the account's Ready condition names something else than `reason`."""
+        self.kubectl.wait_for(
+            "mt5account", name, lambda seen: _ready(seen).get("reason") != reason, timeout_s=timeout_s
+        )
+
+    def settled(self, name: str) -> Manifest:
+        """Return the account once it has not been written for two of the operator's looks."""
+        seen: list[tuple[float, str]] = []
+
+        def look() -> Manifest | None:
+            found = self.account(name)
+            version = found["metadata"]["resourceVersion"]
+            if not seen or seen[-1][1] != version:
+                seen.append((time.monotonic(), version))
+            return found if time.monotonic() - seen[-1][0] > 3 else None
+
+        return wait_for(look, what=f"{name} to settle", timeout_s=30)
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def get(self, path: str, *, key: str | None = None) -> Answer:
+        """GET from the router; an error status is an answer too."""
+        request = urllib.request.Request(  # noqa: S310 - our own http address
+            self.installation.url + path, headers={"X-API-Key": key or self.key}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+                return Answer(reply.status, reply.headers, reply.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read().decode())
+
+    def new_key(self, key_id: str, *, accounts: list[str], opens: Account) -> str:
+        """Create a key for `accounts` and wait until `opens` knows it."""
+        key = self.installation.create_key(key_id, accounts=accounts, scopes=["read"])
+        path = f"/accounts/{opens.id}/api/account"
+        self.until(lambda: self.get(path, key=key).status == 200, f"key {key_id} to open {opens.id}")
+        return key
+
+    def until(self, look: Callable[[], Any], what: str, *, timeout_s: float = 30) -> Any:
+        """Wait until `look` answers with something."""
+        return wait_for(lambda: look() or None, what=what, timeout_s=timeout_s)
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def wait_container_running(self, name: str) -> None:
+        """Wait until the account's terminal container runs."""
+        self.kubectl.wait_for("pod", f"{name}-a-0", _terminal_runs, timeout_s=READY_S)
+
+    def restarts(self, pod: str) -> int:
+        """Return how often containers of a pod were restarted."""
+        found = self.kubectl.get("pod", pod)
+        assert found is not None, f"no pod {pod}"
+        status = found["status"]
+        every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        return sum(int(each["restartCount"]) for each in every)
+
+    def processes_in_pod(self, pod: str, container: str, module: str) -> set[str]:
+        """Return the ids of the processes in a container that run a Python module."""
+        return self._find(pod, container, module, "look")
+
+    def kill_in_pod(self, pod: str, container: str, module: str) -> set[str]:
+        """Kill (SIGKILL) the processes in a container that run a Python module; return their ids."""
+        return self._find(pod, container, module, "kill")
+
+    def _find(self, pod: str, container: str, module: str, verb: str) -> set[str]:
+        command = ["python3", "-c", _FIND, module, verb]
+        return set(self.kubectl.exec(pod, command, container=container).split())
+
+    def redis(self, *command: str) -> str:
+        """Run a Redis command in the bundled Redis and return its answer."""
+        return self.installation.redis(*command)
+
+    @contextmanager
+    def redis_away(self) -> Iterator[None]:
+        """Take the bundled Redis away, and bring it back empty."""
+        self.installation.scale_redis(0)
+        try:
+            yield
+        finally:
+            self.installation.scale_redis(1)
+
+    def restart_router(self) -> None:
+        """Start the router anew and wait until it serves."""
+        self.installation.restart("deployment/mt5-bridge-router")
+
+    def kill_operators(self) -> None:
+        """Delete every operator pod at once, without grace."""
+        selector = "app.kubernetes.io/component=operator"
+        self.system("delete", "pod", "--selector", selector, "--grace-period=0", "--force")
+
+    def everything_said(self, account: Account) -> Iterator[tuple[str, str]]:
+        """Yield each place that people or programs can read without reading Secrets."""
+        kinds = "mt5accounts,pods,statefulsets,configmaps,events,services,persistentvolumeclaims"
+        for kubectl in (self.kubectl, self.system):
+            yield f"objects in {kubectl.namespace}", kubectl("get", kinds, "--output=yaml")
+        pod = f"{account.name}-a-0"
+        for container in ("sidecar", "terminal"):
+            yield f"log of {container}", self.kubectl.logs(pod, "--container", container)
+            for file in ("cmdline", "environ"):
+                yield f"{file} in {container}", self._every_proc_file(pod, container, file)
+        for part in ("operator", "router"):
+            selector = f"app.kubernetes.io/component={part}"
+            yield f"log of {part}", self.system("logs", "--selector", selector, "--tail=-1")
+        for path in ("status", "health", "account"):
+            yield path, self.get(f"/accounts/{account.id}/api/{path}").body
+
+    def _every_proc_file(self, pod: str, container: str, file: str) -> str:
+        script = f"import glob; print([open(f).read() for f in glob.glob('/proc/[0-9]*/{file}')])"
+        return self.kubectl.exec(pod, ["python3", "-c", script], container=container)
+
+
+def _ready(account: Mapping[str, Any]) -> dict[str, Any]:
+    conditions = account.get("status", {}).get("conditions", [])
+    return next((dict(each) for each in conditions if each["type"] == "Ready"), {})
+
+
+def _is_ready(account: Mapping[str, Any]) -> bool:
+    ready = _ready(account)
+    generation = account["metadata"]["generation"]
+    return ready.get("status") == "True" and ready.get("observedGeneration") == generation
+
+
+def _terminal_runs(pod: Mapping[str, Any]) -> bool:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return any(each["name"] == "terminal" and "running" in each["state"] for each in statuses)
+
+
+
