@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker's clock: wall clock of New York plus seven hours, written as if it were an epoch.
+
+Source: MT5.md 5 "Time". So a trading day begins at New York's 17:00 and the offset is UTC+2, in the
+American summer UTC+3. Computed here because Windows Python has no zone data.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], int]
+"""Returns UTC milliseconds."""
+
+_WINTER_S = 2 * 3600
+_SUMMER_S = 3 * 3600
+
+
+def system_clock() -> int:
+    """Return the machine's UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def utc_offset_s(utc_ms: int) -> int:
+    """Return how far the broker's clock is ahead of UTC at `utc_ms`."""
+    moment = datetime.fromtimestamp(utc_ms / 1000, UTC)
+    begin = _sunday(moment.year, month=3, nth=2) + timedelta(hours=7)  # 02:00 in New York (EST)
+    end = _sunday(moment.year, month=11, nth=1) + timedelta(hours=6)  # 02:00 in New York (EDT)
+    return _SUMMER_S if begin <= moment < end else _WINTER_S
+
+
+def broker_ms(utc_ms: int) -> int:
+    """Return the broker's wall clock at `utc_ms`, as milliseconds of a pretended epoch."""
+    return utc_ms + utc_offset_s(utc_ms) * 1000
+
+
+def _sunday(year: int, *, month: int, nth: int) -> datetime:
+    first = datetime(year, month, 1, tzinfo=UTC)
+    return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))

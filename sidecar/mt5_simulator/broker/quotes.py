@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prices: a wandering line that is a pure function of server, symbol and time.
+
+Pure, so that two terminals of one server, or one terminal killed and started again, see one market.
+It is open around the clock: a demo has to move on a Sunday too.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from mt5_simulator.broker.clock import broker_ms
+from mt5_simulator.broker.noise import mixed, seed_of, share, wave
+from mt5_simulator.broker.symbols import Symbol
+
+SLOT_MS: Final = 200
+"""A symbol ticks at most once in a slot, and in about two of three."""
+
+_TICK_SHARE: Final = 0.66
+_TIDES: Final[tuple[tuple[int, float], ...]] = (
+    # (period in ms, share of the swing): each four times faster moves half as far, as a random walk
+    # does
+    (64 * 86_400_000, 0.5),
+    (16 * 86_400_000, 0.25),
+    (4 * 86_400_000, 0.125),
+    (86_400_000, 0.0625),
+    (21_600_000, 0.03),
+    (5_400_000, 0.016),
+    (1_350_000, 0.008),
+    (337_500, 0.004),
+    (84_000, 0.002),
+    (21_000, 0.001),
+    (5_250, 0.0005),
+    (1_300, 0.00025),
+    (400, 0.00012),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A tick. `utc_ms` is when it came; the broker's own time is `broker_ms(utc_ms)`."""
+
+    utc_ms: int
+    bid: float
+    ask: float
+
+    @property
+    def time_msc(self) -> int:
+        """Return the tick's time on the broker's clock."""
+        return broker_ms(self.utc_ms)
+
+
+def quote(server: str, symbol: Symbol, utc_ms: int) -> Quote:
+    """Return the last tick at or before `utc_ms`."""
+    seed = seed_of(f"{server}/{symbol.name}")
+    slot = utc_ms // SLOT_MS
+    when_ms = _tick_ms(seed, slot)
+    while when_ms is None or when_ms > utc_ms:
+        slot -= 1
+        when_ms = _tick_ms(seed, slot)
+    return _priced(seed, symbol, when_ms)
+
+
+def _tick_ms(seed: int, slot: int) -> int | None:
+    if share(seed, slot, 1) > _TICK_SHARE:
+        return None
+    return slot * SLOT_MS + mixed(seed, slot, 2) % SLOT_MS
+
+
+def _priced(seed: int, symbol: Symbol, when_ms: int) -> Quote:
+    drift = sum(
+        height * wave(seed + tide, when_ms / period_ms)
+        for tide, (period_ms, height) in enumerate(_TIDES)
+    )
+    bid = round(symbol.base_price * (1 + symbol.swing * drift), symbol.digits)
+    widened = symbol.spread_points + mixed(seed, when_ms) % max(symbol.spread_points // 4, 1)
+    return Quote(when_ms, bid, round(bid + widened * symbol.point, symbol.digits))
