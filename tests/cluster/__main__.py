@@ -18,7 +18,9 @@ DEFAULT_NAME = "demo"
 
 def main(words: Sequence[str]) -> int:
     """Run one command, and return the exit status for the shell."""
-    arguments = _parser().parse_args(words)
+    ours, theirs = _split(words)
+    arguments = _parser().parse_args(ours)
+    arguments.words = theirs
     command: Callable[[argparse.Namespace], int | None] = arguments.command
     try:
         return command(arguments) or 0
@@ -98,6 +100,14 @@ def become(arguments: argparse.Namespace) -> None:
     program = binaries.binary(arguments.program)
     os.environ["KUBECONFIG"] = str(_running(arguments.name).kubeconfig)
     os.execv(program, [arguments.program, *arguments.words])  # noqa: S606 - a shell has no part in it
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    # What follows the name of another program is for that one, options too.
+    for index, word in enumerate(words):
+        if word in ("kubectl", "helm") and "binaries" not in words[:index]:
+            return words[: index + 1], words[index + 1 :]
+    return words, []
 
 
 def _cluster(place: Path) -> LocalCluster:

@@ -17,6 +17,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     stdin: str | None = None,
+    stdin_file: int | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_s: float | None = None,
@@ -30,7 +31,13 @@ def run(
     words = [str(word) for word in argv]
     try:
         done = subprocess.run(
-            words, input=stdin, env=env, cwd=cwd, timeout=timeout_s, capture_output=True, text=True
+            words,
+            **({"stdin": stdin_file} if stdin is None else {"input": stdin}),
+            env=env,
+            cwd=cwd,
+            timeout=timeout_s,
+            capture_output=True,
+            text=True,
         )
     except FileNotFoundError as error:
         raise Unsupported(f"no program {words[0]!r}: install it and try again") from error

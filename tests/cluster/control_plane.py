@@ -6,17 +6,16 @@ makes of it.
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import signal
-import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
 from cluster import kubeconfig, kwok, network
+from cluster.api import Api
 from cluster.binaries import binary
 from cluster.certificates import Authority
 from cluster.kubectl import Kubectl
@@ -90,7 +89,8 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End everything and forget it; only logs stay."""
-        programs = [self.component(name) for name in reversed(self._component_names(every=True))]
+        names = reversed(self._component_names(every=True))
+        programs = [self._program(name, []) for name in names]
         for program in programs:
             program.signal(signal.SIGKILL)  # nothing is worth saving
         for program in programs:
@@ -101,12 +101,7 @@ class ControlPlane:
 
     def component(self, name: Component) -> Program:
         """Return a component, to stop, kill or start it."""
-        return Program(
-            name,
-            self._commands()[name],
-            self.directory,
-            outlives_us=self.outlives_us,
-        )
+        return self._program(name, self._commands()[name])
 
     def programs(self) -> list[Program]:
         """Return what should run."""
@@ -134,8 +129,9 @@ class ControlPlane:
             dead = [program for program in programs if not program.running]
             return "\n".join(program.last_words() for program in dead or programs[1:2])
 
+        api = Api(self.kubeconfig)
         wait_for(
-            lambda: self._answers(path),
+            lambda: api.answers(path),
             what=f"the API server of cluster {self.name} to answer {path}",
             timeout_s=timeout_s,
             interval_s=0.05,
@@ -172,6 +168,9 @@ class ControlPlane:
                 timeout_s=timeout_s + 10,
             )
         return names
+
+    def _program(self, name: str, argv: list[str]) -> Program:
+        return Program(name, argv, self.directory, outlives_us=self.outlives_us)
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -213,21 +212,6 @@ class ControlPlane:
 
     def _client_file(self, user: str) -> Path:
         return self.directory / "kubeconfigs" / user
-
-    def _answers(self, path: str) -> bool:
-        pair = self.authority.client("kubeconfig", user="admin", groups=("system:masters",))
-        context = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
-        context.load_cert_chain(pair.certificate, pair.key)
-        connection = http.client.HTTPSConnection(
-            self.addresses.host, API_PORT, context=context, timeout=5
-        )
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     def _commands(self) -> dict[Component, list[str]]:
         return {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cluster.control_plane import ControlPlane
 from cluster.errors import Unsupported
 from cluster.kubectl import Kubectl
+from cluster.node import Node
 from cluster.process import Program
 
 
@@ -22,6 +24,7 @@ class LocalCluster:
         outlives_us: bool = False,
     ) -> None:
         self.control_plane = ControlPlane(directory, with_kwok=with_kwok, outlives_us=outlives_us)
+        self.node = Node(self.control_plane)
         self._with_node = with_node
 
     @property
@@ -36,18 +39,24 @@ class LocalCluster:
 
     def start(self) -> None:
         """Start what does not run yet, and wait until the cluster answers and runs pods."""
+        if os.geteuid() != 0:
+            raise Unsupported("the test cluster makes network devices: run it as root")
         self.control_plane.start()
         if self._with_node:
-            raise Unsupported("the real node is being built")
+            self.node.start()
 
     def stop(self) -> None:
         """End everything and leave only logs behind."""
+        self.node.stop()
         self.control_plane.stop()
 
     def programs(self) -> list[Program]:
         """Return what should run, to look at, stop or start."""
-        return self.control_plane.programs()
+        node = self.node.programs() if self._with_node else []
+        return self.control_plane.programs() + node
 
     def load(self, *archives: Path) -> None:
         """Make the images in OCI archives known to the node."""
-        raise Unsupported("the real node is being built")
+        if not self._with_node:
+            raise Unsupported("this cluster has no real node: python -m cluster up --node")
+        self.node.load(*archives)
