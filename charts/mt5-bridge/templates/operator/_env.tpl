@@ -1,0 +1,49 @@
+{{/* The operator's settings (MT5_OPERATOR_*) from values; what is empty keeps the operator's own default. */}}
+{{- define "mt5.operator.env" -}}
+{{- $accounts := .Values.accounts -}}
+{{- $secret := include "mt5.redis.secret" . | fromJson -}}
+{{- $always := list
+  (list "LOG_LEVEL" .Values.operator.logLevel)
+  (list "NAMESPACES" (toJson .Values.operator.namespaces))
+  (list "ROUTE_SHARDS" .Values.routes.shards)
+  (list "SIDECAR_IMAGE" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecar)))
+  (list "SIDECAR_IMAGE_WINDOWS" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecarWindows)))
+  (list "TERMINAL_IMAGE_LINUX" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalLinux)))
+  (list "TERMINAL_IMAGE_WINDOWS" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalWindows)))
+  (list "IMAGE_PULL_POLICY" $accounts.images.pullPolicy)
+-}}
+{{- $pull := list }}{{ range .Values.imagePullSecrets }}{{ $pull = append $pull .name }}{{ end }}
+{{- $optional := list
+  (list "IMAGE_PULL_SECRETS" $pull)
+  (list "SIDECAR_ENV" $accounts.sidecar.env)
+  (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
+  (list "SIDECAR_LIMITS" $accounts.sidecar.limits)
+  (list "SIMULATOR_REQUESTS" $accounts.simulator.requests)
+  (list "SIMULATOR_LIMITS" $accounts.simulator.limits)
+  (list "LINUX_REQUESTS" $accounts.linux.requests)
+  (list "LINUX_LIMITS" $accounts.linux.limits)
+  (list "LINUX_NODE_SELECTOR" $accounts.linux.nodeSelector)
+  (list "LINUX_TOLERATIONS" $accounts.linux.tolerations)
+  (list "WINDOWS_REQUESTS" $accounts.windows.requests)
+  (list "WINDOWS_LIMITS" $accounts.windows.limits)
+  (list "WINDOWS_NODE_SELECTOR" $accounts.windows.nodeSelector)
+  (list "WINDOWS_TOLERATIONS" $accounts.windows.tolerations)
+-}}
+{{- range $always }}
+{{ include "mt5.env" (dict "name" (printf "MT5_OPERATOR_%s" (index . 0)) "value" (index . 1)) }}
+{{- end }}
+{{- range $optional }}
+{{- if index . 1 }}
+{{ include "mt5.env" (dict "name" (printf "MT5_OPERATOR_%s" (index . 0)) "value" (toJson (index . 1))) }}
+{{- end }}
+{{- end }}
+{{- with include "mt5.redis.url" . }}
+{{ include "mt5.env" (dict "name" "MT5_OPERATOR_REDIS_URL" "value" .) }}
+{{- end }}
+{{- if $secret }}
+{{ include "mt5.env" (dict "name" "MT5_OPERATOR_REDIS_PASSWORD_FILE" "value" "/run/mt5/redis/password") }}
+{{- end }}
+{{- if include "mt5.redis.caConfigMap" . }}
+{{ include "mt5.env" (dict "name" "MT5_OPERATOR_REDIS_CA_FILE" "value" "/run/mt5/redis-ca/ca.crt") }}
+{{- end }}
+{{- end }}
