@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m mt5_sidecar`: settings from the environment, until SIGTERM."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from mt5_sidecar.app import Sidecar
+from mt5_sidecar.logs import configure_logs, logger
+from mt5_sidecar.settings import Settings
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main() -> int:
+    """Run a sidecar until it is told to stop."""
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # from the environment
+    except ValidationError as error:
+        configure_logs("info")
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        logger.error("bad_settings", faults=faults)
+        return 2
+    configure_logs(settings.log_level)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(settings))
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Start, wait for a signal, stop."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        _on_signal(loop, number, told.set)
+    sidecar = Sidecar(settings)
+    await sidecar.start()
+    await told.wait()
+    await sidecar.stop()
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: int, act: Callable[[], None]) -> None:
+    if sys.platform == "win32":
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+    else:
+        loop.add_signal_handler(number, act)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    # Windows has no uvloop.
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

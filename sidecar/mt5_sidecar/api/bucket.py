@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A token bucket: so many at once, so many a second."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that come back with time; the clock is the caller's."""
+
+    per_s: float
+    burst: float
+    tokens: float
+    at_s: float
+
+    def take(self, now_s: float) -> bool:
+        """Take a token; say whether there was one."""
+        self.tokens = min(self.burst, self.tokens + (now_s - self.at_s) * self.per_s)
+        self.at_s = now_s
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What handlers share: put together once by `app`, found under one typed key."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from mt5_sidecar.api.sockets import Sockets
+from mt5_sidecar.auth.access import Access
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.board import Board
+from mt5_sidecar.streams.feed import Feed
+from mt5_sidecar.streams.reads import Reads
+from mt5_sidecar.terminal.terminal import Terminal
+
+
+@dataclass(slots=True)
+class Pulse:
+    """When the housekeeping last ran, on the monotonic clock."""
+
+    at_s: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of a running sidecar."""
+
+    settings: Settings
+    metrics: Metrics
+    access: Access
+    terminal: Terminal
+    board: Board
+    feed: Feed
+    reads: Reads
+    sockets: Sockets = field(default_factory=Sockets)
+    pulse: Pulse = field(default_factory=Pulse)
+
+
+CONTEXT: Final = web.AppKey("context", Context)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client's message leads to: an answer, a change of what it hears, or an error message."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from mt5_sidecar.api import commands
+from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.problems import document
+from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
+from mt5_sidecar.api.symbols import checked_symbols, live_tick
+from mt5_sidecar.api.trading import demand_trading
+from mt5_sidecar.auth.principal import Scope
+from mt5_sidecar.domain.clock import now_ms, utc_iso
+from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.errors import BridgeError, InvalidRequest, NotBuilt, Unexpected
+from mt5_sidecar.logs import logger
+from mt5_sidecar.streams import messages
+from mt5_sidecar.streams.channels import Channel
+from mt5_sidecar.streams.codes import Close
+from mt5_sidecar.streams.frame import text_frame
+
+Answer = tuple[str, bytes] | None
+Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
+
+# A client that asks on while it does not read its answers is cut off at this many buffers.
+MOST_UNREAD_BUFFERS: Final = 4
+
+
+async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
+    """Answer one message; a bad one is told so, and harms nobody."""
+    if not socket.bucket.take(asyncio.get_running_loop().time()):
+        socket.client.close(Close.TOO_MANY_MESSAGES, "too many messages a second")
+        return
+    try:
+        said = commands.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        _refuse(context, socket, InvalidRequest(str(error)), id_=commands.id_of(text))
+        return
+    await _act(context, socket, said)
+
+
+def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any = None) -> None:
+    """Send one message to one client."""
+    limit = context.settings.ws_write_buffer_bytes * MOST_UNREAD_BUFFERS
+    if socket.wire.pending_bytes() > limit:
+        socket.client.close(Close.TOO_SLOW, "too slow: answers are not read")
+        return
+    payload = messages.reply(type_, data, id_=id_, now_ms=now_ms())
+    socket.wire.send(text_frame(payload))
+    context.metrics.sent({type_: 1})
+
+
+async def _act(context: Context, socket: Socket, said: commands.Incoming) -> None:
+    type_ = str(said.__struct_config__.tag)
+    outcome = "done"
+    try:
+        answer = await _ACTS[type(said)](context, socket, said)
+        if answer is not None:
+            say(context, socket, *answer, id_=said.id)
+    except BridgeError as error:
+        outcome = "refused"
+        _refuse(context, socket, error, id_=said.id)
+    except Exception:  # noqa: BLE001  the last door: the fault is logged and told
+        outcome = "failed"
+        logger.exception("unexpected_error", ws_message=type_)
+        _refuse(context, socket, Unexpected("see the sidecar's log"), id_=said.id)
+    context.metrics.ws_commands.labels(type_, outcome).inc()
+
+
+def _refuse(context: Context, socket: Socket, error: BridgeError, *, id_: Any) -> None:
+    say(context, socket, "error", encode(document(error)), id_=id_)
+
+
+async def _subscribe(context: Context, socket: Socket, said: commands.Subscribe) -> Answer:
+    data = encode(await subscribe(context, socket, said.data))
+    # The answer first, then the snapshot of what is new.
+    say(context, socket, "subscribe_response", data, id_=said.id)
+    context.feed.hub.bring_up_to_date(socket.client)
+    return None
+
+
+async def _unsubscribe(context: Context, socket: Socket, said: commands.Unsubscribe) -> Answer:
+    return "unsubscribe_response", encode(unsubscribe(context, socket, said.data))
+
+
+async def _heartbeat(_: Context, __: Socket, said: commands.Heartbeat) -> Answer:
+    return "heartbeat_response", encode({"time": utc_iso(now_ms()), "echo": said.data})
+
+
+async def _nothing(*_: Any) -> Answer:
+    return None
+
+
+def _read(channel: Channel) -> Act:
+    async def read(context: Context, _: Socket, __: Any) -> Answer:
+        return f"{channel}_processed", _whole(context, channel)
+
+    return read
+
+
+async def _ticks(context: Context, _: Socket, said: commands.TickData) -> Answer:
+    named = said.data.symbols or ([said.data.symbol] if said.data.symbol else None)
+    if named is None:
+        return "tick_data_processed", _whole(context, "tick_data")
+    symbols = checked_symbols(",".join(named))
+    watched = frozenset(symbols) & context.board.items("tick_data").keys()
+    more = [await live_tick(context, name) for name in symbols if name not in watched]
+    return "tick_data_processed", context.reads.body("tick_data", watched, tuple(more))
+
+
+async def _signal(context: Context, socket: Socket, _: commands.TradingSignal) -> Answer:
+    try:
+        context.access.demand(socket.principal, Scope.TRADE)
+        demand_trading(context)
+        raise NotBuilt("orders come with a later version; nothing was sent")
+    except BridgeError as error:
+        return "trading_signal_executed", _failed(error)
+
+
+async def _command(context: Context, _: Socket, said: commands.Mt5Command) -> Answer:
+    channel = _COMMANDS.get(said.data.command)
+    if channel is None:
+        known = ", ".join(sorted(_COMMANDS))
+        raise InvalidRequest(f"unknown command; this version knows {known}")
+    body = _whole(context, channel)
+    head = encode({"command": said.data.command, "ok": True})
+    return "mt5_command_result", b'%b,"result":%b}' % (head[:-1], body)
+
+
+async def _broadcast(context: Context, socket: Socket, said: commands.Broadcast) -> Answer:
+    context.access.demand(socket.principal, Scope.ADMIN)
+    context.board.happened("broadcast", encode(said.data))
+    context.feed.hub.changed(urgent=True)
+    return "broadcast_response", encode({"listeners": len(context.sockets)})
+
+
+def _whole(context: Context, channel: Channel) -> bytes:
+    if not context.board.version(channel):
+        raise context.terminal.unavailable()
+    return context.reads.read(channel).body
+
+
+def _failed(error: BridgeError) -> bytes:
+    return encode({"ok": False, "outcome": "NotSent", "problem": document(error)})
+
+
+_COMMANDS: Final[dict[str, Channel]] = {
+    "account_info": "account_info",
+    "positions_get": "positions",
+    "orders_get": "orders",
+    "ticks": "tick_data",
+}
+
+_ACTS: Final[dict[type, Act]] = {
+    commands.Subscribe: _subscribe,
+    commands.Unsubscribe: _unsubscribe,
+    commands.Heartbeat: _heartbeat,
+    commands.HeartbeatResponse: _nothing,
+    commands.AccountInfo: _read("account_info"),
+    commands.Positions: _read("positions"),
+    commands.Orders: _read("orders"),
+    commands.TickData: _ticks,
+    commands.TradingSignal: _signal,
+    commands.Mt5Command: _command,
+    commands.Broadcast: _broadcast,
+}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An operation: the one way to a route, so that none can forget to ask who calls.
+
+The same table makes routes, aliases, OpenAPI and the test that goes through all of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from mt5_sidecar.api.context import CONTEXT
+from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.auth.access import BEARER
+from mt5_sidecar.auth.principal import Principal, Scope
+
+KEY_HEADER: Final = "X-API-Key"
+PRINCIPAL: Final = "principal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A method and path, who may call it, and what answers."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    scope: Scope | None = Scope.READ
+    """None: open to everybody, and therefore silent about the account."""
+    answers: Any = None
+    """The type of the 200 answer, for OpenAPI."""
+    query: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    websocket: bool = False
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the operation's route and those of its aliases."""
+        handler = self.handler if self.scope is None else guarded(self.handler, self.scope)
+        # HEAD has no use here, and aiohttp would add it to every GET.
+        extra: dict[str, Any] = {"allow_head": False} if self.method == "GET" else {}
+        paths = (self.path, *self.aliases)
+        return [web.RouteDef(self.method, path, handler, extra) for path in paths]
+
+
+def guarded(handler: Handler, scope: Scope) -> Handler:
+    """Return `handler` behind the question who calls, and whether they may."""
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        access = request.app[CONTEXT].access
+        request[PRINCIPAL] = access.admit(presented_key(request), scope)
+        return await handler(request)
+
+    return guard
+
+
+def presented_key(request: web.Request) -> str:
+    """Return the API key that came with the request, empty when none did."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None:
+        return key
+    authorization = request.headers.get("Authorization", "")
+    is_bearer = authorization[: len(BEARER)].lower() == BEARER.lower()
+    return authorization[len(BEARER) :].strip() if is_bearer else ""
+
+
+def caller(request: web.Request) -> Principal:
+    """Return who calls; for handlers of operations that have a scope."""
+    principal: Principal = request[PRINCIPAL]
+    return principal

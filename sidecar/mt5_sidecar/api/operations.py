@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All operations on port 8080, and the other names that the requirements know them by."""
+
+from typing import Final
+
+from mt5_sidecar.api import answers
+from mt5_sidecar.api.openapi import openapi
+from mt5_sidecar.api.operation import Operation
+from mt5_sidecar.api.performance import performance
+from mt5_sidecar.api.snapshots import reader, ticks
+from mt5_sidecar.api.status import health, status
+from mt5_sidecar.api.symbols import symbol
+from mt5_sidecar.api.trading import not_built, trade
+from mt5_sidecar.api.ws import stream
+from mt5_sidecar.auth.principal import Scope
+
+_AGE: Final = ("max_age",)
+_STREAM: Final = ("channels", "symbols", "interval_ms", "epoch", "seq")
+
+HEALTH: Final = (
+    Operation(
+        method="GET",
+        path="/api/health",
+        handler=health,
+        summary="Is the sidecar alive",
+        scope=None,
+        answers=answers.Health,
+        aliases=("/health",),
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        handler=openapi,
+        summary="This description",
+        scope=None,
+    ),
+    Operation(
+        method="GET",
+        path="/api/status",
+        handler=status,
+        summary="How the account is connected",
+        answers=answers.StatusAnswer,
+        aliases=("/status",),
+    ),
+    Operation(
+        method="GET",
+        path="/api/performance/metrics",
+        handler=performance,
+        summary="Counters since the start",
+        answers=answers.Performance,
+        aliases=("/performance/metrics",),
+    ),
+)
+
+READS: Final = (
+    Operation(
+        method="GET",
+        path="/api/account",
+        handler=reader("account_info"),
+        summary="The account",
+        answers=answers.AccountAnswer,
+        query=_AGE,
+        aliases=("/account",),
+    ),
+    Operation(
+        method="GET",
+        path="/api/positions",
+        handler=reader("positions"),
+        summary="Open positions",
+        answers=answers.PositionsAnswer,
+        query=_AGE,
+        aliases=("/positions",),
+    ),
+    Operation(
+        method="GET",
+        path="/api/orders",
+        handler=reader("orders"),
+        summary="Pending orders",
+        answers=answers.OrdersAnswer,
+        query=_AGE,
+        aliases=("/orders",),
+    ),
+    Operation(
+        method="GET",
+        path="/api/ticks",
+        handler=ticks,
+        summary="Last prices of watched symbols, or of those asked for",
+        answers=answers.TicksAnswer,
+        query=("symbols", *_AGE),
+        aliases=("/ticks",),
+    ),
+    Operation(
+        method="GET",
+        path="/api/symbols/{symbol}",
+        handler=symbol,
+        summary="A symbol's contract and last prices",
+        answers=answers.SymbolAnswer,
+    ),
+)
+
+
+def _later(method: str, path: str, summary: str, *aliases: str) -> Operation:
+    return Operation(method=method, path=path, handler=not_built, summary=summary, aliases=aliases)
+
+
+def _trade(method: str, path: str, summary: str, *aliases: str) -> Operation:
+    return Operation(
+        method=method,
+        path=path,
+        handler=trade,
+        summary=summary,
+        scope=Scope.TRADE,
+        aliases=aliases,
+    )
+
+
+def _admin(path: str, summary: str) -> Operation:
+    return Operation(
+        method="POST", path=path, handler=not_built, summary=summary, scope=Scope.ADMIN
+    )
+
+
+LATER: Final = (
+    _later("GET", "/api/symbols", "Find symbols"),
+    _later("GET", "/api/rates", "Bars"),
+    _later("GET", "/api/history", "Deals and orders of the past", "/history"),
+    _later("GET", "/api/order/{key}", "The outcome of an idempotency key"),
+    _trade("POST", "/api/order/check", "Margin and retcode, without sending"),
+    _trade("POST", "/api/order", "Send an order", "/order"),
+    _trade("PATCH", "/api/orders/{ticket}", "Change a pending order"),
+    _trade("DELETE", "/api/orders/{ticket}", "Cancel a pending order"),
+    _trade("PATCH", "/api/positions/{ticket}", "Change stops"),
+    _trade("DELETE", "/api/positions/{ticket}", "Close a position"),
+    _admin("/api/connect", "Log in"),
+    _admin("/api/disconnect", "Log out"),
+)
+
+STREAMS: Final = (
+    Operation(
+        method="GET",
+        path="/ws",
+        handler=stream(),
+        summary="The account as a stream",
+        query=_STREAM,
+        aliases=("/websocket/ws",),
+        websocket=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ws/status",
+        handler=stream(account=False),
+        summary="The connection's status as a stream",
+        aliases=("/websocket/ws/status", "/ws/health", "/websocket/ws/health"),
+        websocket=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ws/broadcast",
+        handler=stream(scope=Scope.ADMIN, account=False),
+        summary="Tell everybody who listens to this account",
+        scope=Scope.ADMIN,
+        aliases=("/websocket/ws/broadcast",),
+        websocket=True,
+    ),
+)
+
+OPERATIONS: Final = (*HEALTH, *READS, *LATER, *STREAMS)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors as clients see them: RFC 9457 problem documents, translated here and nowhere else."""
+
+import math
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from mt5_sidecar import errors
+from mt5_sidecar.domain.encoding import encode
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 2.0
+
+STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.UnknownPath: HTTPStatus.NOT_FOUND,
+    errors.UnknownMethod: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnknownSymbol: HTTPStatus.NOT_FOUND,
+    errors.Misdirected: HTTPStatus.MISDIRECTED_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.TradingDisabled: HTTPStatus.FORBIDDEN,
+    errors.AccessUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TerminalUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TerminalTimeout: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.TerminalRefused: HTTPStatus.BAD_GATEWAY,
+    errors.SnapshotTooOld: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManySockets: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotBuilt: HTTPStatus.NOT_IMPLEMENTED,
+    errors.Unexpected: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+_FROM_AIOHTTP: Final[Mapping[int, type[errors.BridgeError]]] = {
+    HTTPStatus.NOT_FOUND: errors.UnknownPath,
+    HTTPStatus.METHOD_NOT_ALLOWED: errors.UnknownMethod,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge,
+}
+
+
+def slug(error: type[errors.BridgeError]) -> str:
+    """Return the stable name of a class of errors: NotBuilt is `not-built`."""
+    names = {errors.NotBuilt: "not-implemented", errors.Unexpected: "internal"}
+    return names.get(error) or re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
+
+
+def document(error: errors.BridgeError) -> dict[str, Any]:
+    """Return the problem as JSON fields; WebSocket errors carry the same."""
+    kind = type(error)
+    return {
+        "type": f"/problems/{slug(kind)}",
+        "title": (kind.__doc__ or "").split("\n")[0].rstrip("."),
+        "status": STATUS[kind].value,
+        "detail": error.detail,
+        **error.extra,
+    }
+
+
+def problem(error: errors.BridgeError) -> web.Response:
+    """Return the answer that tells the client of `error`."""
+    status = STATUS[type(error)]
+    headers = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(math.ceil(error.extra.get("retry_after_s", RETRY_AFTER_S)))
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="mt5-bridge"'
+    if "allow" in error.extra:
+        headers["Allow"] = ", ".join(error.extra["allow"])
+    return web.Response(
+        body=encode(document(error)), status=status, headers=headers, content_type=CONTENT_TYPE
+    )
+
+
+def from_aiohttp(answer: web.HTTPException) -> errors.BridgeError:
+    """Return our error for what aiohttp found wrong by itself."""
+    if isinstance(answer, web.HTTPMethodNotAllowed):
+        allow = sorted(answer.allowed_methods)
+        return errors.UnknownMethod(f"use {' or '.join(allow)}", allow=allow)
+    kind = _FROM_AIOHTTP.get(answer.status)
+    if kind is None:
+        kind = errors.InvalidRequest if answer.status < 500 else errors.Unexpected
+    return kind(answer.reason)

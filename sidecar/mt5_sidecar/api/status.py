@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Health and status: answered from memory, never from the terminal."""
+
+from aiohttp import web
+from msgspec.structs import asdict
+
+from mt5_sidecar import __version__
+from mt5_sidecar.api.answers import Health, StatusAnswer, Versions
+from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.domain.clock import now_ms, utc_iso
+from mt5_sidecar.domain.encoding import encode
+
+JSON = "application/json"
+
+
+async def health(_: web.Request) -> web.Response:
+    """Say that the sidecar is alive."""
+    body = Health(status="ok", version=__version__, time=utc_iso(now_ms()))
+    return web.Response(body=encode(body), content_type=JSON)
+
+
+async def status(request: web.Request) -> web.Response:
+    """Say how the account is connected, and why not."""
+    return web.Response(body=encode(status_answer(request.app[CONTEXT])), content_type=JSON)
+
+
+def status_answer(context: Context) -> StatusAnswer:
+    """Return the connection in detail."""
+    settings, seen = context.settings, context.terminal.connection
+    contact_ms = context.feed.contact_ms
+    return StatusAnswer(
+        **asdict(context.feed.status),
+        account_id=settings.account_id,
+        login=settings.login,
+        server=settings.server,
+        platform=settings.platform,
+        slot=settings.slot,
+        credentials=seen.credentials,
+        last_contact=utc_iso(contact_ms) if contact_ms else None,
+        trade_allowed=seen.trade_allowed,
+        trading_enabled=context.terminal.account_file.trading.enabled,
+        utc_offset_s=context.feed.zone_s,
+        versions=versions(context),
+        websocket_clients=len(context.sockets),
+    )
+
+
+def versions(context: Context) -> Versions:
+    """Return what runs in this pod."""
+    seen = context.terminal.connection.versions
+    return Versions(
+        sidecar=__version__,
+        agent=seen.agent,
+        package=seen.package,
+        terminal_build=seen.terminal_build,
+        backend=seen.backend,
+    )

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client hears: choosing it, and having the terminal watch the symbols it takes."""
+
+import msgspec
+
+from mt5_sidecar.api.commands import Subscription
+from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.symbols import checked_symbols, symbol_info
+from mt5_sidecar.errors import InvalidRequest
+from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
+
+MOST_INTERVAL_MS = 60_000
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """What the client hears now; `symbols` null is every watched symbol."""
+
+    channels: list[str]
+    symbols: list[str] | None
+    interval_ms: int
+
+
+async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> Subscribed:
+    """Let the client hear of more; what is new comes as a snapshot first.
+
+    Raises:
+        InvalidRequest, UnknownSymbol: what it asks for cannot be; nothing has changed.
+    """
+    client = socket.client
+    interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
+    symbols = await _known(context, wanted.symbols)
+    channels = _channels(wanted)
+    before, client.choice = client.choice, client.choice.adding(channels, symbols)
+    _limit(context, client.choice, otherwise=before, socket=socket)
+    client.wants = (client.wants or frozenset()) | channels
+    if interval_ms != client.interval_ms:
+        context.feed.hub.regroup(client, interval_ms=interval_ms)
+    watch_wanted(context)
+    return subscribed(socket)
+
+
+def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Subscribed:
+    """Let the client hear of less; symbols without channels leave only those symbols."""
+    choice = socket.client.choice
+    symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
+    if symbols is not None and choice.symbols is None:
+        choice = Choice(choice.channels, frozenset(context.terminal.symbols))
+    socket.client.choice = choice.without(_channels(unwanted), symbols)
+    watch_wanted(context)
+    return subscribed(socket)
+
+
+def subscribed(socket: Socket) -> Subscribed:
+    """Return what the client hears."""
+    choice = socket.client.choice
+    symbols = None if choice.symbols is None else sorted(choice.symbols)
+    return Subscribed(sorted(choice.channels), symbols, socket.client.interval_ms)
+
+
+def watch_wanted(context: Context) -> None:
+    """Have the terminal watch what all clients together want, and nothing else."""
+    wanted: set[str] = set()
+    for socket in context.sockets:
+        wanted |= socket.client.choice.symbols or frozenset()
+    context.terminal.watch(tuple(sorted(wanted)))
+
+
+def checked_interval(asked_ms: int | None, *, default: int) -> int:
+    """Return the interval in milliseconds; 0 is every change.
+
+    Raises:
+        InvalidRequest: out of range.
+    """
+    if asked_ms is None:
+        return default
+    if not 0 <= asked_ms <= MOST_INTERVAL_MS:
+        raise InvalidRequest(f"interval_ms is 0 to {MOST_INTERVAL_MS}")
+    # Steps of 10 ms keep the number of timers, one an interval, small.
+    return round(asked_ms, -1)
+
+
+def _channels(of: Subscription) -> frozenset[Channel]:
+    if of.channels is not None:
+        return frozenset(of.channels)
+    return frozenset({"tick_data"} if of.symbols is not None else CHANNELS)
+
+
+async def _known(context: Context, symbols: list[str] | None) -> frozenset[str] | None:
+    if symbols is None:
+        return None
+    checked = checked_symbols(",".join(symbols))
+    for name in checked:
+        if name not in context.terminal.symbols:
+            await symbol_info(context, name)
+    return frozenset(checked)
+
+
+def _limit(context: Context, choice: Choice, *, otherwise: Choice, socket: Socket) -> None:
+    most = context.settings.ws_max_symbols
+    if len(choice.symbols or ()) > most:
+        socket.client.choice = otherwise
+        raise InvalidRequest(f"at most {most} symbols a client")

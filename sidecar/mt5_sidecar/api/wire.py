@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An aiohttp WebSocket as the hub sees it: frames go out without anybody waiting.
+
+Whole frames are written to the transport directly. That is sound because the sockets carry no
+compression, so a frame depends on nothing that was sent before, and because aiohttp writes its
+own frames (pong, close) whole as well. It saves building each frame again for every client.
+"""
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+
+from mt5_sidecar.metrics import Metrics
+
+
+class SocketWire:
+    """One client's socket (streams.Wire)."""
+
+    __slots__ = ("_closing", "_grace_s", "_metrics", "_transport", "_ws")
+
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        transport: asyncio.WriteTransport,
+        metrics: Metrics,
+        *,
+        grace_s: float,
+    ) -> None:
+        self._ws = ws
+        self._transport = transport
+        self._metrics = metrics
+        self._grace_s = grace_s
+        self._closing: asyncio.Task[None] | None = None
+
+    def send(self, frame: bytes) -> None:
+        """Hand a frame to the transport, which keeps what the network does not take yet."""
+        if not self._ws.closed and not self._transport.is_closing():
+            self._transport.write(frame)
+
+    def pending_bytes(self) -> int:
+        """Return what the transport keeps."""
+        return self._transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, give the client the grace to hear it, then cut the connection."""
+        if self._closing is None:
+            self._metrics.ws_closed.labels(str(int(code))).inc()
+            self._closing = asyncio.create_task(self._end(code, reason))
+
+    async def ended(self) -> None:
+        """Return once a close that we began is over."""
+        if self._closing is not None:
+            await self._closing
+
+    async def _end(self, code: int, reason: str) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(self._grace_s):
+                await self._ws.close(code=code, message=reason.encode(), drain=False)
+        # Nothing unread is waited for any longer.
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()

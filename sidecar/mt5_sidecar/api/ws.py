@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The WebSocket endpoints: open, welcome, listen, close."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Final, get_args
+
+from aiohttp import WSMsgType, web
+
+from mt5_sidecar import __version__
+from mt5_sidecar.api.bucket import Bucket
+from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.dialogue import hear, say
+from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.operation import caller
+from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
+from mt5_sidecar.api.symbols import checked_symbols, symbol_info
+from mt5_sidecar.api.wire import SocketWire
+from mt5_sidecar.auth.principal import Scope
+from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
+from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
+from mt5_sidecar.streams.client import Client
+
+# Only what happens to the connection; no part of the account.
+STATUS_ONLY: Final = Choice(frozenset(), frozenset())
+
+
+def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
+    """Return the handler of a stream: of the whole account, or of its connection only."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        context = request.app[CONTEXT]
+        choice = await _choice(context, request) if account else STATUS_ONLY
+        resume = _resume(request)
+        interval_ms = _interval(context, request)
+        with _place(context):
+            ws = await _opened(context, request)
+            client = _client(context, request, ws, choice, interval_ms=interval_ms)
+            bucket = _bucket(context)
+            wire = client.wire
+            assert isinstance(wire, SocketWire)  # noqa: S101  _client made it
+            socket = Socket(client, wire, caller(request), scope, bucket)
+            await _serve(context, ws, socket, resume)
+        return ws
+
+    return serve
+
+
+async def _serve(
+    context: Context, ws: web.WebSocketResponse, socket: Socket, resume: tuple[str, int] | None
+) -> None:
+    context.sockets.add(socket)
+    context.metrics.sockets.inc()
+    try:
+        _welcome(context, socket, resume)
+        watch_wanted(context)
+        context.feed.hub.join(socket.client)
+        async for message in ws:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                await hear(context, socket, message.data)
+    finally:
+        context.metrics.sockets.dec()
+        context.sockets.remove(socket)
+        context.feed.hub.leave(socket.client)
+        watch_wanted(context)
+        await socket.wire.ended()
+
+
+def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -> None:
+    settings, board, client = context.settings, context.board, socket.client
+    recovered = resume is not None and board.can_resume(*resume)
+    if resume is not None and recovered:
+        client.seq, client.wants = resume[1], None
+    welcome = {
+        "epoch": board.epoch,
+        "seq": client.seq,
+        "recovered": recovered,
+        "account_id": settings.account_id,
+        "versions": {"api": 1, "sidecar": __version__},
+        "subscribed": subscribed(socket),
+        "status": context.feed.status,
+        "limits": {
+            "message_bytes": settings.ws_max_message_bytes,
+            "messages_per_s": settings.ws_messages_per_s,
+            "message_burst": settings.ws_message_burst,
+            "symbols": settings.ws_max_symbols,
+            "heartbeat_interval_s": settings.ws_heartbeat_interval_s,
+            "stall_timeout_s": settings.ws_stall_timeout_s,
+        },
+    }
+    say(context, socket, "welcome", encode(welcome))
+
+
+@contextlib.contextmanager
+def _place(context: Context) -> Iterator[None]:
+    sockets = context.sockets
+    if sockets.draining:
+        raise Draining("the pod is going away")
+    if sockets.taken >= context.settings.ws_max_sockets:
+        raise TooManySockets(f"{context.settings.ws_max_sockets} sockets are open")
+    sockets.taken += 1
+    try:
+        yield
+    finally:
+        sockets.taken -= 1
+
+
+async def _opened(context: Context, request: web.Request) -> web.WebSocketResponse:
+    settings = context.settings
+    ws = web.WebSocketResponse(
+        timeout=settings.ws_close_grace_s,
+        heartbeat=settings.ws_ping_interval_s,
+        max_msg_size=settings.ws_max_message_bytes,
+        compress=False,
+    )
+    if not ws.can_prepare(request):
+        raise InvalidRequest("this path speaks WebSocket: send Upgrade: websocket")
+    await ws.prepare(request)
+    return ws
+
+
+def _client(
+    context: Context,
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    choice: Choice,
+    *,
+    interval_ms: int,
+) -> Client:
+    transport = request.transport
+    if not isinstance(transport, asyncio.WriteTransport):
+        raise ConnectionResetError("gone before the first message")
+    grace_s = context.settings.ws_close_grace_s
+    wire = SocketWire(ws, transport, context.metrics, grace_s=grace_s)
+    client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
+    client.wants = choice.channels
+    return client
+
+
+def _bucket(context: Context) -> Bucket:
+    burst = context.settings.ws_message_burst
+    now_s = asyncio.get_running_loop().time()
+    return Bucket(context.settings.ws_messages_per_s, burst, burst, now_s)
+
+
+async def _choice(context: Context, request: web.Request) -> Choice:
+    channels = _channels(request.query.get("channels"))
+    named = request.query.get("symbols")
+    if named is None:
+        return Choice(channels)
+    symbols = checked_symbols(named)
+    for name in symbols:
+        if name not in context.terminal.symbols:
+            await symbol_info(context, name)
+    return Choice(channels, frozenset(symbols))
+
+
+def _channels(named: str | None) -> frozenset[Channel]:
+    if named is None:
+        return frozenset(CHANNELS)
+    chosen = frozenset(named.split(",")) - {""}
+    if not chosen <= set(get_args(Channel)):
+        raise InvalidRequest(f"channels are {', '.join(CHANNELS)}")
+    return frozenset(channel for channel in CHANNELS if channel in chosen)
+
+
+def _resume(request: web.Request) -> tuple[str, int] | None:
+    epoch, seq = request.query.get("epoch"), request.query.get("seq")
+    if epoch is None and seq is None:
+        return None
+    if not epoch or not _is_seq(seq):
+        raise InvalidRequest("to resume, send epoch and seq of the last message")
+    return epoch, int(seq or 0)
+
+
+def _is_seq(text: str | None) -> bool:
+    # 15 digits fit every JSON number; longer ones are nobody's.
+    return text is not None and text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def _interval(context: Context, request: web.Request) -> int:
+    text = request.query.get("interval_ms")
+    if text is not None and not _is_seq(text):
+        raise InvalidRequest("interval_ms is a number of milliseconds")
+    asked_ms = None if text is None else int(text)
+    return checked_interval(asked_ms, default=context.settings.ws_interval_ms)

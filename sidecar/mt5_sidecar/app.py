@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts a sidecar together, starts it, and ends it without losing a client's place."""
+
+import asyncio
+import contextlib
+import random
+
+from aiohttp import web
+
+from mt5_sidecar.api import ops
+from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.middleware import outermost
+from mt5_sidecar.api.openapi import OPENAPI, described
+from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.auth.access import Access
+from mt5_sidecar.housekeeping import Housekeeping
+from mt5_sidecar.logs import logger
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.board import Board
+from mt5_sidecar.streams.codes import Close
+from mt5_sidecar.streams.feed import Feed
+from mt5_sidecar.streams.reads import Reads
+from mt5_sidecar.terminal.terminal import Terminal
+
+
+def create_context(settings: Settings) -> Context:
+    """Return the parts of a sidecar, put together and not yet started."""
+    metrics = Metrics()
+    terminal = Terminal(settings, metrics)
+    board = Board(max_events=settings.ws_ring_events)
+    feed = Feed(settings, terminal, board, metrics)
+    return Context(
+        settings=settings,
+        metrics=metrics,
+        access=Access(settings),
+        terminal=terminal,
+        board=board,
+        feed=feed,
+        reads=Reads(board, feed, metrics),
+    )
+
+
+def create_api(context: Context) -> web.Application:
+    """Return what answers on port 8080."""
+    app = web.Application(
+        middlewares=[outermost], client_max_size=context.settings.body_limit_bytes
+    )
+    app[CONTEXT] = context
+    app[OPENAPI] = described(OPERATIONS)
+    for operation in OPERATIONS:
+        app.add_routes(operation.routes())
+    return app
+
+
+def create_ops(context: Context) -> web.Application:
+    """Return what answers on port 8081."""
+    app = web.Application(middlewares=[outermost])
+    app[CONTEXT] = context
+    app.add_routes(ops.routes())
+    return app
+
+
+class Sidecar:
+    """A sidecar with its three ports."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.context = create_context(settings)
+        self.housekeeping = Housekeeping(self.context)
+        self._runners: list[web.AppRunner] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self.api_port = self.ops_port = 0
+
+    async def start(self) -> None:
+        """Listen on all three ports; the agent's first, so that it never meets a closed door."""
+        settings = self.context.settings
+        await self.context.terminal.start()
+        self.housekeeping.look()
+        self._keeper = asyncio.create_task(self.housekeeping.run())
+        self.ops_port = await self._listen(
+            create_ops(self.context), settings.ops_host, settings.ops_port
+        )
+        self.api_port = await self._listen(
+            create_api(self.context), settings.api_host, settings.api_port
+        )
+        logger.info("started", api_port=self.api_port, ops_port=self.ops_port)
+
+    async def stop(self) -> None:
+        """Send streams elsewhere, finish requests, let go of the agent."""
+        self.context.sockets.draining = True
+        await self._close_streams()
+        for runner in reversed(self._runners):
+            await runner.cleanup()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await self.context.feed.contracts.stop()
+        await self.context.terminal.stop()
+        logger.info("stopped")
+
+    async def _close_streams(self) -> None:
+        """Close with 1012, spread over the jitter: a thousand clients must not return at once."""
+        loop = asyncio.get_running_loop()
+        for socket in self.context.sockets:
+            delay_s = random.uniform(0, self.context.settings.drain_jitter_s)  # noqa: S311
+            loop.call_later(delay_s, socket.client.close, Close.RESTART, "the pod is going away")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.context.settings.stop_timeout_s):
+                await self.context.sockets.emptied()
+
+    async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, host, port).start()
+        return int(runner.addresses[0][1])

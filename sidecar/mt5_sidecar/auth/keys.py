@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""API keys: the table of hashes that the operator publishes, and the check against it.
+
+A key is `mt5_<id>_<43 characters of base64url>`: 256 random bits, so a plain SHA-256 is
+enough, and the table is no secret.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from mt5_sidecar.auth.principal import Principal
+from mt5_sidecar.errors import AccessUnavailable, Unauthenticated
+
+KEY: Final = re.compile(r"mt5_(?P<id>[a-z0-9]{1,32})_[A-Za-z0-9_-]{43}")
+# What an unknown id is compared with, so that its answer takes as long as a known one's.
+NO_HASH: Final = "0" * 64
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One key: whose grant it carries, and the hash that proves it."""
+
+    id: str
+    sha256: str
+    accounts: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    expires: datetime | None = None
+
+    def principal(self) -> Principal:
+        """Return the caller that a proof of this key makes."""
+        return Principal(f"key:{self.id}", self.accounts, self.scopes, self.expires, self.sha256)
+
+
+class _KeysFile(msgspec.Struct, frozen=True):
+    keys: list[KeyRecord]
+
+
+Keys = Mapping[str, KeyRecord]
+
+
+def parse_keys(content: bytes | None) -> Keys | None:
+    """Return the key table by id, None where no file is.
+
+    Raises:
+        msgspec.MsgspecError: the file is there and not what the operator writes.
+    """
+    if content is None:
+        return None
+    records = msgspec.json.decode(content, type=_KeysFile).keys
+    return {record.id: record for record in records}
+
+
+def still_valid(principal: Principal, keys: Keys | None, *, now: datetime) -> Principal:
+    """Return the grant that the key of an open connection carries now.
+
+    Raises:
+        Unauthenticated: the key is gone, was replaced, or its time is over.
+    """
+    record = (keys or {}).get(principal.subject.removeprefix("key:"))
+    if record is None or record.sha256 != principal.proof:
+        raise Unauthenticated("the API key was withdrawn")
+    return _unexpired(record.principal(), now)
+
+
+def authenticate(presented: str, keys: Keys | None, *, now: datetime) -> Principal:
+    """Return who `presented` proves to be.
+
+    Raises:
+        AccessUnavailable: there is no key table, so nobody can be let in.
+        Unauthenticated: not a key, not a known one, or one whose time is over.
+    """
+    if keys is None:
+        raise AccessUnavailable("no key table is mounted; see MT5Account's condition PodReady")
+    match = KEY.fullmatch(presented)
+    record = keys.get(match["id"]) if match else None
+    digest = hashlib.sha256(presented.encode()).hexdigest()
+    proved = hmac.compare_digest(digest, record.sha256.lower() if record else NO_HASH)
+    if record is None or not proved:
+        raise Unauthenticated("the API key is not known here")
+    return _unexpired(record.principal(), now)
+
+
+def _unexpired(principal: Principal, now: datetime) -> Principal:
+    if principal.ended(now):
+        raise Unauthenticated("the API key has expired")
+    return principal

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an account is, in values: no I/O, no clock, no framework."""

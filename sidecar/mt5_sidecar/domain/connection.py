@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the account's connection is: one pure function of what agent and files say."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from mt5_agent.protocol import Evidence, State, Versions
+
+StateName = Literal[
+    "AgentMissing", "TerminalStarting", "LoggingIn", "Connected", "Disconnected", "Refused"
+]
+Credentials = Literal["Unknown", "Valid", "Invalid", "Missing"]
+
+SECRET_MISSING: Final = "SecretMissing"  # noqa: S105  a reason, not a secret
+AGENT_MISSING: Final = "AgentMissing"
+BAD_CREDENTIALS: Final = "BadCredentials"
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the account's connection at one moment."""
+
+    state: StateName
+    reason: str = ""
+    message: str = ""
+    credentials: Credentials = "Unknown"
+    last_contact_ms: int = 0
+    utc_offset_s: int | None = None
+    trade_allowed: bool | None = None
+    versions: Versions = Versions()
+    evidence: Evidence = Evidence()
+
+    @property
+    def connected(self) -> bool:
+        """Logged in and synchronised."""
+        return self.state == "Connected"
+
+
+def connection(agent: State | None, *, password_mounted: bool, login_id: int) -> Connection:
+    """Return what the agent's last words and the mounted password amount to.
+
+    `agent` is None while no agent is connected; `login_id` is of the login last sent to it.
+    """
+    if agent is None:
+        return _without_agent(password_mounted=password_mounted)
+    state = _state_name(agent)
+    if not password_mounted and state != "Connected":
+        return _waiting_for_secret(agent, state)
+    return Connection(
+        state=state,
+        reason=agent.reason,
+        message=agent.message,
+        credentials=_credentials(agent, login_id, password_mounted=password_mounted),
+        last_contact_ms=agent.last_contact_ms,
+        utc_offset_s=agent.utc_offset_s,
+        trade_allowed=agent.trade_allowed,
+        versions=agent.versions,
+        evidence=agent.evidence,
+    )
+
+
+def _state_name(agent: State) -> StateName:
+    return "TerminalStarting" if agent.state == "WaitingForLogin" else agent.state
+
+
+def _credentials(agent: State, login_id: int, *, password_mounted: bool) -> Credentials:
+    if not password_mounted:
+        return "Missing"
+    if agent.login_id != login_id:
+        return "Unknown"
+    if agent.state == "Refused" and agent.reason == BAD_CREDENTIALS:
+        return "Invalid"
+    proved = agent.state == "Connected" or agent.evidence.logins > 0
+    return "Valid" if proved and agent.state in ("Connected", "Disconnected") else "Unknown"
+
+
+def _without_agent(*, password_mounted: bool) -> Connection:
+    if not password_mounted:
+        return Connection(
+            state="AgentMissing",
+            reason=SECRET_MISSING,
+            message=_MISSING_TEXT,
+            credentials="Missing",
+        )
+    text = "the terminal container has not connected to the sidecar yet, or lost it"
+    return Connection(state="AgentMissing", reason=AGENT_MISSING, message=text)
+
+
+def _waiting_for_secret(agent: State, state: StateName) -> Connection:
+    return Connection(
+        state=state,
+        reason=SECRET_MISSING,
+        message=_MISSING_TEXT,
+        credentials="Missing",
+        last_contact_ms=agent.last_contact_ms,
+        versions=agent.versions,
+        evidence=agent.evidence,
+    )
+
+
+_MISSING_TEXT: Final = (
+    "no password is mounted: create the Secret of spec.credentialsSecretRef with that key"
+)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floats of the package to decimals with the digits that their symbol or currency has."""
+
+import math
+from decimal import Decimal
+from functools import lru_cache
+from typing import Annotated
+
+import msgspec
+
+# The encoder writes decimals as JSON numbers; the schema would say text without this.
+Number = Annotated[Decimal, msgspec.Meta(extra_json_schema={"type": "number", "format": "decimal"})]
+
+# More digits than any symbol has; cuts off what binary floats add (0.30000000000000004).
+MOST_DIGITS = 8
+
+
+def fixed(value: float, digits: int) -> Decimal | None:
+    """Return `value` with exactly `digits` decimals; None for infinity and not-a-number."""
+    if not math.isfinite(value):
+        return None
+    return Decimal(f"{value:.{digits}f}")
+
+
+def plain(value: float) -> Decimal | None:
+    """Return `value` with as many decimals as it needs, for when its digits are not known."""
+    return fixed(value, digits_of(value)) if math.isfinite(value) else None
+
+
+@lru_cache(maxsize=4096)
+def digits_of(step: float) -> int:
+    """Return how many decimals a step such as 0.01 has."""
+    return len(f"{step:.{MOST_DIGITS}f}".rstrip("0").partition(".")[2])

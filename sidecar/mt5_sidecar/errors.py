@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can go wrong, by what the caller can do about it.
+
+BridgeError
+    CallerError                 change the request
+        InvalidRequest
+        UnknownPath
+        UnknownMethod
+        BodyTooLarge
+        UnknownSymbol
+        Misdirected             this pod is not that account
+    Denied                      change who asks, or what they may do
+        Unauthenticated
+        Forbidden
+        TradingDisabled
+    Unavailable                 come back later
+        AccessUnavailable       no key table has been published yet
+        TerminalUnavailable     no agent, or not logged in
+        TerminalTimeout         the terminal did not answer in time
+        TerminalRefused         the terminal answered with an error of its own
+        SnapshotTooOld          older than the caller accepts
+        TooManySockets
+        Draining
+    NotBuilt                    a documented operation that comes later
+    Unexpected                  our fault
+"""
+
+from typing import Any
+
+
+class BridgeError(Exception):
+    """The root: what a client may be told, and nothing it may not."""
+
+    def __init__(self, detail: str = "", **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class CallerError(BridgeError):
+    """The request cannot be right, whoever sends it and whenever."""
+
+
+class InvalidRequest(CallerError):
+    """A parameter, header or body has no meaning here."""
+
+
+class UnknownPath(CallerError):
+    """No operation lives at this path."""
+
+
+class UnknownMethod(CallerError):
+    """The path exists, but not with this method."""
+
+
+class BodyTooLarge(CallerError):
+    """The body is longer than the sidecar reads."""
+
+
+class UnknownSymbol(CallerError):
+    """The broker has no such symbol."""
+
+
+class Misdirected(CallerError):
+    """The request was routed for another account than this pod's."""
+
+
+class Denied(BridgeError):
+    """Who asks may not have it."""
+
+
+class Unauthenticated(Denied):
+    """No key, an unknown one, or one that has ended."""
+
+
+class Forbidden(Denied):
+    """The key is good, but not for this account or scope."""
+
+
+class TradingDisabled(Denied):
+    """`spec.trading.enabled` of the account is false."""
+
+
+class Unavailable(BridgeError):
+    """Nothing is wrong with the request; now is not the time."""
+
+
+class AccessUnavailable(Unavailable):
+    """No readable key table is mounted, so nobody can be let in."""
+
+
+class TerminalUnavailable(Unavailable):
+    """The account is not connected; `reason` in the problem says why."""
+
+
+class TerminalTimeout(Unavailable):
+    """The terminal gave no answer before the deadline: the outcome is unknown."""
+
+
+class TerminalRefused(Unavailable):
+    """The package answered None or False; `code` in the problem is its last_error."""
+
+
+class SnapshotTooOld(Unavailable):
+    """What is known is older than the `max_age` that was asked for."""
+
+
+class TooManySockets(Unavailable):
+    """Every WebSocket place of this account is taken."""
+
+
+class Draining(Unavailable):
+    """The pod is going away; connect again and reach its successor."""
+
+
+class NotBuilt(BridgeError):
+    """The operation is documented, and comes with a later version."""
+
+
+class Unexpected(BridgeError):
+    """A fault of ours; the log has it under the request id."""

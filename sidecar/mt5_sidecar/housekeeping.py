@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is looked at every second: files, grants, slow clients, staleness, heartbeats."""
+
+import asyncio
+import time
+
+from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.dialogue import say
+from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.logs import logger
+
+
+class Housekeeping:
+    """A loop around `look`; tests call `look` themselves and wait for nothing."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._heartbeat_s = time.monotonic()
+
+    async def run(self) -> None:
+        """Look again and again until cancelled; no fault of one look ends the next."""
+        while True:
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001  a dead housekeeper would let withdrawn keys live on
+                logger.exception("housekeeping_failed")
+            await asyncio.sleep(self._context.settings.file_poll_interval_s)
+
+    def look(self) -> None:
+        """Look at everything once."""
+        context = self._context
+        context.pulse.at_s = time.monotonic()
+        context.access.refresh()
+        context.sockets.close_ended(context.access)
+        context.terminal.refresh()
+        context.feed.review()
+        context.feed.hub.sweep()
+        if context.pulse.at_s - self._heartbeat_s >= context.settings.ws_heartbeat_interval_s:
+            self._heartbeat_s = context.pulse.at_s
+            self._heartbeat()
+
+    def _heartbeat(self) -> None:
+        context = self._context
+        for socket in context.sockets:
+            if socket.client.stalled_s is None:
+                say(context, socket, "heartbeat", encode({"seq": context.board.seq}))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus metrics. Label values come from closed sets only: routes, calls, types, codes."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+FAST_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.15, 0.5, 2.0, 10.0)
+
+
+class Metrics:
+    """One registry for one sidecar, so that tests can make as many as they like."""
+
+    def __init__(self) -> None:
+        r = self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=r)
+        self.requests = Histogram(
+            "mt5_sidecar_http_request_seconds",
+            "Time from the request's arrival to its answer",
+            ("method", "route", "status"),
+            buckets=FAST_S,
+            registry=r,
+        )
+        self.agent_calls = Histogram(
+            "mt5_sidecar_agent_call_seconds",
+            "Time from asking the agent to its answer",
+            ("call", "outcome"),
+            buckets=FAST_S,
+            registry=r,
+        )
+        self.connected = Gauge(
+            "mt5_sidecar_connected", "1 while logged in and synchronised", registry=r
+        )
+        self.stale = Gauge("mt5_sidecar_stale", "1 while snapshots are not current", registry=r)
+        self.agent_connections = Counter(
+            "mt5_sidecar_agent_connections", "Agents that connected", registry=r
+        )
+        self.snapshots = Counter(
+            "mt5_sidecar_snapshots", "Snapshots taken in", ("kind",), registry=r
+        )
+        reads = Counter(
+            "mt5_sidecar_snapshot_reads",
+            "Reads of a snapshot: its body was there (kept) or had to be made",
+            ("body",),
+            registry=r,
+        )
+        self.snapshot_kept, self.snapshot_made = reads.labels("kept"), reads.labels("made")
+        self.snapshot_reads = reads
+        self.sockets = Gauge("mt5_sidecar_ws_clients", "Open WebSockets", registry=r)
+        self.ws_messages = Counter(
+            "mt5_sidecar_ws_messages", "Messages to WebSocket clients", ("type",), registry=r
+        )
+        self.ws_conflated = Counter(
+            "mt5_sidecar_ws_conflated", "Flushes put off because a client was slow", registry=r
+        )
+        self.ws_closed = Counter(
+            "mt5_sidecar_ws_closed", "WebSockets that we closed", ("code",), registry=r
+        )
+        self.ws_commands = Counter(
+            "mt5_sidecar_ws_commands",
+            "Messages from WebSocket clients",
+            ("type", "outcome"),
+            registry=r,
+        )
+
+    def answered(self, method: str, route: str, status: int, *, seconds: float) -> None:
+        """Count one HTTP answer; `route` is the pattern, never the path."""
+        self.requests.labels(method, route, str(status)).observe(seconds)
+
+    def called(self, call: str, outcome: str, *, seconds: float) -> None:
+        """Count one call of the agent."""
+        self.agent_calls.labels(call, outcome).observe(seconds)
+
+    def sent(self, messages: Mapping[str, int]) -> None:
+        """Count messages handed to WebSocket clients, by type."""
+        for type_, count in messages.items():
+            self.ws_messages.labels(type_).inc(count)
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)

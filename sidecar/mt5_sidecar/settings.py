@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every knob of the sidecar; what may change without a new pod is a file instead.
+
+`docs/settings-sidecar.md` lists them with their consequences, and a test compares.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Platform = Literal["Linux", "Windows"]
+Slot = Literal["a", "b"]
+
+
+class Settings(BaseSettings):
+    """Environment `MT5_SIDECAR_<NAME>`; fixed for the life of the pod."""
+
+    model_config = SettingsConfigDict(env_prefix="MT5_SIDECAR_", frozen=True, extra="forbid")
+
+    # Who this pod is.
+    account_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    login: Annotated[int, Field(ge=1, lt=2**63)]
+    server: Annotated[str, Field(min_length=1, max_length=63)]
+    platform: Platform = "Linux"
+    slot: Slot = "a"
+    namespace: str = ""
+    account_name: str = ""
+    pod_name: str = ""
+    pod_uid: str = ""
+
+    # Where it listens. Port 0 takes a free one (tests).
+    api_host: str = "0.0.0.0"  # noqa: S104  the router comes from another pod
+    api_port: Port = 8080
+    ops_host: str = "0.0.0.0"  # noqa: S104  so do kubelet, Prometheus and the operator
+    ops_port: Port = 8081
+    agent_port: Port = 8082
+
+    # Files (docs/internals.md).
+    agent_token_file: Path = Path("/run/mt5/agent/token")
+    credentials_file: Path = Path("/run/mt5/credentials/password")
+    account_file: Path = Path("/run/mt5/account/account.json")
+    keys_file: Path = Path("/run/mt5/access/keys.json")
+    operator_jwks_file: Path = Path("/run/mt5/access/operator.jwks.json")
+    file_poll_interval_s: Seconds = 1.0
+
+    # The agent.
+    agent_hello_timeout_s: Seconds = 10.0
+    agent_silence_timeout_s: Seconds = 15.0
+    agent_requests_in_flight: Count = 64
+    call_timeout_s: Seconds = 10.0
+    stale_after_s: Seconds = 12.0
+    broker_utc_offset_s: int | None = None
+
+    # HTTP.
+    body_limit_bytes: Count = 64 * 1024
+
+    # WebSocket.
+    ws_max_sockets: Count = 100
+    ws_max_message_bytes: Count = 64 * 1024
+    ws_messages_per_s: Count = 20
+    ws_message_burst: Count = 40
+    ws_max_symbols: Count = 200
+    ws_interval_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
+    ws_heartbeat_interval_s: Seconds = 15.0
+    ws_ping_interval_s: Seconds = 30.0
+    ws_write_buffer_bytes: Count = 256 * 1024
+    ws_stall_timeout_s: Seconds = 10.0
+    ws_close_grace_s: Seconds = 10.0
+    ws_max_pending_events: Count = 256
+    ws_ring_events: Count = 1024
+
+    # The end.
+    drain_jitter_s: Annotated[float, Field(ge=0)] = 2.0
+    stop_timeout_s: Seconds = 20.0
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One listener: what it chose, how far it has heard, and whether it keeps up."""
+
+from typing import Protocol
+
+from mt5_sidecar.streams.channels import Channel, Choice
+
+
+class Wire(Protocol):
+    """The way to a listener. Nothing here may wait."""
+
+    def send(self, frame: bytes) -> None:
+        """Hand over one whole frame."""
+
+    def pending_bytes(self) -> int:
+        """Return what was handed over and has not left yet."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End it: say why, and do not wait for the other side."""
+
+
+class Client:
+    """A listener's place in the stream.
+
+    There is no queue of state: a client that cannot take more keeps its `seq`, and what it gets
+    later is the difference to the board as it is then. That is the whole of conflation.
+    """
+
+    __slots__ = ("choice", "closed", "interval_ms", "seq", "stalled_s", "wants", "wire")
+
+    def __init__(self, wire: Wire, choice: Choice, *, interval_ms: int, seq: int) -> None:
+        self.wire = wire
+        self.choice = choice
+        self.interval_ms = interval_ms
+        self.seq = seq
+        """Everything up to here has been handed over."""
+        self.wants: frozenset[Channel] | None = None
+        """Channels to be sent in full with the next flush, not as changes."""
+        self.stalled_s: float | None = None
+        """Since when its buffer is full, on the loop's clock."""
+        self.closed = False
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection, once."""
+        if not self.closed:
+            self.closed = True
+            self.wire.close(code, reason)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the terminal to the board: records become JSON here, once, whoever reads it."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from mt5_agent import protocol
+from mt5_sidecar.domain import views
+from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.board import Board
+from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
+from mt5_sidecar.streams.contracts import ContractCache
+from mt5_sidecar.streams.hub import Hub
+from mt5_sidecar.streams.status import Status, status
+from mt5_sidecar.terminal.terminal import Terminal
+
+CHANNEL_OF: Final[dict[protocol.SnapshotKind, Channel]] = {
+    "account": "account_info",
+    "positions": "positions",
+    "orders": "orders",
+    "ticks": "tick_data",
+}
+# Used until the account itself has been seen.
+MONEY_DIGITS: Final = 2
+
+
+class Feed:
+    """Keeps the board as the terminal is (terminal.Audience)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        terminal: Terminal,
+        board: Board,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._settings = settings
+        self._terminal = terminal
+        self._board = board
+        self._metrics = metrics
+        self._clock = clock
+        self._records: dict[Channel, Any] = {}
+        self._contact_ms = 0
+        self._zone_s: int | None = settings.broker_utc_offset_s
+        self.contracts = ContractCache(terminal, self._render_all)
+        self.changed_ms: dict[Channel, int] = {}
+        self.stale_since_ms: int | None = clock()
+        self._told: Status = self.status
+        self.hub = Hub(settings, board, metrics, status=self.status_json, clock=clock)
+        terminal.tell(self)
+
+    @property
+    def zone_s(self) -> int | None:
+        """The broker's clock minus UTC; None until known."""
+        return self._zone_s
+
+    @property
+    def contact_ms(self) -> int:
+        """When the terminal was last heard of; 0 for never."""
+        return max(self._contact_ms, self._terminal.connection.last_contact_ms)
+
+    @property
+    def status(self) -> Status:
+        """What clients are told of the connection."""
+        return status(
+            self._terminal.connection,
+            since_ms=self._terminal.since_ms,
+            stale_since_ms=self.stale_since_ms,
+        )
+
+    def status_json(self) -> bytes:
+        """The same, encoded."""
+        return encode(self.status)
+
+    def snapshot(self, snapshot: protocol.Snapshot) -> None:
+        """Take in one part of the account."""
+        channel = CHANNEL_OF[snapshot.kind]
+        records = protocol.decode_snapshot(snapshot)
+        self._metrics.snapshots.labels(snapshot.kind).inc()
+        self._contact_ms = snapshot.utc_ms
+        if channel == "tick_data":
+            self._records[channel] = self._watched(self._records.get(channel, {}) | records)
+        else:
+            self._records[channel] = records
+        if self._render(channel, records):
+            self.changed_ms[channel] = snapshot.utc_ms
+            self.hub.changed()
+
+    def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
+        """Return a tick as clients see it, for a symbol that nobody watches."""
+        return self._ticks({symbol: tick})[symbol]
+
+    def connection_changed(self) -> None:
+        """Tell clients when the terminal went away or came back; learn the broker's zone."""
+        zone_s = self._settings.broker_utc_offset_s
+        if zone_s is None:
+            zone_s = self._terminal.connection.utc_offset_s
+        if zone_s is not None and zone_s != self._zone_s:
+            self._zone_s = zone_s
+            self._render_all()
+        self.review()
+
+    def review(self) -> None:
+        """Decide whether the board is current; to be called every second or so."""
+        if self._current():
+            self.stale_since_ms = None
+        elif self.stale_since_ms is None:
+            self.stale_since_ms = self.contact_ms or self._clock()
+        self._metrics.connected.set(self._terminal.connection.connected)
+        self._metrics.stale.set(self.stale_since_ms is not None)
+        if self.status != self._told:
+            self._told = self.status
+            self._board.happened("status", encode(self._told))
+            self.hub.changed(urgent=True)
+
+    def _current(self) -> bool:
+        age_s = (self._clock() - self.contact_ms) / 1000
+        return self._terminal.connection.connected and age_s <= self._settings.stale_after_s
+
+    def _render_all(self) -> None:
+        # A list: every channel is to be rendered, not only up to the first that changed.
+        changed = [self._render(channel, records) for channel, records in self._records.items()]
+        if any(changed):
+            self.hub.changed()
+
+    def _render(self, channel: Channel, records: Any) -> bool:
+        if channel == "tick_data":
+            gone = self._board.retain(channel, self._records[channel])
+            return self._board.update(channel, self._ticks(self._watched(records))) or gone
+        return self._board.replace(channel, self._bodies(channel, records))
+
+    def _watched(self, ticks: dict[str, protocol.Tick]) -> dict[str, protocol.Tick]:
+        watched = self._terminal.symbols
+        return {symbol: tick for symbol, tick in ticks.items() if symbol in watched}
+
+    def _bodies(self, channel: Channel, records: Any) -> dict[str, bytes]:
+        if channel == "account_info":
+            return {ACCOUNT_KEY: encode(views.account(records))}
+        if channel == "positions":
+            return {str(p.ticket): self._position(p) for p in records}
+        return {str(o.ticket): self._order(o) for o in records}
+
+    def _position(self, position: protocol.Position) -> bytes:
+        info: protocol.AccountInfo | None = self._records.get("account_info")
+        digits = info.currency_digits if info else MONEY_DIGITS
+        contract = self.contracts.get(position.symbol)
+        return encode(views.position(position, contract, money_digits=digits, zone_s=self._zone_s))
+
+    def _order(self, order: protocol.Order) -> bytes:
+        contract = self.contracts.get(order.symbol)
+        return encode(views.order(order, contract, zone_s=self._zone_s))
+
+    def _ticks(self, ticks: dict[str, protocol.Tick]) -> dict[str, bytes]:
+        zone_s, get = self._zone_s, self.contracts.get
+        return {s: encode(views.tick(s, t, get(s), zone_s=zone_s)) for s, t in ticks.items()}

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands what is new to all who listen; waits for nobody.
+
+Clients are grouped by interval. A change flushes the groups whose interval is over and sets a
+timer for the others; so 500 clients cost one timer and one encoding, not 500.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.board import Board
+from mt5_sidecar.streams.client import Client
+from mt5_sidecar.streams.codes import Close
+from mt5_sidecar.streams.flush import Flush
+
+
+class Group:
+    """Clients of one interval."""
+
+    def __init__(self) -> None:
+        self.clients: set[Client] = set()
+        self.last_s = float("-inf")
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Hub:
+    """All listeners of one board."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        board: Board,
+        metrics: Metrics,
+        *,
+        status: Callable[[], bytes],
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._settings = settings
+        self._board = board
+        self._metrics = metrics
+        self._status = status
+        self._clock = clock
+        self._groups: dict[int, Group] = {}
+
+    @property
+    def clients(self) -> list[Client]:
+        """Everybody who listens."""
+        return [client for group in self._groups.values() for client in group.clients]
+
+    def join(self, client: Client) -> None:
+        """Let `client` hear of what changes from now on, and bring it up to date at once."""
+        self._groups.setdefault(client.interval_ms, Group()).clients.add(client)
+        self._flush([client])
+
+    def leave(self, client: Client) -> None:
+        """Forget `client`."""
+        group = self._groups.get(client.interval_ms)
+        if group is None:
+            return
+        group.clients.discard(client)
+        if not group.clients:
+            del self._groups[client.interval_ms]
+            _cancel(group)
+
+    def regroup(self, client: Client, *, interval_ms: int) -> None:
+        """Give `client` another interval."""
+        self.leave(client)
+        client.interval_ms = interval_ms
+        self._groups.setdefault(interval_ms, Group()).clients.add(client)
+
+    def bring_up_to_date(self, client: Client) -> None:
+        """Flush one client now, whatever its interval."""
+        self._flush([client])
+
+    def changed(self, *, urgent: bool = False) -> None:
+        """Tell everybody whose interval is over; `urgent` (an event) does not wait for it."""
+        now_s = asyncio.get_running_loop().time()
+        due = []
+        for interval_ms, group in self._groups.items():
+            wait_s = group.last_s + interval_ms / 1000 - now_s
+            if urgent or wait_s <= 0:
+                due.append(group)
+            elif group.timer is None:
+                group.timer = asyncio.get_running_loop().call_later(wait_s, self._due, group)
+        self._flush_groups(due, now_s=now_s)
+
+    def sweep(self) -> None:
+        """Look after clients that do not keep up; to be called every second or so."""
+        self._flush([client for client in self.clients if client.stalled_s is not None])
+
+    def _due(self, group: Group) -> None:
+        group.timer = None
+        self._flush_groups([group], now_s=asyncio.get_running_loop().time())
+
+    def _flush_groups(self, groups: list[Group], *, now_s: float) -> None:
+        for group in groups:
+            _cancel(group)
+            group.last_s = now_s
+        self._flush([client for group in groups for client in group.clients])
+
+    def _flush(self, clients: list[Client]) -> None:
+        if not clients:
+            return
+        flush = Flush(self._board, status=self._status(), now_ms=self._clock())
+        sent: Counter[str] = Counter()
+        for client in clients:
+            if not client.closed and self._keeps_up(client):
+                self._hand_over(client, flush, sent)
+        self._metrics.sent(sent)
+
+    def _hand_over(self, client: Client, flush: Flush, sent: Counter[str]) -> None:
+        for outgoing in flush.frames(client):
+            client.wire.send(outgoing.frame)
+            sent[outgoing.type] += 1
+        client.seq = self._board.seq
+        client.wants = None
+
+    def _keeps_up(self, client: Client) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:
+            client.stalled_s = None
+            return True
+        self._metrics.ws_conflated.inc()
+        if client.stalled_s is None:
+            client.stalled_s = now_s
+        self._lose_patience(client, now_s=now_s)
+        return False
+
+    def _lose_patience(self, client: Client, *, now_s: float) -> None:
+        waiting = len(self._board.events_since(client.seq))
+        if waiting > self._settings.ws_max_pending_events or client.seq < self._board.floor:
+            client.close(Close.TOO_SLOW, "too slow: events would be lost")
+        elif now_s - (client.stalled_s or now_s) >= self._settings.ws_stall_timeout_s:
+            client.close(Close.TOO_SLOW, "too slow: nothing was read for too long")
+
+
+def _cancel(group: Group) -> None:
+    if group.timer is not None:
+        group.timer.cancel()
+        group.timer = None
