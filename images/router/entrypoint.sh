@@ -42,7 +42,6 @@ number PORT 8080
 number OPS_PORT 8081
 number WORKERS 2
 number WORKER_CONNECTIONS 8192
-number OPEN_FILES 20000
 number TABLE_BYTES 16777216
 number MAX_BODY_BYTES 1048576
 number MAX_HEADER_BYTES 8192
@@ -68,6 +67,19 @@ MT5_ROUTER_RESOLVER_SEARCH=$(sed -n 's/^search[[:space:]]*//p' "${MT5_ROUTER_RES
 export MT5_ROUTER_RESOLVER_SEARCH
 
 mkdir -p "$run_dir"
+# As many open sockets as we are allowed.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+
+# nginx opens its log by name. Not every container runtime hands us a standard output that may be
+# opened again; then a pipe of our own and `cat` lie between.
+access_log=/dev/stdout
+if ! (: >>/dev/stdout) 2>/dev/null; then
+    access_log=$run_dir/access.pipe
+    [ -p "$access_log" ] || mkfifo "$access_log"
+    cat "$access_log" &
+fi
+replace ACCESS_LOG "$access_log"
+
 sed "$script" "$template" >"$run_dir/nginx.conf"
 
 # nginx drops everything at once on SIGTERM and drains on SIGQUIT; whoever stops us may use either.
