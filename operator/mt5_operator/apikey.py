@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m mt5_operator.apikey create`: make an API key, shown once and stored nowhere."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from mt5_operator import names
+from mt5_operator.apikeys import ApiKey
+
+
+def new_key(key_id: str, token: str) -> str:
+    """Return the key that a client sends; `token` is 256 random bits as base64url."""
+    return f"mt5_{key_id}_{token}"
+
+
+def entry(key: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the Secret holds of `key`: its hash and what it opens.
+
+    Raises:
+        ValidationError: the arguments do not make a usable key.
+    """
+    checked = ApiKey(
+        id=arguments.id,
+        sha256=hashlib.sha256(key.encode()).hexdigest(),
+        accounts=arguments.accounts,
+        scopes=arguments.scopes,
+        expires=arguments.expires,
+        namespaces=arguments.namespaces,
+    )
+    return checked.model_dump(exclude={"id"}, exclude_none=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a new key and the command that makes it valid."""
+    arguments = _parser().parse_args(argv)
+    key = new_key(arguments.id, secrets.token_urlsafe(32))
+    try:
+        patch = {"stringData": {arguments.id: json.dumps(entry(key, arguments))}}
+    except ValidationError as error:
+        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        sys.stderr.write("; ".join(told) + "\n")
+        return 2
+    if arguments.json:
+        sys.stdout.write(json.dumps({"key": key, "patch": patch}) + "\n")
+    else:
+        sys.stdout.write(_told(key, patch, arguments.operator_namespace))
+    return 0
+
+
+def _told(key: str, patch: dict[str, Any], namespace: str) -> str:
+    secret = f"-n {namespace} secret {names.API_KEYS}"
+    return (
+        f"{key}\n\n# The key above is shown once. Make it valid within seconds by:\n"
+        f"kubectl patch {secret} --type merge -p '{json.dumps(patch)}'\n"
+        f"# and if there is no such Secret yet, before that:\n"
+        f"kubectl create {secret.replace('secret', 'secret generic')}\n"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m mt5_operator.apikey")
+    create = parser.add_subparsers(required=True).add_parser("create", help="make a key")
+    create.add_argument("--id", required=True, help="name of the key, [a-z0-9]{1,32}")
+    create.add_argument("--accounts", required=True, type=_list, help="account ids, or *")
+    create.add_argument("--scopes", default="read", type=_list, help="of read, trade, admin")
+    create.add_argument("--expires", help="RFC 3339 time, such as 2027-01-01T00:00:00Z")
+    create.add_argument("--namespaces", type=_list, help="only accounts of these namespaces")
+    create.add_argument("--operator-namespace", default="mt5-bridge", help="where the Secret is")
+    create.add_argument("--json", action="store_true", help="print key and patch as JSON")
+    return parser
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put the operator together, and take it down again. Knows every part and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from mt5_operator import metrics
+from mt5_operator.cluster.api import Api, HttpApi
+from mt5_operator.cluster.audit import Audit
+from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.credentials import load
+from mt5_operator.cluster.events import Events
+from mt5_operator.cluster.kinds import ACCOUNT
+from mt5_operator.cluster.lease import ApiLock, lead
+from mt5_operator.errors import ApiError, ApiUnavailable
+from mt5_operator.names import Key
+from mt5_operator.ops import create_app
+from mt5_operator.reconcile import leading
+from mt5_operator.reconcile.context import Context, World, seconds_text
+from mt5_operator.reconcile.feed import gone
+from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.secrets import Secrets
+from mt5_operator.routes.redis_store import RedisStore
+from mt5_operator.routes.shards import Shards
+from mt5_operator.routes.table import Table
+from mt5_operator.schedule import Schedule
+from mt5_operator.settings import Settings
+from mt5_operator.sidecars.client import HttpSidecars
+from mt5_operator.sidecars.identity import Identity, identity
+from mt5_operator.sidecars.watcher import Watcher
+
+_log = structlog.get_logger()
+
+
+class Watch(Protocol):
+    """What feeds the caches until it is stopped."""
+
+    def __call__(
+        self,
+        world: World,
+        relisted: Callable[[], None],
+        *,
+        stop: asyncio.Event,
+        ready: asyncio.Event,
+    ) -> Awaitable[None]:
+        """Watch until `stop` is set."""
+
+
+async def run(settings: Settings, watch: Watch) -> None:
+    """Run the operator until it is told to stop.
+
+    Raises:
+        LeaseLost: another replica may lead by now.
+    """
+    async with HttpApi(
+        await load(),
+        timeout_s=settings.api_timeout_s,
+        connections=settings.api_connections,
+    ) as api:
+        await _Operator(settings, api, watch).run()
+
+
+class _Operator:
+    def __init__(self, settings: Settings, api: Api, watch: Watch) -> None:
+        self._settings = settings
+        self._watch = watch
+        caches, self._relisted = Caches(), asyncio.Event()
+        self._world = World(settings, api, caches, Index(), Schedule())
+        self._audit = Audit(
+            api,
+            caches,
+            namespaces=settings.namespaces,
+            vanished=lambda kind, key: gone(self._world, kind, key),
+        )
+        self._lock = ApiLock(api, Key(settings.namespace, settings.lease_name), settings.pod_name)
+
+    async def run(self) -> None:
+        stop, ready = asyncio.Event(), asyncio.Event()
+        async with self._ops_server():
+            await self._served()
+            watch = asyncio.ensure_future(
+                self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
+            )
+            tasks = [watch, *map(asyncio.ensure_future, [self._audits(), self._leads()])]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                _log.info("stopping")
+            finally:
+                stop.set()
+                await _ended(watch, tasks, timeout_s=self._settings.shutdown_timeout_s)
+                await self._lock.release()
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def _served(self) -> None:
+        """Wait until the API server knows accounts: watches begin only then."""
+        told = False
+        while True:
+            try:
+                await self._world.api.versions(ACCOUNT, next(iter(self._settings.namespaces), ""))
+            except (ApiError, ApiUnavailable) as error:
+                if not told:
+                    _log.warning("waiting for the API server and our CRDs", error=str(error))
+                told = True
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def _audits(self) -> None:
+        while True:
+            try:
+                await self._audit.run()
+            except (ApiError, ApiUnavailable) as error:
+                _log.warning("watches not audited", error=str(error))
+                await asyncio.sleep(1)
+            await self._next_audit()
+
+    async def _next_audit(self) -> None:
+        if not self._audit.synced_once:
+            await asyncio.sleep(0.2)
+            return
+        self._relisted.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._relisted.wait(), self._settings.watch_audit_s)
+            await asyncio.sleep(1)  # a new list comes object by object
+
+    async def _leads(self) -> None:
+        while not self._audit.synced_once:
+            await asyncio.sleep(0.05)
+        _log.info("caches are warm", identity=self._lock.identity)
+        await lead(self._lock, self._settings, self._work)
+
+    async def _work(self) -> None:
+        _log.info("leading", identity=self._lock.identity)
+        metrics.IS_LEADER.set(1)
+        try:
+            await self._lead_with(await identity(self._world.api, self._settings.namespace))
+        finally:
+            metrics.IS_LEADER.set(0)
+
+    async def _lead_with(self, who: Identity) -> None:
+        settings, world = self._settings, self._world
+        redis = _redis(settings)
+        async with HttpSidecars(
+            who.token,
+            timeout_s=settings.sidecar_timeout_s,
+            override=settings.sidecar_address_override,
+        ) as sidecars:
+            try:
+                await leading.lead(_context(world, who, redis, sidecars))
+            finally:
+                if redis:
+                    await redis.close()
+
+    @contextlib.asynccontextmanager
+    async def _ops_server(self) -> AsyncIterator[None]:
+        runner = web.AppRunner(create_app(sick=self._sick, unready=self._unready), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._settings.ops_host, self._settings.ops_port).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    def _sick(self) -> str:
+        kinds = ", ".join(sorted(kind.name for kind in self._audit.stale))
+        return f"the watch is silent: {kinds}" if kinds else ""
+
+    def _unready(self) -> str:
+        return "" if self._audit.synced_once else "caches are not warm yet"
+
+
+def _context(
+    world: World, who: Identity, redis: RedisStore | None, sidecars: HttpSidecars
+) -> Context:
+    settings, api = world.settings, world.api
+    shards = Shards(
+        api,
+        namespace=settings.namespace,
+        shards=settings.route_shards,
+        installation=who.installation,
+    )
+    table = Table(
+        shards,
+        redis,
+        installation=who.installation,
+        account_ids=world.index.account_ids,
+        now=lambda: seconds_text(world.now()),
+    )
+    watcher = Watcher(sidecars, settings, changed=world.queue.add)
+    events = Events(api, instance=settings.pod_name)
+    return Context(world, who, table, watcher, Secrets(api), events)
+
+
+def _redis(settings: Settings) -> RedisStore | None:
+    if settings.redis_url is None:
+        return None
+    return RedisStore(settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_s)
+
+
+async def _ended(
+    watch: asyncio.Future[None], tasks: Sequence[asyncio.Future[None]], *, timeout_s: float
+) -> None:
+    for task in tasks:
+        if task is not watch:
+            task.cancel()
+    # kopf ends by itself once it is told to, and complains when it is cut off.
+    await asyncio.wait({watch}, timeout=timeout_s)
+    watch.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare the caches with the server's own lists, now and then.
+
+A watch can miss what vanished while it was away, and it can fall silent without an error. Both
+are seen only from outside: by a list of names and versions. An object that is newer on the
+server, in two audits in a row, than in the cache proves that its watch is silent; a quiet
+cluster proves nothing and raises no alarm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mt5_operator import metrics
+from mt5_operator.cluster.api import Api
+from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.kinds import WATCHED, Kind
+from mt5_operator.names import Key
+
+Versions = dict[Key, tuple[str, int]]
+Vanished = Callable[[Kind, Key], None]
+
+
+class Audit:
+    """Whether the caches hold what the server holds."""
+
+    def __init__(
+        self, api: Api, caches: Caches, *, namespaces: Sequence[str], vanished: Vanished
+    ) -> None:
+        self._api = api
+        self._caches = caches
+        self._namespaces = namespaces
+        self._vanished = vanished
+        self._behind: dict[Kind, Versions] = {}
+        self.stale: frozenset[Kind] = frozenset()
+        # Whether every cache held, at some audit, all that the server held.
+        self.synced_once = False
+
+    async def run(self) -> None:
+        """Compare every kind once.
+
+        Raises:
+            ApiError, ApiUnavailable: the server could not be asked; nothing was concluded.
+        """
+        for kind in WATCHED:
+            started = self._caches.clock()
+            self._compare(kind, await self._listed(kind), started)
+        if not any(self._behind.values()):
+            self.synced_once = True
+
+    async def _listed(self, kind: Kind) -> Versions:
+        found: Versions = {}
+        for namespace in self._namespaces if kind.namespaced and self._namespaces else [""]:
+            found |= await self._api.versions(kind, namespace)
+        return found
+
+    def _compare(self, kind: Kind, listed: Versions, started: float) -> None:
+        for key, uid in gone(self._caches, kind, listed, started):
+            self._caches[kind].drop(key, uid)
+            self._vanished(kind, key)
+        before = self._behind.get(kind, {})
+        now = behind(self._caches, kind, listed)
+        self._behind[kind] = now
+        stuck = [key for key, seen in now.items() if before.get(key) == seen]
+        self.stale = self.stale | {kind} if stuck else self.stale - {kind}
+        metrics.WATCH_STALE.labels(kind.name).set(bool(stuck))
+
+
+def gone(caches: Caches, kind: Kind, listed: Versions, started: float) -> list[tuple[Key, str]]:
+    """Return what the cache held before the list was asked for, and the list does not."""
+    found = []
+    for key in caches[kind].keys():  # noqa: SIM118 - not a dict
+        entry = caches[kind].entry(key)
+        if entry and entry.fed_at < started and listed.get(key, ("", 0))[0] != entry.uid:
+            found.append((key, entry.uid))
+    return found
+
+
+def behind(caches: Caches, kind: Kind, listed: Versions) -> Versions:
+    """Return what the server holds newer than the cache."""
+    found: Versions = {}
+    for key, (uid, version) in listed.items():
+        entry = caches[kind].entry(key)
+        if entry is None or (entry.uid == uid and entry.version < version):
+            found[key] = (uid, version)
+    return found

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tell people, in the object's own Events, what changed. An Event that is lost is no failure."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from mt5_operator.cluster.api import Api
+from mt5_operator.cluster.kinds import EVENT
+from mt5_operator.errors import ApiError, ApiUnavailable
+from mt5_operator.spec.parse import Manifest
+
+_log = structlog.get_logger()
+
+
+class Events:
+    """Write events.k8s.io/v1 Events, the same one at most once in `quiet_s` seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        instance: str,
+        quiet_s: float = 600,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._instance = instance
+        self._quiet_s = quiet_s
+        self._clock = clock
+        self._told: dict[tuple[str, str, str], float] = {}
+
+    async def tell(
+        self, regarding: Manifest, reason: str, note: str, *, warning: bool, now: str
+    ) -> None:
+        """Write an Event about an object."""
+        if self._told_already((regarding["metadata"]["uid"], reason, note)):
+            return
+        body = event(regarding, reason, note, warning=warning, now=now, instance=self._instance)
+        try:
+            await self._api.create(EVENT, body)
+        except (ApiError, ApiUnavailable) as error:
+            _log.warning("event lost", reason=reason, error=str(error))
+
+    def _told_already(self, what: tuple[str, str, str]) -> bool:
+        now = self._clock()
+        self._told = {k: at for k, at in self._told.items() if now - at < self._quiet_s}
+        told = what in self._told
+        self._told.setdefault(what, now)
+        return told
+
+
+def event(
+    regarding: Manifest, reason: str, note: str, *, warning: bool, now: str, instance: str
+) -> dict[str, Any]:
+    """Return an Event about an object."""
+    meta = regarding["metadata"]
+    place = {
+        name: meta[name] for name in ("name", "namespace", "uid", "resourceVersion") if name in meta
+    }
+    about = {"apiVersion": regarding["apiVersion"], "kind": regarding["kind"], **place}
+    return {
+        "metadata": {
+            "name": f"{meta['name']}.{uuid.uuid4().hex[:16]}",
+            "namespace": meta["namespace"],
+        },
+        "eventTime": now,
+        "reportingController": "mt5bridge.io/operator",
+        "reportingInstance": instance[:128],
+        "action": "Reconcile",
+        "reason": reason,
+        "note": note[:1000],
+        "type": "Warning" if warning else "Normal",
+        "regarding": about,
+    }

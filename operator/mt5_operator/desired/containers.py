@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two containers of an account's pod: sidecar and terminal."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mt5_operator import names
+from mt5_operator.desired.quantity import canonical
+from mt5_operator.desired.volumes import sidecar_mounts, terminal_mounts
+from mt5_operator.settings import Quantities, Settings
+from mt5_operator.spec.account import Amounts, Platform
+from mt5_operator.spec.parse import Account, Manifest
+
+SIDECAR: Final = "sidecar"
+TERMINAL: Final = "terminal"
+# Restricted Pod Security; Windows knows none of it.
+_RESTRICTED: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def sidecar(account: Account, platform: Platform, slot: str, settings: Settings) -> Manifest:
+    """Return the native sidecar: starts first, stops last."""
+    return {
+        "name": SIDECAR,
+        "image": sidecar_image(platform, settings),
+        "imagePullPolicy": settings.image_pull_policy,
+        "restartPolicy": "Always",
+        "env": _sidecar_env(account, platform, slot, settings),
+        "ports": [
+            {"name": "http", "containerPort": names.API_PORT, "protocol": "TCP"},
+            {"name": "ops", "containerPort": names.OPS_PORT, "protocol": "TCP"},
+        ],
+        # Its own loop only, never the broker: a bad night of a broker must not restart pods.
+        "startupProbe": _probe("/healthz", period_s=1, failures=60),
+        "livenessProbe": _probe("/healthz", period_s=10, failures=6),
+        "readinessProbe": _probe("/readyz", period_s=2, failures=2),
+        "resources": _resources(settings.sidecar_requests, settings.sidecar_limits),
+        "volumeMounts": sidecar_mounts(account),
+        **_security(platform),
+    }
+
+
+def terminal(account: Account, platform: Platform, settings: Settings) -> Manifest:
+    """Return the container of agent and terminal, or of agent and simulator."""
+    simulated = account.spec.simulated
+    command = {"command": settings.agent_command} if simulated else {}
+    return {
+        "name": TERMINAL,
+        "image": terminal_image(account, platform, settings),
+        "imagePullPolicy": settings.image_pull_policy,
+        **command,
+        "env": _terminal_env(account, platform),
+        "resources": _terminal_resources(account, platform, settings),
+        "volumeMounts": terminal_mounts(account),
+        **_security(platform),
+    }
+
+
+def sidecar_image(platform: Platform, settings: Settings) -> str:
+    """Return the sidecar's image for `platform`."""
+    windows = platform is Platform.WINDOWS
+    return settings.sidecar_image_windows if windows else settings.sidecar_image
+
+
+def terminal_image(account: Account, platform: Platform, settings: Settings) -> str:
+    """Return the terminal's image; the simulator lives in the sidecar's."""
+    if account.spec.simulated:
+        return sidecar_image(platform, settings)
+    windows = platform is Platform.WINDOWS
+    return settings.terminal_image_windows if windows else settings.terminal_image_linux
+
+
+def _sidecar_env(
+    account: Account, platform: Platform, slot: str, settings: Settings
+) -> list[Manifest]:
+    fixed = {
+        "ACCOUNT_ID": account.spec.id,
+        "LOGIN": str(account.spec.login),
+        "SERVER": account.spec.server,
+        "PLATFORM": platform.value,
+        "SLOT": slot,
+        "NAMESPACE": account.key.namespace,
+        "ACCOUNT_NAME": account.key.name,
+    }
+    told = [{"name": f"MT5_SIDECAR_{name}", "value": value} for name, value in fixed.items()]
+    pod = [_downward("MT5_SIDECAR_POD_NAME", "name"), _downward("MT5_SIDECAR_POD_UID", "uid")]
+    extra = [{"name": name, "value": value} for name, value in settings.sidecar_env.items()]
+    return told + pod + extra
+
+
+def _downward(name: str, field: str) -> Manifest:
+    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.{field}"}}
+    return {"name": name, "valueFrom": source}
+
+
+def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
+    backend = "simulator" if account.spec.simulated else "metatrader5"
+    fixed = {
+        "SIDECAR_ADDRESS": "127.0.0.1:8082",
+        "TOKEN_FILE": "/run/mt5/agent/token",  # a path, and no token
+        "BACKEND": backend,
+        "PLATFORM": platform.value,
+        "DATA_DIR": "/var/lib/mt5/terminal",
+    }
+    return [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
+
+
+def _terminal_resources(account: Account, platform: Platform, settings: Settings) -> Manifest:
+    if account.spec.simulated:
+        requests, limits = settings.simulator_requests, settings.simulator_limits
+    elif platform is Platform.WINDOWS:
+        requests, limits = settings.windows_requests, settings.windows_limits
+    else:
+        requests, limits = settings.linux_requests, settings.linux_limits
+    own = account.spec.resources
+    return _resources(requests | _given(own.requests), limits | _given(own.limits))
+
+
+def _given(amounts: Amounts) -> Quantities:
+    return {name: value for name, value in amounts.model_dump().items() if value is not None}
+
+
+def _resources(requests: Quantities, limits: Quantities) -> Manifest:
+    return {
+        "requests": {name: canonical(value) for name, value in requests.items()},
+        "limits": {name: canonical(value) for name, value in limits.items()},
+    }
+
+
+def _probe(path: str, *, period_s: int, failures: int) -> Manifest:
+    get = {"path": path, "port": "ops", "scheme": "HTTP"}
+    times = {"periodSeconds": period_s, "timeoutSeconds": 2, "failureThreshold": failures}
+    return {"httpGet": get, **times}
+
+
+def _security(platform: Platform) -> dict[str, Any]:
+    return {} if platform is Platform.WINDOWS else {"securityContext": dict(_RESTRICTED)}

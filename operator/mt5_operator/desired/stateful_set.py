@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The StatefulSet of one slot of an account."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mt5_operator import names
+from mt5_operator.desired.containers import sidecar, terminal
+from mt5_operator.desired.manifest import owned_metadata, sealed
+from mt5_operator.desired.volumes import claim_templates, volumes
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import Account, Manifest
+
+USER: Final = 65532  # "nonroot", as distroless images number it
+
+
+def stateful_set(account: Account, platform: Platform, slot: str, settings: Settings) -> Manifest:
+    """Return the StatefulSet that gives a slot its pod; a suspended account has none."""
+    name, labels = account.key.name, names.slot_labels(account.key.name, slot)
+    spec: Manifest = {
+        "replicas": 0 if account.spec.suspend else 1,
+        "serviceName": names.stateful_set(name, slot),
+        # Otherwise a pod that never becomes ready is never replaced by a better one.
+        "podManagementPolicy": "Parallel",
+        "revisionHistoryLimit": 2,
+        "selector": {"matchLabels": names.selector(name, slot)},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": pod_spec(account, platform, slot, settings),
+        },
+    }
+    if claims := claim_templates(account):
+        spec["volumeClaimTemplates"] = claims
+    return sealed(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": owned_metadata(account, names.stateful_set(name, slot), labels),
+            "spec": spec,
+        }
+    )
+
+
+def pod_spec(account: Account, platform: Platform, slot: str, settings: Settings) -> Manifest:
+    """Return the pod: the terminal, and a sidecar that outlives it."""
+    return {
+        "os": {"name": platform.value.lower()},
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _grace_s(account, settings),
+        "initContainers": [sidecar(account, platform, slot, settings)],
+        "containers": [terminal(account, platform, settings)],
+        "volumes": volumes(account),
+        **_place(platform, settings),
+        **_security(platform),
+        **_pull_secrets(settings),
+    }
+
+
+def _place(platform: Platform, settings: Settings) -> dict[str, Any]:
+    windows = platform is Platform.WINDOWS
+    selector = settings.windows_node_selector if windows else settings.linux_node_selector
+    tolerations = settings.windows_tolerations if windows else settings.linux_tolerations
+    place: dict[str, Any] = {"nodeSelector": {names.OS_LABEL: platform.value.lower()} | selector}
+    return place | ({"tolerations": tolerations} if tolerations else {})
+
+
+def _security(platform: Platform) -> dict[str, Any]:
+    if platform is Platform.WINDOWS:
+        return {"securityContext": {"windowsOptions": {"runAsUserName": "ContainerUser"}}}
+    context = {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    return {"securityContext": context}
+
+
+def _grace_s(account: Account, settings: Settings) -> int:
+    simulated = account.spec.simulated
+    return settings.simulator_termination_grace_s if simulated else settings.termination_grace_s
+
+
+def _pull_secrets(settings: Settings) -> dict[str, Any]:
+    secrets = [{"name": name} for name in settings.image_pull_secrets]
+    return {"imagePullSecrets": secrets} if secrets else {}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The volumes of an account's pod, and where its containers see them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mt5_operator import names
+from mt5_operator.desired.quantity import canonical
+from mt5_operator.spec.parse import Account, Manifest
+
+DATA: Final = "data"
+# Journal and terminal data are parts of one volume where the account has one.
+_KEPT: Final = {"journal": "journal", "terminal-data": "terminal"}
+_READ_ONLY: Final = ("credentials", "account", "access")
+# volume, path
+_SIDECAR: Final = (
+    ("agent-token", "/run/mt5/agent"),
+    ("credentials", "/run/mt5/credentials"),
+    ("account", "/run/mt5/account"),
+    ("access", "/run/mt5/access"),
+    ("journal", "/var/lib/mt5/journal"),
+    ("sidecar-tmp", "/tmp"),  # noqa: S108 - a volume of its own
+)
+_TERMINAL: Final = (
+    ("agent-token", "/run/mt5/agent"),
+    ("terminal-data", "/var/lib/mt5/terminal"),
+    ("terminal-tmp", "/tmp"),  # noqa: S108 - a volume of its own
+)
+
+
+def sidecar_mounts(account: Account) -> list[Manifest]:
+    """Return what the sidecar sees; it alone sees the password."""
+    return [_mount(account, volume, path) for volume, path in _SIDECAR]
+
+
+def terminal_mounts(account: Account) -> list[Manifest]:
+    """Return what the terminal's container sees."""
+    mounts = [_mount(account, volume, path) for volume, path in _TERMINAL]
+    return [mount | _token_is_read_only(mount) for mount in mounts]
+
+
+def volumes(account: Account) -> list[Manifest]:
+    """Return the pod's volumes; those that a claim template makes are not among them."""
+    secret = account.spec.credentials_secret_ref
+    found: list[Manifest] = [
+        {"name": "agent-token", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {
+            "name": "credentials",
+            "secret": {
+                "secretName": secret.name,
+                "optional": True,
+                "items": [{"key": secret.key, "path": "password"}],
+                "defaultMode": 0o440,
+            },
+        },
+        {"name": "account", "configMap": {"name": names.account_files(account.key.name)}},
+        {"name": "access", "configMap": {"name": names.ACCESS, "optional": True}},
+        {"name": "sidecar-tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        {"name": "terminal-tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+    ]
+    kept = [] if account.spec.storage else [{"name": name, "emptyDir": {}} for name in _KEPT]
+    return found + kept
+
+
+def claim_templates(account: Account) -> list[Manifest]:
+    """Return the claim for the account's storage; none without `storage`."""
+    if not (storage := account.spec.storage):
+        return []
+    class_name = storage.storage_class_name
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": canonical(storage.size)}},
+        **({"storageClassName": class_name} if class_name else {}),
+    }
+    return [{"metadata": {"name": DATA, "labels": names.labels(account.key.name)}, "spec": spec}]
+
+
+def _mount(account: Account, volume: str, path: str) -> Manifest:
+    mount: Manifest = {"name": volume, "mountPath": path}
+    if volume in _READ_ONLY:
+        mount["readOnly"] = True
+    if account.spec.storage and volume in _KEPT:
+        mount |= {"name": DATA, "subPath": _KEPT[volume]}
+    return mount
+
+
+def _token_is_read_only(mount: Manifest) -> Manifest:
+    return {"readOnly": True} if mount["name"] == "agent-token" else {}

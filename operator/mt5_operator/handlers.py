@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kopf's part: watch, and feed. No handler decides anything, and kopf writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import kopf
+
+from mt5_operator.cluster.kinds import WATCHED, Kind
+from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.feed import feed
+from mt5_operator.settings import Settings
+from mt5_operator.spec.parse import Manifest
+
+Relisted = Callable[[], None]
+
+
+def registry(world: World, relisted: Relisted) -> kopf.OperatorRegistry:
+    """Return one event handler per watched kind."""
+    found = kopf.OperatorRegistry()
+    kopf.on.login(registry=found)(_login)
+    for kind in WATCHED:
+        handler = _handler(world, kind, relisted)
+        group, _, version = kind.api.rpartition("/")
+        kopf.on.event(group, version, kind.plural, id=kind.plural, registry=found)(handler)
+    return found
+
+
+def operator_settings(settings: Settings) -> kopf.OperatorSettings:
+    """Return kopf's settings: only watches, of nothing that is not ours."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.scanning.disabled = True
+    found.peering.standalone = True
+    found.watching.inactivity_timeout = settings.watch_inactivity_s
+    found.watching.connect_timeout = settings.api_timeout_s
+    found.queueing.idle_timeout = 1.0
+    found.queueing.error_delays = (1, 1, 2, 3, 5)
+    found.persistence.diffbase_storage = _NoDiffBase()
+    for kind in WATCHED:
+        if kind.selector:
+            group, _, version = kind.api.rpartition("/")
+            found.watching.label_selectors[group, version, kind.plural] = kind.selector
+    return found
+
+
+async def watch(
+    world: World, relisted: Relisted, *, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Watch until `stop` is set; `ready` is set once the watches are started."""
+    settings = world.settings
+    await kopf.operator(
+        registry=registry(world, relisted),
+        settings=operator_settings(settings),
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        standalone=True,
+        stop_flag=stop,
+        ready_flag=ready,
+    )
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Spare kopf the comparison that only change handlers need; we have none."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+def _handler(world: World, kind: Kind, relisted: Relisted) -> Callable[..., Any]:
+    async def on_event(event: Any, **_: Any) -> None:
+        if event["type"] is None:
+            relisted()
+        feed(world, kind, event["type"], cast("Manifest", event["object"]))
+
+    return on_event
+
+
+async def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)

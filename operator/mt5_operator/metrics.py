@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Prometheus is told. One registry per process; names and labels are an interface."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry()
+PREFIX: Final = "mt5_operator"
+
+RECONCILES: Final = Counter(
+    f"{PREFIX}_reconciles", "Reconciles by result.", ["result"], registry=REGISTRY
+)
+RECONCILE_SECONDS: Final = Histogram(
+    f"{PREFIX}_reconcile_seconds",
+    "Duration of a reconcile, in seconds.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=REGISTRY,
+)
+QUEUE_DEPTH: Final = Gauge(f"{PREFIX}_queue_depth", "Keys that wait.", registry=REGISTRY)
+API_REQUESTS: Final = Counter(
+    f"{PREFIX}_api_requests",
+    "Requests to the API server by verb, kind and answer.",
+    ["verb", "kind", "code"],
+    registry=REGISTRY,
+)
+ACCOUNTS: Final = Gauge(
+    f"{PREFIX}_accounts", "Accounts by the reason of Ready.", ["reason"], registry=REGISTRY
+)
+IS_LEADER: Final = Gauge(f"{PREFIX}_is_leader", "1 while this replica leads.", registry=REGISTRY)
+ROUTE_WRITES: Final = Counter(
+    f"{PREFIX}_route_writes",
+    "Route writes by store and result.",
+    ["store", "result"],
+    registry=REGISTRY,
+)
+ROUTE_STORE_UP: Final = Gauge(
+    f"{PREFIX}_route_store_up", "1 while Redis answers.", registry=REGISTRY
+)
+SIDECAR_LOOKS: Final = Counter(
+    f"{PREFIX}_sidecar_looks", "Looks at sidecars by result.", ["result"], registry=REGISTRY
+)
+INVALID_KEYS: Final = Gauge(
+    f"{PREFIX}_invalid_api_keys",
+    "Entries of the API key table that are skipped.",
+    registry=REGISTRY,
+)
+WATCH_STALE: Final = Gauge(
+    f"{PREFIX}_watch_stale",
+    "1 while a watch of this kind is proven silent.",
+    ["kind"],
+    registry=REGISTRY,
+)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every derived name, label and annotation, each in one place."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+GROUP: Final = "mt5bridge.io"
+VERSION: Final = "v1alpha1"
+KIND: Final = "MT5Account"
+PLURAL: Final = "mt5accounts"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+FINALIZER: Final = f"{GROUP}/route"
+OS_LABEL: Final = "kubernetes.io/os"
+ACCOUNT_LABEL: Final = f"{GROUP}/account"
+SLOT_LABEL: Final = f"{GROUP}/slot"
+HASH: Final = f"{GROUP}/desired-hash"
+CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
+FILES_VERSION: Final = f"{GROUP}/files-version"
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "mt5-bridge"
+STATUS_MANAGER: Final = "mt5-bridge-status"
+FILES_MANAGER: Final = "mt5-bridge-files"
+ROUTES_MANAGER: Final = "mt5-bridge-routes"
+SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
+
+ACCESS: Final = "mt5-bridge-access"
+API_KEYS: Final = "mt5-bridge-api-keys"
+OPERATOR_KEY: Final = "mt5-bridge-operator-key"
+TOKEN_ISSUER: Final = "mt5-bridge-operator"  # noqa: S105 - a name
+
+API_PORT: Final = 8080
+OPS_PORT: Final = 8081
+
+
+class Key(NamedTuple):
+    """What the queue and the caches know an object by. Cluster-scoped ones have no namespace."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def common_labels() -> dict[str, str]:
+    """Return the labels of every object that is ours."""
+    return {"app.kubernetes.io/name": "mt5-account", MANAGED_BY: MANAGER}
+
+
+def labels(account: str) -> dict[str, str]:
+    """Return the labels of every object of an account."""
+    return common_labels() | {"app.kubernetes.io/instance": account, ACCOUNT_LABEL: account}
+
+
+def slot_labels(account: str, slot: str) -> dict[str, str]:
+    """Return the labels of what belongs to one slot of an account."""
+    return labels(account) | {SLOT_LABEL: slot}
+
+
+def selector(account: str, slot: str) -> dict[str, str]:
+    """Return what finds a slot's pod; never changes, because a selector is immutable."""
+    return {ACCOUNT_LABEL: account, SLOT_LABEL: slot}
+
+
+def stateful_set(account: str, slot: str) -> str:
+    """Return the name of a slot's StatefulSet."""
+    return f"{account}-{slot}"
+
+
+def pod(account: str, slot: str) -> str:
+    """Return the name of a slot's pod."""
+    return f"{stateful_set(account, slot)}-0"
+
+
+def account_files(account: str) -> str:
+    """Return the name of the ConfigMap with what may change without a new pod."""
+    return f"{account}-account"
+
+
+def route_shard(number: int) -> str:
+    """Return the name of the ConfigMap that holds one shard of the route table."""
+    return f"mt5-routes-{number}"

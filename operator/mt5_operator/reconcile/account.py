@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One account: look, compare, bring about, tell. Every step may be the last before a crash."""
+
+from __future__ import annotations
+
+from mt5_operator import placement
+from mt5_operator.cluster.kinds import ACCOUNT, POD
+from mt5_operator.desired.containers import terminal_image
+from mt5_operator.errors import InvalidSpec
+from mt5_operator.names import Key
+from mt5_operator.reconcile import deletion, refresh, routing, telling, workload
+from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.index import conflict
+from mt5_operator.reconcile.secrets import SecretSeen
+from mt5_operator.sidecars.client import Target
+from mt5_operator.spec.account import BrokerCompatibility
+from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
+from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.verdict import Verdict, link
+
+SLOT = "a"
+
+
+async def reconcile(context: Context, key: Key) -> float | None:
+    """Bring about what an account asks for; return the seconds until a next look is due.
+
+    Raises:
+        ApiError, ApiUnavailable: something is left to do; try again.
+    """
+    manifest = context.world.caches[ACCOUNT].get(key)
+    if manifest is None:
+        deletion.forget(context, key)
+        return None
+    if "deletionTimestamp" in manifest["metadata"]:
+        await deletion.let_go(context, manifest)
+        return None
+    try:
+        wanted = account(manifest)
+    except InvalidSpec as error:
+        await _refused(context, manifest, str(error))
+        return None
+    return await _live(context, manifest, wanted)
+
+
+async def _refused(context: Context, manifest: Manifest, told: str) -> None:
+    seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
+    await telling.tell(context, manifest, seen)
+
+
+async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
+    world = context.world
+    pod = _pod(context, wanted)
+    sidecar = _sidecar(context, wanted, pod)
+    secret = await _secret(context, wanted, sidecar, pod)
+    seen = _seen(context, manifest, wanted, secret, pod, sidecar)
+    if not (seen.conflict or seen.unknown_fields):
+        seen = await workload.bring_about(context, manifest, wanted, seen)
+    if not _first_look_is_due(pod, sidecar):
+        seen = await routing.route(context, wanted, seen)
+        await telling.tell(context, manifest, seen)
+        await refresh.refresh(context, wanted, seen, secret)
+    return _next_look_s(link(seen), seen, world.settings.secret_recheck_s)
+
+
+def _pod(context: Context, wanted: Account) -> PodSeen | None:
+    manifest = context.world.caches[POD].get(workload.pod_key(wanted, SLOT))
+    return pod_seen(manifest) if manifest else None
+
+
+def _sidecar(context: Context, wanted: Account, pod: PodSeen | None) -> SidecarSeen | None:
+    if pod is None or not pod.ip or pod.ending or pod.phase != "Running":
+        context.watcher.forget(wanted.key)
+        return None
+    return context.watcher.watch(wanted.key, Target(pod.uid, pod.ip), ready=pod.ready)
+
+
+def _first_look_is_due(pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
+    # A new leader must not judge a running pod before its sidecar was asked once.
+    runs = pod is not None and bool(pod.ip) and not pod.ending and pod.phase == "Running"
+    return runs and sidecar is None
+
+
+async def _secret(
+    context: Context, wanted: Account, sidecar: SidecarSeen | None, pod: PodSeen | None
+) -> SecretSeen:
+    settings = context.world.settings
+    well = bool(pod and pod.ready and sidecar and sidecar.connected)
+    max_age_s = settings.resync_s * 0.9 if well else settings.secret_recheck_s * 0.5
+    ref = wanted.spec.credentials_secret_ref
+    return await context.secrets.look(wanted.key.namespace, ref, max_age_s=max_age_s)
+
+
+def _seen(
+    context: Context,
+    manifest: Manifest,
+    wanted: Account,
+    secret: SecretSeen,
+    pod: PodSeen | None,
+    sidecar: SidecarSeen | None,
+) -> Seen:
+    world, spec = context.world, wanted.spec
+    platform = placement.platform(spec.broker_compatibility)
+    waits = pod is None or not pod.node
+    nodes = world.caches.nodes() if waits else []
+    return Seen(
+        generation=wanted.generation,
+        account_id=spec.id,
+        platform=platform,
+        chosen_by_user=spec.broker_compatibility is not BrokerCompatibility.AUTO,
+        suspended=spec.suspend,
+        slot=SLOT,
+        image=terminal_image(wanted, platform, world.settings),
+        unknown_fields=unknown_fields(manifest),
+        conflict=conflict(world.index, spec.id, wanted.key),
+        secret_problem=secret.problem,
+        no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
+        pod=pod,
+        sidecar=sidecar,
+    )
+
+
+def _next_look_s(verdict: Verdict, seen: Seen, recheck_s: float) -> float | None:
+    well = verdict.reason.value == "Connected" and not seen.secret_problem
+    if (well or seen.suspended) and not seen.route.problem:
+        return None  # the watches and the resync tell what changes
+    return recheck_s

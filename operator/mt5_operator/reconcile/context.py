@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reconcile works with: one bundle of shared parts, put together in `app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mt5_operator.apikeys import ApiKey
+from mt5_operator.cluster.api import Api
+from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.events import Events
+from mt5_operator.names import Key
+from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.secrets import Secrets
+from mt5_operator.routes.table import Table
+from mt5_operator.schedule import Schedule
+from mt5_operator.settings import Settings
+from mt5_operator.sidecars.identity import Identity
+from mt5_operator.sidecars.watcher import Watcher
+
+
+def utc_now() -> datetime:
+    """Return the time of day, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class World:
+    """What leader and standby both keep warm."""
+
+    settings: Settings
+    api: Api
+    caches: Caches
+    index: Index
+    queue: Schedule
+    now: Callable[[], datetime] = utc_now
+
+
+@dataclass(frozen=True)
+class Context:
+    """What only the leader has."""
+
+    world: World
+    identity: Identity
+    table: Table
+    watcher: Watcher
+    secrets: Secrets
+    events: Events
+    # What accounts' Ready said last, for the metric.
+    reasons: dict[Key, str] = field(default_factory=dict)
+    # The API keys in force; one list, replaced as a whole.
+    keys: list[ApiKey] = field(default_factory=list)
+    # Entries of the key table that were reported as unusable, and why.
+    bad_keys: dict[str, str] = field(default_factory=dict)
+
+
+def seconds_text(moment: datetime) -> str:
+    """Return a metav1.Time."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_text(moment: datetime) -> str:
+    """Return a metav1.MicroTime."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

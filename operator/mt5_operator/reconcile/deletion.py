@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of an account: first its route, then its pod."""
+
+from __future__ import annotations
+
+import structlog
+
+from mt5_operator import names
+from mt5_operator.errors import NotFound
+from mt5_operator.names import Key
+from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.workload import release
+from mt5_operator.spec.parse import Manifest, account_id
+
+_log = structlog.get_logger()
+
+
+async def let_go(context: Context, manifest: Manifest) -> None:
+    """Remove the route, then release the account; the garbage collector ends what it owned.
+
+    Redis is asked once and not waited for (docs/adr/0012): the route table without the account
+    is in the ConfigMap, and Redis is compared with it before its marker is trusted again.
+    """
+    meta = manifest["metadata"]
+    key = Key(meta["namespace"], meta["name"])
+    if names.FINALIZER not in meta.get("finalizers", []):
+        return
+    wanted = account_id(manifest)
+    holder = context.world.index.holder(wanted)
+    if holder is None or holder.key == key:
+        await context.table.remove(wanted)
+    try:
+        await release(context, manifest)
+    except NotFound:
+        return
+    _log.info("account released", account=str(key))
+
+
+def forget(context: Context, key: Key) -> None:
+    """Forget an account that is gone."""
+    context.watcher.forget(key)
+    context.reasons.pop(key, None)

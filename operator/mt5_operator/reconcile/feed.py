@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn what the watches tell into fresher caches and due keys. Does no I/O."""
+
+from __future__ import annotations
+
+from mt5_operator import names
+from mt5_operator.cluster.cache import key_of
+from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, NODE, Kind
+from mt5_operator.names import Key
+from mt5_operator.reconcile.context import World
+from mt5_operator.spec.parse import Manifest
+
+
+def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> None:
+    """Take in one watch event."""
+    key = key_of(manifest)
+    if event == "DELETED":
+        world.caches[kind].drop(key, manifest["metadata"]["uid"])
+        gone(world, kind, key)
+        return
+    if not world.caches[kind].feed(manifest):
+        return
+    if kind is ACCOUNT:
+        _add(world, world.index.keep(manifest))
+    _add(world, concerned(kind, manifest))
+
+
+def gone(world: World, kind: Kind, key: Key) -> None:
+    """Take in that an object is not there any more."""
+    if kind is ACCOUNT:
+        _add(world, world.index.drop(key) | {key, Key(key.namespace, "")})
+    elif kind is CONFIG_MAP and key.name == names.ACCESS:
+        world.queue.add(Key(key.namespace, ""))
+    elif kind is not NODE:
+        _add(world, {Key(key.namespace, _account(key.name))})
+
+
+def concerned(kind: Kind, manifest: Manifest) -> set[Key]:
+    """Return the keys that should look again because of `manifest`; `""` names a namespace."""
+    key = key_of(manifest)
+    if kind is ACCOUNT:
+        return {key}
+    if kind is NODE:
+        return set()  # waiting accounts look at nodes by themselves
+    if key.name == names.ACCESS:
+        return {Key(key.namespace, "")}
+    account = manifest["metadata"].get("labels", {}).get(names.ACCOUNT_LABEL)
+    return {Key(key.namespace, account)} if account else set()
+
+
+def _add(world: World, keys: set[Key]) -> None:
+    for key in keys:
+        world.queue.add(key)
+
+
+def _account(name: str) -> str:
+    # `<account>-account`, `<account>-a`, `<account>-a-0`: a key too many does no harm.
+    stem = name.removesuffix("-0")
+    return stem.rpartition("-")[0] or stem

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a leader does beside reconciling: look at keys and stores, write shards, resync."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from mt5_operator import metrics
+from mt5_operator.cluster.kinds import ACCOUNT
+from mt5_operator.errors import ApiError, ApiUnavailable
+from mt5_operator.names import Key
+from mt5_operator.reconcile import access
+from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.worker import Backoff, work
+
+_log = structlog.get_logger()
+
+
+async def lead(context: Context) -> None:
+    """Lead until cancelled.
+
+    Raises:
+        ApiError, ApiUnavailable: the table could not be loaded at the start.
+    """
+    settings = context.world.settings
+    await context.table.load()
+    await access.look_at_keys(context)
+    resync(context)
+    backoff = Backoff(settings)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(settings.workers):
+            group.create_task(work(context, backoff))
+        group.create_task(context.watcher.run())
+        group.create_task(_flush(context))
+        group.create_task(_every(settings.keys_poll_s, lambda: access.look_at_keys(context)))
+        group.create_task(_every(settings.redis_check_s, context.table.check))
+        group.create_task(_every(settings.resync_s, lambda: _resync(context)))
+        group.create_task(_every(5, lambda: _count(context)))
+
+
+def resync(context: Context) -> None:
+    """Make every account and every namespace due."""
+    queue, index = context.world.queue, context.world.index
+    for namespace in index.namespaces():
+        queue.add(Key(namespace, ""))
+    for key in context.world.caches[ACCOUNT].keys():  # noqa: SIM118 - not a dict
+        queue.add(key)
+
+
+async def _resync(context: Context) -> None:
+    resync(context)
+    context.secrets.forget_old(2 * context.world.settings.resync_s)
+
+
+async def _flush(context: Context) -> None:
+    while True:
+        await context.table.changed.wait()
+        # Many accounts change at once; their shards are written once.
+        await asyncio.sleep(context.world.settings.route_flush_s)
+        try:
+            await context.table.flush()
+        except (ApiError, ApiUnavailable) as error:
+            _log.warning("route shards not written", error=str(error))
+            await asyncio.sleep(1)
+
+
+async def _count(context: Context) -> None:
+    metrics.ACCOUNTS.clear()
+    for reason, number in Counter(context.reasons.values()).items():
+        metrics.ACCOUNTS.labels(reason).set(number)
+
+
+async def _every(period_s: float, look: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await look()
+        except (ApiError, ApiUnavailable) as error:
+            _log.warning("look failed", error=str(error))
+        await asyncio.sleep(period_s)

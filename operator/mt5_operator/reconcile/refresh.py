@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hurry the kubelet: new files now, and no pod that is stuck on an old revision.
+
+A kubelet looks at mounted Secrets and ConfigMaps about every 90 s, and at once when the pod's
+object changes; so an annotation is changed. In a normal start nothing is written here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+
+from mt5_operator import names
+from mt5_operator.cluster.cache import changed_at
+from mt5_operator.cluster.kinds import CONFIG_MAP, POD, STATEFUL_SET
+from mt5_operator.errors import Conflict, NotFound
+from mt5_operator.names import Key
+from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.secrets import SecretSeen
+from mt5_operator.reconcile.workload import pod_key
+from mt5_operator.spec.parse import Account, Manifest
+from mt5_operator.status.seen import PodSeen, Seen
+
+_log = structlog.get_logger()
+
+
+async def refresh(context: Context, account: Account, seen: Seen, secret: SecretSeen) -> None:
+    """Do what the pod of an account needs to see the newest files, or to be replaced."""
+    pod = context.world.caches[POD].get(pod_key(account, seen.slot))
+    if pod is None or seen.pod is None or seen.pod.ending:
+        return
+    wanted = _credentials(pod, seen, secret) | _files(context, account, pod)
+    try:
+        if wanted:
+            await _annotate(context, pod, wanted)
+        if stuck(context, account, seen.pod, seen.slot):
+            await _replace(context, pod)
+    except (NotFound, Conflict):
+        return  # another pod by now
+
+
+def _credentials(pod: Manifest, seen: Seen, secret: SecretSeen) -> dict[str, str]:
+    # Only where a login failed: a fresh pod mounts the newest Secret by itself.
+    failed = seen.sidecar is not None and seen.sidecar.credentials in ("Invalid", "Missing")
+    there = _annotations(pod).get(names.CREDENTIALS_VERSION)
+    changed = bool(secret.version) and not secret.problem and there != secret.version
+    return {names.CREDENTIALS_VERSION: secret.version} if failed and changed else {}
+
+
+def _files(context: Context, account: Account, pod: Manifest) -> dict[str, str]:
+    """Return the newest version of the mounted ConfigMaps, if they changed after the pod began."""
+    maps = [names.account_files(account.key.name), names.ACCESS]
+    store = context.world.caches[CONFIG_MAP]
+    found = [store.get(Key(account.key.namespace, name)) for name in maps]
+    born = pod["metadata"]["creationTimestamp"]
+    versions = [int(m["metadata"]["resourceVersion"]) for m in found if m and changed_at(m) > born]
+    newest = str(max(versions, default=0))
+    if newest == "0" or _annotations(pod).get(names.FILES_VERSION) == newest:
+        return {}
+    return {names.FILES_VERSION: newest}
+
+
+async def _annotate(context: Context, pod: Manifest, wanted: dict[str, str]) -> None:
+    meta = pod["metadata"]
+    key = Key(meta["namespace"], meta["name"])
+    patch = {"metadata": {"uid": meta["uid"], "annotations": wanted}}
+    written = await context.world.api.merge(POD, key, patch, manager=names.FILES_MANAGER)
+    context.world.caches[POD].feed(written)
+    _log.info(
+        "files refreshed", pod=str(key), **{k.rpartition("/")[2]: v for k, v in wanted.items()}
+    )
+
+
+def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
+    """Tell whether a pod that is not ready keeps a newer revision from starting."""
+    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
+    manifest = context.world.caches[STATEFUL_SET].get(key) or {}
+    newest = manifest.get("status", {}).get("updateRevision", pod.revision)
+    if pod.ready or not pod.revision or pod.revision == newest or not pod.not_ready_since:
+        return False
+    since = datetime.fromisoformat(pod.not_ready_since).astimezone(UTC)
+    return (context.world.now() - since).total_seconds() >= context.world.settings.stuck_pod_s
+
+
+async def _replace(context: Context, pod: Manifest) -> None:
+    meta = pod["metadata"]
+    key = Key(meta["namespace"], meta["name"])
+    await context.world.api.delete(POD, key, uid=meta["uid"])
+    _log.info("pod of an old revision deleted", pod=str(key))
+
+
+def _annotations(pod: Manifest) -> dict[str, str]:
+    found: dict[str, str] = pod["metadata"].get("annotations", {})
+    return found

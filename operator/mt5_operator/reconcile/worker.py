@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take keys from the queue and reconcile them; come back later where that failed."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import structlog
+
+from mt5_operator import metrics
+from mt5_operator.errors import ApiError, ApiUnavailable, NotFound
+from mt5_operator.names import Key
+from mt5_operator.reconcile import access
+from mt5_operator.reconcile.account import reconcile
+from mt5_operator.reconcile.context import Context
+from mt5_operator.settings import Settings
+
+_log = structlog.get_logger()
+
+
+class Backoff:
+    """How long to wait after a key failed again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._min_s = settings.backoff_min_s
+        self._max_s = settings.backoff_max_s
+        self._failures: dict[Key, int] = {}
+
+    def next_s(self, key: Key) -> float:
+        """Return the pause after one more failure, in seconds: twice the last, with jitter."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = min(failures + 1, 30)
+        pause: float = min(self._max_s, self._min_s * 2**failures)
+        return pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, hides nothing
+
+    def reset(self, key: Key) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+
+async def work(context: Context, backoff: Backoff) -> None:
+    """Reconcile for ever."""
+    queue = context.world.queue
+    while True:
+        key = await queue.get()
+        metrics.QUEUE_DEPTH.set(len(queue))
+        try:
+            await once(context, backoff, key)
+        finally:
+            queue.done(key)
+
+
+async def once(context: Context, backoff: Backoff, key: Key) -> None:
+    """Reconcile one key, whatever may come of it."""
+    started = time.perf_counter()
+    try:
+        again_s = await _reconciled(context, key)
+    except (ApiError, ApiUnavailable) as error:
+        _failed(context, backoff, key, error)
+    except Exception as error:  # noqa: BLE001 - one account's surprise must not stop the others
+        _log.exception("reconcile failed unexpectedly", object=str(key))
+        _failed(context, backoff, key, error)
+    else:
+        metrics.RECONCILES.labels("done").inc()
+        backoff.reset(key)
+        if again_s is not None:
+            context.world.queue.add(key, after_s=again_s)
+    metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+
+async def _reconciled(context: Context, key: Key) -> float | None:
+    if not key.name:
+        await access.publish(context, key.namespace)
+        return None
+    return await reconcile(context, key)
+
+
+def _failed(context: Context, backoff: Backoff, key: Key, error: Exception) -> None:
+    # What is gone by now was deleted while we worked: its event is on the way.
+    result = "gone" if isinstance(error, NotFound) else "failed"
+    metrics.RECONCILES.labels(result).inc()
+    pause_s = backoff.next_s(key)
+    _log.warning(
+        "reconcile failed", object=str(key), error=str(error), again_in_s=round(pause_s, 1)
+    )
+    context.world.queue.add(key, after_s=pause_s)

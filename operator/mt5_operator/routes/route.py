@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One route, and the shards that routes are kept in. Pure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from mt5_operator import names
+from mt5_operator.spec.parse import Manifest
+
+ROUTES_FILE: Final = "routes.json"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where an account is; without an address, `reason` and `message` say why."""
+
+    address: str = ""
+    slot: str = "a"
+    epoch: int = 1
+    uid: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+def text(route: Route) -> str:
+    """Return `route` as it is stored; equal routes have equal texts."""
+    return json.dumps(asdict(route), separators=(",", ":"), sort_keys=True)
+
+
+def parse(value: Any) -> Route | None:
+    """Return a stored route; None if it is not one that we could have written."""
+    try:
+        found = json.loads(value) if isinstance(value, str | bytes) else value
+        return Route(**found)
+    except (TypeError, ValueError):
+        return None
+
+
+def shard_of(account_id: str, shards: int) -> int:
+    """Return the number of the ConfigMap that holds an account's route."""
+    return zlib.crc32(account_id.encode()) % shards
+
+
+def shard(
+    number: int, routes: Mapping[str, Route], *, shards: int, installation: str, namespace: str
+) -> Manifest:
+    """Return the ConfigMap of one shard; `routes` may hold those of all."""
+    mine = {
+        account_id: asdict(route)
+        for account_id, route in sorted(routes.items())
+        if shard_of(account_id, shards) == number
+    }
+    table = {"installation": installation, "shard": number, "shards": shards, "routes": mine}
+    labels = names.common_labels() | {"app.kubernetes.io/component": "routes"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": names.route_shard(number), "namespace": namespace, "labels": labels},
+        "data": {ROUTES_FILE: json.dumps(table, separators=(",", ":"), sort_keys=True)},
+    }
+
+
+def routes_of(manifest: Manifest) -> dict[str, Route]:
+    """Return the routes that a shard holds; what cannot be read is left out."""
+    try:
+        table = json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}"))
+        items = table.get("routes", {}).items()
+    except (ValueError, AttributeError):
+        return {}
+    read = {account_id: parse(value) for account_id, value in items}
+    return {account_id: route for account_id, route in read.items() if route is not None}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The route table as ConfigMaps: the routers' cold start while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from mt5_operator import metrics, names
+from mt5_operator.cluster.api import Api
+from mt5_operator.cluster.kinds import CONFIG_MAP
+from mt5_operator.errors import NotFound
+from mt5_operator.names import Key
+from mt5_operator.routes.route import Route, routes_of, shard, shard_of
+from mt5_operator.spec.parse import Manifest
+
+
+class Shards:
+    """The ConfigMaps of the table; one writer per shard at a time."""
+
+    def __init__(self, api: Api, *, namespace: str, shards: int, installation: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._count = shards
+        self._installation = installation
+        self._written: dict[int, dict[str, str]] = {}
+        self._locks = [asyncio.Lock() for _ in range(shards)]
+
+    async def load(self) -> dict[str, Route]:
+        """Return the table as it is, and remember it as written."""
+        found: dict[str, Route] = {}
+        for number in range(self._count):
+            manifest = await self._read(number)
+            self._written[number] = manifest.get("data", {})
+            found |= routes_of(manifest)
+        return found
+
+    async def write(self, routes: Mapping[str, Route]) -> None:
+        """Bring all shards to hold `routes`; an unchanged shard costs nothing."""
+        for number in range(self._count):
+            await self._write(number, routes)
+
+    async def write_one(self, account_id: str, routes: Mapping[str, Route]) -> None:
+        """Bring the shard of one account to hold `routes`."""
+        await self._write(shard_of(account_id, self._count), routes)
+
+    async def _write(self, number: int, routes: Mapping[str, Route]) -> None:
+        async with self._locks[number]:
+            # Read under the lock: those who waited find their change written already.
+            manifest = self._manifest(number, routes)
+            if self._written.get(number) == manifest["data"]:
+                return
+            await self._api.apply(CONFIG_MAP, manifest, manager=names.ROUTES_MANAGER)
+            self._written[number] = manifest["data"]
+            metrics.ROUTE_WRITES.labels("configmap", "written").inc()
+
+    def _manifest(self, number: int, routes: Mapping[str, Route]) -> Manifest:
+        return shard(
+            number,
+            routes,
+            shards=self._count,
+            installation=self._installation,
+            namespace=self._namespace,
+        )
+
+    async def _read(self, number: int) -> Manifest:
+        try:
+            return await self._api.get(CONFIG_MAP, Key(self._namespace, names.route_shard(number)))
+        except NotFound:
+            return {}

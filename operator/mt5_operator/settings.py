@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be set, read once from `MT5_OPERATOR_*`.
+
+`docs/settings-operator.md` lists them; a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+Quantities = dict[str, str]
+Tolerations = list[dict[str, Any]]
+
+
+class Settings(BaseSettings):
+    """The operator's settings; each name ends in its unit."""
+
+    model_config = SettingsConfigDict(env_prefix="MT5_OPERATOR_", frozen=True, extra="ignore")
+
+    # Who and where.
+    namespace: str = "default"
+    pod_name: str = "mt5-operator"
+    namespaces: list[str] = []
+    log_level: str = "INFO"
+    ops_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from outside the pod
+    ops_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+    # The pods of accounts.
+    sidecar_image: str = "mt5-bridge/sidecar:dev"
+    sidecar_image_windows: str = "mt5-bridge/sidecar-windows:dev"
+    terminal_image_linux: str = "mt5-bridge/wine:dev"
+    terminal_image_windows: str = "mt5-bridge/windows:dev"
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: list[str] = []
+    agent_command: list[str] = ["python", "-m", "mt5_agent"]
+    sidecar_env: dict[str, str] = {}
+    sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
+    sidecar_limits: Quantities = {"memory": "256Mi"}
+    simulator_requests: Quantities = {"cpu": "20m", "memory": "64Mi"}
+    simulator_limits: Quantities = {"memory": "256Mi"}
+    linux_requests: Quantities = {"cpu": "250m", "memory": "768Mi"}
+    linux_limits: Quantities = {"cpu": "500m", "memory": "1229Mi"}
+    linux_node_selector: dict[str, str] = {}
+    linux_tolerations: Tolerations = []
+    windows_requests: Quantities = {"cpu": "250m", "memory": "1229Mi"}
+    windows_limits: Quantities = {"cpu": "1", "memory": "1843Mi"}
+    windows_node_selector: dict[str, str] = {}
+    windows_tolerations: Tolerations = [
+        {"key": "os", "operator": "Equal", "value": "windows", "effect": "NoSchedule"}
+    ]
+    termination_grace_s: Annotated[int, Field(ge=1)] = 180
+    simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
+    startup_timeout_s: Annotated[int, Field(ge=10)] = 900
+    stuck_pod_s: Seconds = 30
+
+    # The loop.
+    workers: Annotated[int, Field(ge=1)] = 16
+    resync_s: Seconds = 600
+    backoff_min_s: Seconds = 0.2
+    backoff_max_s: Seconds = 60
+    secret_recheck_s: Annotated[float, Field(gt=0, le=5)] = 3
+    keys_poll_s: Seconds = 3
+    api_timeout_s: Seconds = 10
+    api_connections: Annotated[int, Field(ge=1)] = 32
+    watch_audit_s: Seconds = 60
+    watch_inactivity_s: Seconds = 90
+    shutdown_timeout_s: Seconds = 10
+
+    # Leading.
+    lease_name: str = "mt5-bridge-operator"
+    lease_duration_s: Annotated[int, Field(ge=2)] = 15
+    lease_renew_deadline_s: Annotated[float, Field(ge=1.5)] = 10
+    lease_retry_s: Annotated[float, Field(ge=1)] = 2
+
+    # Sidecars.
+    sidecar_timeout_s: Seconds = 2
+    sidecar_poll_s: Seconds = 2
+    sidecar_poll_max_s: Seconds = 5
+    sidecar_poll_connected_s: Seconds = 60
+    sidecar_pollers: Annotated[int, Field(ge=1)] = 64
+    sidecar_address_override: str = ""
+
+    # Routes.
+    redis_url: SecretStr | None = None
+    redis_timeout_s: Seconds = 1
+    redis_check_s: Seconds = 2
+    route_shards: Annotated[int, Field(ge=1, le=64)] = 4
+    route_flush_s: Annotated[float, Field(ge=0)] = 0.2

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of an account: a pure function of what was seen, written only when it means more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mt5_operator.reasons import NEEDS_A_PERSON, Reason
+from mt5_operator.spec.parse import Manifest
+from mt5_operator.status.seen import Seen
+from mt5_operator.status.verdict import Verdict, link, ready
+
+Condition = dict[str, Any]
+
+
+def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
+    """Return the status that `seen` amounts to; unchanged conditions keep their time."""
+    before = {item["type"]: item for item in previous.get("conditions", [])}
+    told: Manifest = {
+        "observedGeneration": seen.generation,
+        "accountId": seen.account_id or None,
+        "platform": seen.platform.value if seen.platform else None,
+        "slot": seen.slot or None,
+        "node": seen.pod.node or None if seen.pod else None,
+        "image": seen.image or None,
+    }
+    told = {name: value for name, value in told.items() if value is not None}
+    found = [_dated(item, before.get(item["type"]), now) for item in conditions(seen)]
+    return told | {"conditions": found}
+
+
+def conditions(seen: Seen) -> list[Condition]:
+    """Return the conditions, without times."""
+    verdict = ready(seen)
+    good = verdict.reason is Reason.CONNECTED
+    found = [
+        _condition(seen, "Ready", good, verdict),
+        _condition(seen, "PodReady", bool(seen.pod and seen.pod.ready), _pod(seen)),
+        _condition(seen, "Connected", link(seen).reason is Reason.CONNECTED, link(seen)),
+        _condition(seen, "CredentialsValid", _accepted(seen), _credentials(seen)),
+        _condition(seen, "RouteReady", seen.route.published, _route(seen)),
+        _condition(seen, "Compatible", _compatible(seen), _compatibility(seen)),
+    ]
+    return found + _only_when_true(seen, verdict)
+
+
+def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:
+    if verdict.reason is Reason.CONNECTED:
+        return []
+    if verdict.reason is Reason.SUSPENDED:
+        return [_condition(seen, "Suspended", True, verdict)]  # noqa: FBT003 - the value itself
+    # kstatus: Stalled waits for a person, Reconciling for time.
+    kind = "Stalled" if verdict.reason in NEEDS_A_PERSON else "Reconciling"
+    return [_condition(seen, kind, True, verdict)]  # noqa: FBT003 - the value itself
+
+
+def _condition(seen: Seen, kind: str, value: bool | None, verdict: Verdict) -> Condition:  # noqa: FBT001
+    text = "Unknown" if value is None else str(value)
+    return {
+        "type": kind,
+        "status": text,
+        "observedGeneration": seen.generation,
+        "reason": verdict.reason.value,
+        "message": verdict.message[:1024],
+    }
+
+
+def _pod(seen: Seen) -> Verdict:
+    if seen.pod and seen.pod.ready:
+        return Verdict(Reason.POD_READY, "the pod is ready")
+    verdict = link(seen)
+    if verdict.reason is Reason.CONNECTED:  # unreachable while a pod must be ready to serve
+        return Verdict(Reason.POD_STARTING, "the pod is starting")
+    return verdict
+
+
+def _accepted(seen: Seen) -> bool | None:
+    if seen.secret_problem:
+        return False
+    word = seen.sidecar.credentials if seen.sidecar and not seen.suspended else "Unknown"
+    return {"Valid": True, "Invalid": False, "Missing": False}.get(word)
+
+
+def _credentials(seen: Seen) -> Verdict:
+    if seen.secret_problem:
+        return Verdict(Reason.SECRET_MISSING, seen.secret_problem)
+    accepted = _accepted(seen)
+    if accepted is None:
+        return Verdict(Reason.CREDENTIALS_UNTRIED, "no login was tried yet")
+    if accepted:
+        return Verdict(Reason.CREDENTIALS_ACCEPTED, "the broker accepted login and password")
+    verdict = link(seen)
+    fits = verdict.reason in (Reason.BAD_CREDENTIALS, Reason.SECRET_MISSING)
+    told = "the broker refused login and password: correct the Secret"
+    return verdict if fits else Verdict(Reason.BAD_CREDENTIALS, told)
+
+
+def _route(seen: Seen) -> Verdict:
+    if seen.route.problem:
+        return Verdict(Reason.ROUTE_STORE_UNAVAILABLE, seen.route.problem)
+    if seen.route.published:
+        return Verdict(Reason.ROUTE_PUBLISHED, "the routers know where the account is")
+    return Verdict(Reason.NO_ACTIVE_SLOT, "no slot is connected; clients get 503 with the reason")
+
+
+def _compatible(seen: Seen) -> bool | None:
+    if seen.platform is None:
+        return None
+    return link(seen).reason is not Reason.PLATFORM_REJECTED
+
+
+def _compatibility(seen: Seen) -> Verdict:
+    verdict = link(seen)
+    if verdict.reason is Reason.PLATFORM_REJECTED:
+        return verdict
+    if seen.chosen_by_user:
+        return Verdict(Reason.CHOSEN_BY_USER, "spec.brokerCompatibility names the platform")
+    return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
+
+
+def _dated(condition: Condition, before: Condition | None, now: str) -> Condition:
+    same = before is not None and before["status"] == condition["status"]
+    return condition | {
+        "lastTransitionTime": before["lastTransitionTime"] if same and before else now
+    }
+
+
+def differs(desired: Manifest, actual: Manifest) -> bool:
+    """Tell whether `desired` means more than `actual`; times alone mean nothing."""
+    return _meaning(desired) != _meaning(actual)
+
+
+def _meaning(value: Manifest) -> dict[str, Any]:
+    found = {
+        item["type"]: {name: part for name, part in item.items() if name != "lastTransitionTime"}
+        for item in value.get("conditions", [])
+    }
+    return {**value, "conditions": found}

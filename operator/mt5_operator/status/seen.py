@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that an account's status may depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import Manifest
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A slot's pod, as far as it matters."""
+
+    uid: str
+    ip: str = ""
+    node: str = ""
+    phase: str = "Pending"
+    ready: bool = False
+    sidecar_started: bool = False
+    unschedulable: str = ""
+    waiting: tuple[str, str] = ("", "")
+    ending: bool = False
+    revision: str = ""
+    not_ready_since: str = ""
+
+
+@dataclass(frozen=True)
+class SidecarSeen:
+    """What a pod's sidecar said, or why it said nothing."""
+
+    state: str = ""
+    reason: str = ""
+    message: str = ""
+    credentials: str = "Unknown"
+    error: str = ""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the terminal is logged in and synchronised."""
+        return self.state == "Connected"
+
+
+@dataclass(frozen=True)
+class RouteSeen:
+    """Where the route table stands."""
+
+    published: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at an account and all that belongs to it."""
+
+    generation: int
+    account_id: str = ""
+    platform: Platform | None = None
+    chosen_by_user: bool = False
+    suspended: bool = False
+    slot: str = "a"
+    image: str = ""
+    invalid: str = ""
+    unknown_fields: tuple[str, ...] = ()
+    conflict: str = ""
+    secret_problem: str = ""
+    workload_problem: str = ""
+    no_capacity: str = ""
+    pod: PodSeen | None = None
+    sidecar: SidecarSeen | None = None
+    route: RouteSeen = RouteSeen()
+
+
+_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_CRASH = {
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "RunContainerError",
+    "CreateContainerError",
+}
+TROUBLED = _IMAGE | _CRASH
+
+
+def image_trouble(word: str) -> bool:
+    """Tell whether a container waits because of its image."""
+    return word in _IMAGE
+
+
+def pod_seen(pod: Manifest) -> PodSeen:
+    """Return what matters of `pod`."""
+    meta, status = pod["metadata"], pod.get("status", {})
+    conditions = {item["type"]: item for item in status.get("conditions", [])}
+    ready = conditions.get("Ready", {})
+    return PodSeen(
+        uid=meta["uid"],
+        ip=status.get("podIP", ""),
+        node=pod.get("spec", {}).get("nodeName", ""),
+        phase=status.get("phase", "Pending"),
+        ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,
+        sidecar_started=any(c.get("started") for c in status.get("initContainerStatuses", [])),
+        unschedulable=_unschedulable(conditions.get("PodScheduled", {})),
+        waiting=_waiting(status),
+        ending="deletionTimestamp" in meta,
+        revision=meta.get("labels", {}).get("controller-revision-hash", ""),
+        not_ready_since=ready.get("lastTransitionTime", meta.get("creationTimestamp", "")),
+    )
+
+
+def _unschedulable(condition: dict[str, Any]) -> str:
+    waits = condition.get("status") == "False" and condition.get("reason") == "Unschedulable"
+    return str(condition.get("message", "the scheduler found no node")) if waits else ""
+
+
+def _waiting(status: dict[str, Any]) -> tuple[str, str]:
+    containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+    for container in containers:
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in TROUBLED:
+            return waiting["reason"], f"{container['name']}: {waiting.get('message', '')}"
+    return "", ""

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say what an account's state is: the first thing in the way, in the order of causes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from mt5_operator.reasons import Reason, known
+from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, image_trouble
+
+
+class Verdict(NamedTuple):
+    """A reason and what to tell a person about it."""
+
+    reason: Reason
+    message: str
+
+
+def link(seen: Seen) -> Verdict:
+    """Return whether clients could be served, leaving the route aside; Connected if so."""
+    for look in _LOOKS:
+        if verdict := look(seen):
+            return verdict
+    return Verdict(Reason.CONNECTED, "logged in and synchronised")
+
+
+def ready(seen: Seen) -> Verdict:
+    """Return whether clients are served; Connected if so."""
+    verdict = link(seen)
+    if verdict.reason is Reason.CONNECTED and seen.route.problem:
+        return Verdict(Reason.ROUTE_STORE_UNAVAILABLE, seen.route.problem)
+    return verdict
+
+
+def _spec(seen: Seen) -> Verdict | None:
+    if seen.invalid:
+        return Verdict(Reason.INVALID_SPEC, f"correct the spec: {seen.invalid}")
+    if seen.unknown_fields:
+        fields = ", ".join(seen.unknown_fields)
+        return Verdict(
+            Reason.UNKNOWN_FIELD,
+            f"no such field: {fields}; correct or remove it (changes wait until then)",
+        )
+    if seen.conflict:
+        return Verdict(Reason.ACCOUNT_ID_CONFLICT, seen.conflict)
+    return None
+
+
+def _workload(seen: Seen) -> Verdict | None:
+    if seen.suspended:
+        return Verdict(Reason.SUSPENDED, "spec.suspend is true: no pod runs")
+    if seen.workload_problem:
+        return Verdict(Reason.WORKLOAD_REFUSED, seen.workload_problem)
+    return None
+
+
+def _secret(seen: Seen) -> Verdict | None:
+    # A terminal that is logged in does not need its Secret before the next login.
+    if seen.secret_problem and not _serves(seen):
+        return Verdict(Reason.SECRET_MISSING, seen.secret_problem)
+    return None
+
+
+def _pod(seen: Seen) -> Verdict | None:
+    pod = seen.pod
+    if pod is None:
+        full = Verdict(Reason.NO_CAPACITY, seen.no_capacity) if seen.no_capacity else None
+        return full or Verdict(Reason.POD_STARTING, "the pod is being created")
+    if not pod.node and (seen.no_capacity or pod.unschedulable):
+        told = "; scheduler: ".join(filter(None, [seen.no_capacity, pod.unschedulable]))
+        return Verdict(Reason.NO_CAPACITY, told)
+    return _containers(pod)
+
+
+def _containers(pod: PodSeen) -> Verdict | None:
+    if pod.ending:
+        return Verdict(Reason.POD_STARTING, "the pod is being replaced")
+    word, message = pod.waiting
+    if word:
+        reason = Reason.IMAGE_PULL_FAILED if image_trouble(word) else Reason.POD_CRASHING
+        return Verdict(reason, f"{word}: {message}")
+    if pod.phase != "Running" or not pod.ip:
+        return Verdict(Reason.POD_STARTING, "the pod is starting")
+    return None
+
+
+def _terminal(seen: Seen) -> Verdict | None:
+    sidecar, pod = seen.sidecar, seen.pod
+    if pod is None or _serves(seen):
+        return None
+    if sidecar is None or sidecar.error:
+        return _silent(pod, sidecar)
+    if sidecar.connected:
+        return Verdict(Reason.CONNECTING, "logged in; waiting for the pod to be found ready")
+    return _told(sidecar)
+
+
+def _silent(pod: PodSeen, sidecar: SidecarSeen | None) -> Verdict:
+    if sidecar is None or not pod.sidecar_started:
+        return Verdict(Reason.POD_STARTING, "the pod is starting")
+    return Verdict(Reason.SIDECAR_UNREACHABLE, sidecar.error)
+
+
+def _told(sidecar: SidecarSeen) -> Verdict:
+    if sidecar.reason:
+        reason = known(sidecar.reason)
+        if reason is None:
+            raw = f"the sidecar says {sidecar.reason!r}: {sidecar.message}"
+            return Verdict(Reason.UNKNOWN, raw)
+        return Verdict(reason, sidecar.message or reason.value)
+    if sidecar.state in _STARTING:
+        return Verdict(Reason.CONNECTING, "the terminal starts and logs in")
+    return Verdict(Reason.DISCONNECTED, sidecar.message or f"the terminal is {sidecar.state}")
+
+
+def _serves(seen: Seen) -> bool:
+    # The kubelet's word counts while the sidecar's is not there: it asks the same question.
+    if seen.pod is None or not seen.pod.ready:
+        return False
+    return seen.sidecar is None or bool(seen.sidecar.error) or seen.sidecar.connected
+
+
+_STARTING: Final = ("AgentMissing", "TerminalStarting", "LoggingIn")
+_LOOKS: Final[tuple[Callable[[Seen], Verdict | None], ...]] = (
+    _spec,
+    _workload,
+    _secret,
+    _pod,
+    _terminal,
+)
