@@ -3,12 +3,16 @@
 
 import pytest
 
+pytest_plugins = ["cluster.fixtures"]
+
 TIERS = ("service", "contract", "cluster", "e2e")
 
 
 def tier(item: pytest.Item) -> int:
     """Return 0 for a unit test, and more the more of the world it needs."""
-    return max((1 + TIERS.index(mark) for mark in TIERS if item.get_closest_marker(mark)), default=0)
+    return max(
+        (1 + TIERS.index(mark) for mark in TIERS if item.get_closest_marker(mark)), default=0
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,14 +7,28 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from demo.installation import Installation, install
 from e2e_world import World
+
+from cluster.backends import Cluster
+from demo import images
+from demo.installation import (
+    NAMESPACE,
+    NODE_PORT,
+    Installation,
+    create_key,
+    install,
+    node_address,
+)
 
 
 @pytest.fixture(scope="session")
-def installation(node_cluster: object) -> Installation:
+def installation(node_cluster: Cluster) -> Installation:
     """Return MT5 Bridge, installed by the demo's own steps on a real node."""
-    return install(node_cluster)
+    install(node_cluster, images.build())
+    kubectl = node_cluster.kubectl
+    url = f"http://{node_address(kubectl)}:{NODE_PORT}"
+    key = create_key(kubectl.within(NAMESPACE), "e2e", accounts=["*"], scopes=["read", "trade"])
+    return Installation(kubectl, url, key)
 
 
 @pytest.fixture

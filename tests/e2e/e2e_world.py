@@ -72,7 +72,7 @@ class World:
     @property
     def system(self) -> Kubectl:
         """Return kubectl in the installation's own namespace."""
-        return self.installation.kubectl.within(self.installation.namespace)
+        return self.installation.system
 
     @property
     def key(self) -> str:
@@ -109,7 +109,7 @@ class World:
         *,
         server: str = "Simulator-Demo",
         account_id: str = "",
-        secret: Mapping[str, str] | None = {"password": "any"},  # noqa: B006 - never changed
+        secret: Mapping[str, str] | None = {"password": "any"},
     ) -> Account:
         """Apply an account and, unless it is None, its Secret."""
         manifest = self.manifest(server=server, account_id=account_id)
@@ -170,7 +170,10 @@ class World:
     def wait_reason_gone(self, name: str, reason: str, *, timeout_s: float) -> None:
         """Wait until the account's Ready condition names something else than `reason`."""
         self.kubectl.wait_for(
-            "mt5account", name, lambda seen: _ready(seen).get("reason") != reason, timeout_s=timeout_s
+            "mt5account",
+            name,
+            lambda seen: _ready(seen).get("reason") != reason,
+            timeout_s=timeout_s,
         )
 
     def settled(self, name: str) -> Manifest:
@@ -204,7 +207,9 @@ class World:
         """Create a key for `accounts` and wait until `opens` knows it."""
         key = self.installation.create_key(key_id, accounts=accounts, scopes=["read"])
         path = f"/accounts/{opens.id}/api/account"
-        self.until(lambda: self.get(path, key=key).status == 200, f"key {key_id} to open {opens.id}")
+        self.until(
+            lambda: self.get(path, key=key).status == 200, f"key {key_id} to open {opens.id}"
+        )
         return key
 
     def until(self, look: Callable[[], Any], what: str, *, timeout_s: float = 30) -> Any:
@@ -230,7 +235,7 @@ class World:
         return self._find(pod, container, module, "look")
 
     def kill_in_pod(self, pod: str, container: str, module: str) -> set[str]:
-        """Kill (SIGKILL) the processes in a container that run a Python module; return their ids."""
+        """Kill (SIGKILL) the processes in a container that run a module; return their ids."""
         return self._find(pod, container, module, "kill")
 
     def _find(self, pod: str, container: str, module: str, verb: str) -> set[str]:
@@ -244,15 +249,15 @@ class World:
     @contextmanager
     def redis_away(self) -> Iterator[None]:
         """Take the bundled Redis away, and bring it back empty."""
-        self.installation.scale_redis(0)
+        self.installation.scale("redis", 0)
         try:
             yield
         finally:
-            self.installation.scale_redis(1)
+            self.installation.scale("redis", 1)
 
     def restart_router(self) -> None:
         """Start the router anew and wait until it serves."""
-        self.installation.restart("deployment/mt5-bridge-router")
+        self.installation.restart("router")
 
     def kill_operators(self) -> None:
         """Delete every operator pod at once, without grace."""
@@ -294,6 +299,3 @@ def _is_ready(account: Mapping[str, Any]) -> bool:
 def _terminal_runs(pod: Mapping[str, Any]) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return any(each["name"] == "terminal" and "running" in each["state"] for each in statuses)
-
-
-

@@ -4,8 +4,9 @@
 import json
 
 import pytest
-from cluster.errors import CommandFailed
 from e2e_world import World
+
+from cluster.errors import CommandFailed
 
 pytestmark = pytest.mark.e2e
 
@@ -97,5 +98,5 @@ def test_an_immutable_field_says_what_to_do_instead(world: World) -> None:
     account = world.ready_account()
     manifest = account.manifest | {"spec": account.manifest["spec"] | {"login": 4711}}
 
-    with pytest.raises(CommandFailed, match="(?i)login.*new MT5Account"):
+    with pytest.raises(CommandFailed, match=r"(?i)login.*new MT5Account"):
         world.kubectl.apply(manifest)
