@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last look at account, positions, orders and ticks: one poll, shared by all, told only when it
+differs.
+
+Compared and passed on as bytes: the supervisor makes no object per row.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from mt5_agent.protocol import Snapshot, SnapshotKind
+
+
+@dataclass(slots=True)
+class _Entry:
+    data: bytes = b""
+    version: int = 0
+    utc_ms: int = 0
+    monotonic_ns: int = 0
+    told: bool = True
+
+
+@dataclass(slots=True)
+class _Ticks:
+    entry: _Entry = field(default_factory=_Entry)
+    last: dict[str, bytes] = field(default_factory=dict)
+    untold: set[str] = field(default_factory=set)
+
+
+class Board:
+    """Holds the newest snapshots. What nobody took yet is replaced, not queued."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever there is something to take."""
+        self._changed = changed
+        self._entries: dict[SnapshotKind, _Entry] = {}
+        self._ticks = _Ticks()
+
+    def put(self, kind: SnapshotKind, data: msgspec.Raw) -> None:
+        """Note a look at `kind`."""
+        entry = self._entries.setdefault(kind, _Entry())
+        raw = bytes(data)
+        if raw == entry.data:
+            return
+        entry.data = raw
+        self._touch(entry)
+
+    def put_ticks(self, ticks: Mapping[str, msgspec.Raw]) -> bool:
+        """Note a look at the watched symbols; tell whether one moved."""
+        new = {name: bytes(raw) for name, raw in ticks.items()}
+        moved = {name for name, raw in new.items() if self._ticks.last.get(name) != raw}
+        self._ticks.last = new
+        self._ticks.untold = (self._ticks.untold & new.keys()) | moved
+        if moved:
+            self._touch(self._ticks.entry)
+        return bool(moved)
+
+    def clear(self) -> None:
+        """Forget the account: nothing of it may be told to the next."""
+        for entry in self._entries.values():
+            entry.data, entry.told = b"", True
+        self._ticks.last, self._ticks.untold = {}, set()
+        self._ticks.entry.told = True
+
+    def retell(self) -> None:
+        """Hold all of it ready again, for a sidecar that has nothing."""
+        for entry in self._entries.values():
+            entry.told = not entry.data
+        self._ticks.untold = set(self._ticks.last)
+        self._ticks.entry.told = not self._ticks.last
+        self._changed()
+
+    def take(self) -> list[Snapshot]:
+        """Return what was not told yet, and count it as told."""
+        taken = [
+            _snapshot(kind, entry, entry.data)
+            for kind, entry in self._entries.items()
+            if not entry.told
+        ]
+        ticks = self._ticks
+        if not ticks.entry.told:
+            moved = {name: msgspec.Raw(ticks.last[name]) for name in sorted(ticks.untold)}
+            taken.append(_snapshot("ticks", ticks.entry, msgspec.msgpack.encode(moved)))
+            ticks.untold = set()
+        for entry in (*self._entries.values(), ticks.entry):
+            entry.told = True
+        return taken
+
+    def _touch(self, entry: _Entry) -> None:
+        entry.version += 1
+        entry.utc_ms = time.time_ns() // 1_000_000
+        entry.monotonic_ns = time.monotonic_ns()
+        entry.told = False
+        self._changed()
+
+
+def _snapshot(kind: SnapshotKind, entry: _Entry, data: bytes) -> Snapshot:
+    return Snapshot(
+        kind=kind,
+        version=entry.version,
+        utc_ms=entry.utc_ms,
+        monotonic_ns=entry.monotonic_ns,
+        data=msgspec.Raw(data),
+    )

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why an account is not connected: a pure function of last_error, journal lines and timings.
+
+The ladder is MT5.md 4. A failed log-in alone never says that a platform is refused.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from mt5_agent.reasons import Reason
+
+DROPS_OF_A_KICK: Final = 5
+"""So many lost links within `DROPS_WINDOW_S` look like being kicked. Source: MT5.md 4, row 8."""
+DROPS_WINDOW_S: Final = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What is known of a log-in, or of a session that broke."""
+
+    server: str
+    platform: str
+    code: int = 0
+    """last_error's code; 0 while the log-in still runs."""
+    text: str = ""
+    lines: tuple[str, ...] = ()
+    """Messages of the journal since the log-in began, oldest first."""
+    silent: bool = False
+    """Nothing was written for as long as a known server never takes."""
+    terminal_runs: bool = True
+    drops: int = 0
+    """Links lost within the last `DROPS_WINDOW_S`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A reason of the closed list, and a sentence that says what to do."""
+
+    reason: Reason
+    message: str
+    final: bool = False
+    """Trying again could lock the account: wait for another log-in."""
+
+
+_Make = Callable[[Sight, re.Match[str]], Finding]
+
+
+def finding(sight: Sight) -> Finding | None:
+    """Return why `sight` is not a connected account; None while nothing says so."""
+    for look in (_local_fault, _kicked, _from_journal, _from_error, _from_silence):
+        found = look(sight)
+        if found is not None:
+            return found
+    return None
+
+
+def _local_fault(sight: Sight) -> Finding | None:
+    if any(_WINE.search(line) for line in sight.lines):
+        return Finding(
+            Reason.WINE_FAULT,
+            "The terminal refuses to run on this image's Wine: use an image with Wine 10.0.",
+        )
+    return None
+
+
+def _kicked(sight: Sight) -> Finding | None:
+    if sight.drops < DROPS_OF_A_KICK or not sight.lines or not _LOST.search(sight.lines[-1]):
+        return None
+    return Finding(
+        Reason.PLATFORM_REJECTED,
+        f"{sight.server} accepts the log-in and then drops it ({sight.drops} times in "
+        f"{DROPS_WINDOW_S // 60} min) on {sight.platform}: if other accounts on this node are "
+        "stable, move it to the other platform with spec.brokerCompatibility.",
+    )
+
+
+def _from_journal(sight: Sight) -> Finding | None:
+    for line in reversed(sight.lines):
+        if _AUTHORIZED.search(line):
+            return None
+        for pattern, make in _RULES:
+            if match := pattern.search(line):
+                return make(sight, match)
+    return None
+
+
+def _from_error(sight: Sight) -> Finding | None:
+    match sight.code:
+        case -6:
+            return _bad_credentials(sight, sight.text)
+        case -7:
+            return _NEEDS_INTERACTION
+        case -5:
+            return _OUTDATED
+        case -10003 if _MISSING.search(sight.text):
+            return Finding(
+                Reason.TERMINAL_MISSING,
+                "There is no terminal in this image or volume: build the image with one "
+                "(images/wine/README.md).",
+            )
+        case -10001 | -10002 | -10003 | -10004:
+            return Finding(
+                Reason.TERMINAL_FAULT,
+                f"The terminal does not answer (last_error {sight.code} {sight.text}): it is "
+                "started again; if this goes on, read its journal.",
+            )
+        case _:
+            return None
+
+
+def _from_silence(sight: Sight) -> Finding | None:
+    if not sight.terminal_runs:
+        return Finding(Reason.TERMINAL_FAULT, "The terminal ended; it is started again.")
+    if (sight.silent or sight.code == -10005) and not _spoke_of_network(sight.lines):
+        return Finding(
+            Reason.SERVER_UNKNOWN,
+            f"The terminal does not know the server {sight.server}: check spec.server against the "
+            "broker's list, or use an image with the broker's own terminal.",
+        )
+    if sight.code == -10005:
+        return _unreachable(sight, "authorised but never synchronised")
+    return None
+
+
+def _spoke_of_network(lines: Iterable[str]) -> bool:
+    return any(_NETWORK.search(line) for line in lines)
+
+
+def _bad_credentials(sight: Sight, words: str) -> Finding:
+    return Finding(
+        Reason.BAD_CREDENTIALS,
+        f"{sight.server} refused login or password ({words}): put the right password into the "
+        "account's Secret, or check that the account has not expired. It is not tried again until "
+        "the Secret changes.",
+        final=True,
+    )
+
+
+def _unreachable(sight: Sight, words: str) -> Finding:
+    return Finding(
+        Reason.BROKER_UNREACHABLE,
+        f"{sight.server} cannot be reached ({words}): check egress to the broker and its status; "
+        "it is tried again.",
+    )
+
+
+def _failed(sight: Sight, match: re.Match[str]) -> Finding:
+    words = match["why"]
+    if _TRANSIENT.search(words):
+        return _unreachable(sight, words)
+    if _ONE_TIME.search(words):
+        return _NEEDS_INTERACTION
+    if _VERSION.search(words):
+        return _OUTDATED
+    return _bad_credentials(sight, words)
+
+
+_NEEDS_INTERACTION: Final = Finding(
+    Reason.NEEDS_INTERACTION,
+    "The broker asks for a one-time password or a certificate, which only a person can give: turn "
+    "that off for this account, or log in once in the terminal.",
+    final=True,
+)
+_OUTDATED: Final = Finding(
+    Reason.TERMINAL_OUTDATED,
+    "The broker no longer accepts this terminal's build: update the terminal image.",
+)
+
+_WINE: Final = re.compile(r"debugger has been found|unsupported Wine", re.IGNORECASE)
+_AUTHORIZED: Final = re.compile(r": authorized on .+ through ")
+_LOST: Final = re.compile(r"connection to .+ lost")
+_NETWORK: Final = re.compile(
+    r"^'\d+': |no connection to|authorization on|connection to|authorized on"
+)
+_TRANSIENT: Final = re.compile(r"service is not available|common error|no connection|timeout", re.I)
+_ONE_TIME: Final = re.compile(r"\botp\b|one.time|certificate", re.IGNORECASE)
+_VERSION: Final = re.compile(r"version|old build", re.IGNORECASE)
+_MISSING: Final = re.compile(r"process create failed|not found", re.IGNORECASE)
+_RULES: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = (
+    (re.compile(r"authorization on .+ failed \((?P<why>[^)]*)\)"), _failed),
+    (re.compile(r"no connection to "), lambda sight, _: _unreachable(sight, "no connection")),
+    (
+        re.compile(r"error sending synchronization command"),
+        lambda sight, _: _unreachable(sight, "no synchronisation"),
+    ),
+    (_LOST, lambda sight, _: _unreachable(sight, "connection lost")),
+)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection to the sidecar: made again for ever; what the terminal does meanwhile is not its
+business."""
+
+import asyncio
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from mt5_agent.backoff import Backoff
+from mt5_agent.protocol import (
+    OLDEST_VERSION,
+    VERSION,
+    Frames,
+    FromSidecar,
+    Goodbye,
+    Hello,
+    ProtocolError,
+    Snapshot,
+    State,
+    Welcome,
+    decode_from_sidecar,
+    encode,
+)
+from mt5_agent.settings import Settings
+
+_READ_BYTES: Final = 65_536
+_WELCOME_S: Final = 5.0
+_TOKEN_LOOK_S: Final = 0.2
+_MOST_BACKOFF_S: Final = 2.0
+"""The sidecar is in the same pod: there is no crowd to be gentle with."""
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """What a link tells of, and whom it tells what comes in."""
+
+    def hello(self) -> dict[str, Any]:
+        """Return the fields of Hello except token and versions of the protocol."""
+
+    def state(self) -> State:
+        """Return the State."""
+
+    def joined(self) -> None:
+        """A sidecar is there, and knows nothing."""
+
+    def left(self, connection: object) -> None:
+        """The sidecar of `connection` is gone, with all that it asked for."""
+
+    def take(self) -> list[Snapshot]:
+        """Return the snapshots that are to be sent."""
+
+    def handle(self, message: FromSidecar, link: "Link") -> None:
+        """Do what the sidecar says."""
+
+
+class Link:
+    """One sidecar at a time; never queues more than answers to what it asked."""
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        """Speak for `source`."""
+        self._source, self._settings = source, settings
+        self._answers: deque[object] = deque()
+        self._wake = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._told: State | None = None
+        self.connection = object()
+        """Names the present connection: an answer must never reach the sidecar of another."""
+
+    def wake(self) -> None:
+        """Say that there is something to send."""
+        self._wake.set()
+
+    def send(self, message: object, connection: object) -> None:
+        """Send `message` if `connection` is still the present one."""
+        if connection is self.connection:
+            self._answers.append(message)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Keep a connection until cancelled."""
+        backoff = Backoff(first_s=0.1, most_s=_MOST_BACKOFF_S)
+        while True:
+            try:
+                await self._once(backoff)
+            except (OSError, ProtocolError, TimeoutError) as error:
+                _log.info("no sidecar: %s", error or type(error).__name__)
+            await backoff.wait()
+
+    async def goodbye(self, reason: str) -> None:
+        """Say why the agent goes, after what was to be said before it."""
+        if self._writer is None:
+            return
+        try:
+            self._flush(self._writer)
+            self._writer.write(encode(Goodbye(reason=reason)))
+            await self._writer.drain()
+        except OSError:
+            return
+
+    async def _once(self, backoff: Backoff) -> None:
+        token = await _token(self._settings.token_file)
+        host, _, port = self._settings.sidecar_address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            frames = await self._greet(reader, writer, token)
+            backoff.reset()
+            _log.info("sidecar joined")
+            await self._speak(writer, frames)
+        finally:
+            gone, self.connection = self.connection, object()
+            self._writer = None
+            self._answers.clear()
+            self._source.left(gone)
+            writer.close()
+
+    async def _greet(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
+    ) -> "_Incoming":
+        hello = Hello(
+            version=VERSION, oldest_version=OLDEST_VERSION, token=token, **self._source.hello()
+        )
+        writer.write(encode(hello))
+        incoming = _Incoming(reader)
+        async with asyncio.timeout(_WELCOME_S):
+            message = await incoming.next()
+        if isinstance(message, Goodbye):
+            raise ProtocolError(f"the sidecar refused: {message.reason}")
+        if not isinstance(message, Welcome) or not OLDEST_VERSION <= message.version <= VERSION:
+            raise ProtocolError("the sidecar did not answer with Welcome")
+        return incoming
+
+    async def _speak(self, writer: asyncio.StreamWriter, incoming: "_Incoming") -> None:
+        self._writer, self._told = writer, None
+        self._source.joined()
+        tasks = [
+            asyncio.ensure_future(self._listen(incoming)),
+            asyncio.ensure_future(self._tell(writer)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self, incoming: "_Incoming") -> None:
+        while not isinstance(message := await incoming.next(), Goodbye):
+            self._source.handle(message, self)
+        _log.info("the sidecar leaves: %s", message.reason)
+
+    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            self._wake.clear()
+            self._flush(writer)
+            await writer.drain()  # while it does not read, snapshots are replaced, not queued
+            try:
+                async with asyncio.timeout(self._settings.heartbeat_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._told = None
+
+    def _flush(self, writer: asyncio.StreamWriter) -> None:
+        while self._answers:
+            writer.write(encode(self._answers.popleft()))
+        state = self._source.state()
+        if _meaning(state) != _meaning(self._told):
+            self._told = state
+            writer.write(encode(state))
+        for snapshot in self._source.take():
+            writer.write(encode(snapshot))
+
+
+class _Incoming:
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader, self._frames = reader, Frames()
+        self._bodies: deque[bytes] = deque()
+
+    async def next(self) -> FromSidecar:
+        while not self._bodies:
+            data = await self._reader.read(_READ_BYTES)
+            if not data:
+                raise ProtocolError("the sidecar closed the connection")
+            self._bodies.extend(self._frames.feed(data))
+        return decode_from_sidecar(self._bodies.popleft())
+
+
+def _meaning(state: State | None) -> object:
+    """Return `state` without what moves at every look."""
+    if state is None:
+        return None
+    evidence = state.evidence
+    return (
+        *(state.state, state.reason, state.message, state.login, state.server, state.login_id),
+        *(state.since_ms, state.versions, state.trade_allowed, state.utc_offset_s),
+        *(evidence.logins, evidence.drops, evidence.worker_restarts, evidence.terminal_restarts),
+    )
+
+
+async def _token(path: Path) -> str:
+    while not (token := _token_in(path)):  # noqa: ASYNC110
+        await asyncio.sleep(_TOKEN_LOOK_S)  # a file has no event
+    return token
+
+
+def _token_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""  # the sidecar has not written it yet

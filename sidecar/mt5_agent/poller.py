@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one poll of the agent: looks at the terminal at its intervals and puts what it saw on the
+board."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from mt5_agent.board import Board
+from mt5_agent.calls import Calls
+from mt5_agent.pipe import SELECT, TICKS, Job
+from mt5_agent.protocol import Priority, SnapshotKind, TerminalInfo, Tick
+from mt5_agent.report import Report, utc_ms
+from mt5_agent.settings import Settings
+from mt5_agent.wanted import Wanted
+
+_KINDS: Final[tuple[tuple[SnapshotKind, str], ...]] = (
+    ("account", "account_info"),
+    ("positions", "positions_get"),
+    ("orders", "orders_get"),
+)
+_QUARTER_MS: Final = 900_000
+_FRESH_MS: Final = 60_000
+"""Offsets of clocks are quarters of an hour; a tick further from one is not fresh."""
+
+_TICKS = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_TICK = msgspec.msgpack.Decoder(Tick)
+_TERMINAL = msgspec.msgpack.Decoder(TerminalInfo)
+
+
+class Poller:
+    """Looks while a worker serves."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        board: Board,
+        report: Report,
+        wanted: Wanted,
+        settings: Settings,
+        link_moved: Callable[[bool], None],
+    ) -> None:
+        """Tell `link_moved` whether the terminal has its broker, at every look."""
+        self._calls, self._board, self._report = calls, board, report
+        self._wanted, self._settings, self._link_moved = wanted, settings, link_moved
+        self._selected: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self._selected = ()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_each(self._settings.poll_interval_s, self.look))
+            group.create_task(_each(self._settings.tick_interval_s, self._look_at_ticks))
+
+    async def look(self) -> None:
+        """Look once at the link, the account, positions and orders."""
+        seen = [await self._look_at(kind, call) for kind, call in _KINDS]
+        await self._look_at_link(synchronised=all(seen))
+
+    async def _look_at(self, kind: SnapshotKind, call: str) -> bool:
+        data = await self._ask(Job(call))
+        if data is not None:
+            self._board.put(kind, data)
+        return data is not None
+
+    async def _look_at_link(self, *, synchronised: bool) -> None:
+        data = await self._ask(Job("terminal_info"))
+        if data is None:
+            return
+        info = _TERMINAL.decode(data)
+        self._report.contact()
+        self._report.set(trade_allowed=info.trade_allowed and not info.tradeapi_disabled)
+        self._report.versions(terminal_build=info.build)
+        self._link_moved(info.connected and synchronised)
+
+    async def _look_at_ticks(self) -> None:
+        symbols = self._wanted.symbols
+        if symbols != self._selected:
+            await self._ask(Job(SELECT, symbols))
+            self._selected = symbols
+        data = await self._ask(Job(TICKS, symbols))
+        if data is None:
+            return
+        ticks = _TICKS.decode(data)
+        if self._board.put_ticks(ticks) and ticks:
+            newest = max(_TICK.decode(raw).time_msc for raw in ticks.values())
+            self._note_clock(newest)
+
+    def _note_clock(self, tick_ms: int) -> None:
+        ahead_ms = tick_ms - utc_ms()
+        offset_ms = round(ahead_ms / _QUARTER_MS) * _QUARTER_MS
+        if abs(ahead_ms - offset_ms) < _FRESH_MS:
+            self._report.set(utc_offset_s=offset_ms // 1000)
+
+    async def _ask(self, job: Job) -> msgspec.Raw | None:
+        ending = await self._calls.ask(job, Priority.READ, within_s=self._settings.poll_deadline_s)
+        return ending.done.value if ending.outcome == "done" and ending.done else None
+
+
+async def _each(interval_s: float, look: Callable[[], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + interval_s
+        await look()
+        await asyncio.sleep(max(0.0, due_s - loop.time()))

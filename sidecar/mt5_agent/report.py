@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent says of itself: one State, rebuilt from what it knows."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from mt5_agent import __version__
+from mt5_agent.classify import DROPS_WINDOW_S, Finding
+from mt5_agent.protocol import State, StateName, Versions
+
+JOURNAL_LINES: Final = 20
+"""So many last lines of the terminal's journal go with a State."""
+
+
+def utc_ms() -> int:
+    """Return the machine's UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Report:
+    """The newest State. A reason stays until the account is connected or another reason is
+    found."""
+
+    def __init__(self, *, backend: str, platform: str, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever the State means something new."""
+        self._changed = changed
+        versions = Versions(agent=__version__, backend=backend, platform=platform)
+        self._state = State(state="TerminalStarting", versions=versions, since_ms=utc_ms())
+        self._journal: deque[str] = deque(maxlen=JOURNAL_LINES)
+        self._drops_s: deque[float] = deque()
+        self._last_healthy_ms = 0
+
+    @property
+    def state(self) -> State:
+        """Return it as it is now."""
+        evidence = msgspec.structs.replace(
+            self._state.evidence, last_healthy_ms=self._last_healthy_ms
+        )
+        return msgspec.structs.replace(self._state, evidence=evidence, journal=tuple(self._journal))
+
+    @property
+    def drops(self) -> int:
+        """Return how many links were lost within the last `DROPS_WINDOW_S`."""
+        while self._drops_s and time.monotonic() - self._drops_s[0] > DROPS_WINDOW_S:
+            self._drops_s.popleft()
+        return len(self._drops_s)
+
+    def show(self, state: StateName, finding: Finding | None = None) -> None:
+        """Be in `state`, for the reason of `finding`."""
+        reason, message = self._state.reason, self._state.message
+        if finding is not None:
+            reason, message = finding.reason.value, finding.message
+        elif state in {"Connected", "WaitingForLogin"}:
+            reason, message = "", ""
+        since = self._state.since_ms if state == self._state.state else utc_ms()
+        self.set(state=state, reason=reason, message=message, since_ms=since)
+
+    def set(self, **fields: Any) -> None:
+        """Change fields of the State, and say so if any differs."""
+        new = msgspec.structs.replace(self._state, **fields)
+        if new != self._state:
+            self._state = new
+            self._changed()
+
+    def versions(self, **fields: Any) -> None:
+        """Note what runs."""
+        self.set(versions=msgspec.structs.replace(self._state.versions, **fields))
+
+    def count(self, name: str) -> None:
+        """Add one to a count of the evidence."""
+        evidence = self._state.evidence
+        self.set(evidence=msgspec.structs.replace(evidence, **{name: getattr(evidence, name) + 1}))
+
+    def dropped(self) -> None:
+        """Count a lost link."""
+        self._drops_s.append(time.monotonic())
+        self.count("drops")
+
+    def contact(self) -> None:
+        """Note that the terminal answered just now; told with the next State."""
+        now = utc_ms()
+        self._state = msgspec.structs.replace(self._state, last_contact_ms=now)
+        if self._state.state == "Connected":
+            self._last_healthy_ms = now
+
+    def heard(self, line: str) -> None:
+        """Keep a line of the terminal's journal."""
+        self._journal.append(line)

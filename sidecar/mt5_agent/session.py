@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gets the wanted account logged in and keeps it so, through the end of any worker or terminal."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from mt5_agent.backoff import Backoff
+from mt5_agent.board import Board
+from mt5_agent.calls import Calls, WorkerHangs
+from mt5_agent.classify import Finding
+from mt5_agent.pipe import ATTACH, Done, Job
+from mt5_agent.poller import Poller
+from mt5_agent.protocol import Login, StateName
+from mt5_agent.reasons import Reason
+from mt5_agent.report import Report
+from mt5_agent.settings import Settings
+from mt5_agent.terminals import Terminal
+from mt5_agent.wanted import Wanted
+from mt5_agent.watch import Watch
+from mt5_agent.workers import WorkerGone, WorkerProcess
+
+_NO_PIPE: Final = -10003
+_STARTUP_S: Final = 10.0
+"""A terminal so young may not serve its pipe yet: ask again at once."""
+_STARTUP_RETRY_S: Final = 0.05
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """The loop: terminal up, worker up, account wanted, logged in, served, and again."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        terminal: Terminal,
+        wanted: Wanted,
+        calls: Calls,
+        board: Board,
+        report: Report,
+        watch: Watch,
+    ) -> None:
+        """Put together what the loop needs."""
+        self._settings, self._terminal, self._wanted = settings, terminal, wanted
+        self._calls, self._board, self._report, self._watch = calls, board, report, watch
+        self._backoff = Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s)
+        self._account: tuple[int, str] | None = None
+        self._poller = Poller(
+            calls=calls,
+            board=board,
+            report=report,
+            wanted=wanted,
+            settings=settings,
+            link_moved=self._link_moved,
+        )
+
+    async def run(self) -> None:
+        """Keep the account connected until cancelled."""
+        while True:
+            await self._terminal.up()
+            try:
+                worker = await WorkerProcess.start(self._settings.worker_argv)
+            except WorkerGone as error:
+                _log.warning("no worker: %s", error)
+                await self._backoff.wait()
+                continue
+            self._report.versions(package=worker.package)
+            try:
+                await self._use(worker)
+            except WorkerGone:
+                _log.warning("worker %d ended by itself", worker.pid)
+            finally:
+                self._calls.close("no terminal is logged in")
+                await worker.kill()
+
+    async def _use(self, worker: WorkerProcess) -> None:
+        if self._wanted.login is None:
+            self._board.clear()
+            self._account = None
+            self._report.show("WaitingForLogin")
+            await _first(self._wanted.known(), self._terminal.down(), worker.ended())
+        if self._wanted.login is None:
+            return
+        login = await self._wanted.known()
+        self._begin(login)
+        done = await self._log_in(worker, login)
+        if done is None:
+            return
+        if not done.ok:
+            await self._explain(done)
+            return
+        self._backoff.reset()
+        self._report.count("logins")
+        await self._serve(worker)
+
+    def _begin(self, login: Login) -> None:
+        account = (login.login, login.server)
+        if account != self._account:
+            self._board.clear()
+            self._account = account
+            self._report.set(utc_offset_s=None, last_contact_ms=0)
+        self._watch.begin(login)
+        self._report.set(login=login.login, server=login.server, login_id=login.login_id)
+        if self._report.state.state != "Disconnected":
+            self._report.show("LoggingIn")
+
+    async def _log_in(self, worker: WorkerProcess, login: Login) -> Done | None:
+        """Return how `initialize` ended; None when it no longer matters."""
+        attach = asyncio.ensure_future(self._attach(worker, login))
+        try:
+            await _first(
+                attach, self._wanted.changed(), self._terminal.down(), self._watch.follow()
+            )
+            if not self._terminal.runs:
+                self._fault("The terminal ended; it is started again.")
+            return None if attach.cancelled() else attach.result()
+        except TimeoutError:
+            self._fault("The terminal did not answer the log-in in time; it is tried again.")
+            return None
+        finally:
+            attach.cancel()
+
+    async def _attach(self, worker: WorkerProcess, login: Login) -> Done:
+        timeout_s = self._settings.login_deadline_s
+        job = Job(
+            ATTACH,
+            kwargs={
+                "path": self._settings.program,
+                "login": login.login,
+                "server": login.server,
+                "password": login.password,
+                "timeout": int(timeout_s * 1000),
+            },
+        )
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout_s + self._settings.attach_margin_s):
+            done = await worker.do(job)
+            while _not_yet(done) and loop.time() - self._terminal.started_s < _STARTUP_S:
+                await asyncio.sleep(_STARTUP_RETRY_S)
+                done = await worker.do(job)
+        return done
+
+    async def _explain(self, done: Done) -> None:
+        found = self._watch.finding(code=done.code, text=done.text, runs=self._terminal.runs)
+        found = found or Finding(
+            Reason.TERMINAL_FAULT,
+            f"The terminal refused the log-in (last_error {done.code} {done.text}); it is tried "
+            "again.",
+        )
+        _log.warning("log-in failed: %s: %s", found.reason.value, found.message)
+        if found.final:
+            self._report.show("Refused", found)
+            await self._wanted.changed()
+            self._report.show("LoggingIn", found)
+            return
+        self._report.show(self._report.state.state, found)
+        await _first(self._backoff.wait(), self._wanted.changed())
+
+    async def _serve(self, worker: WorkerProcess) -> None:
+        self._calls.open()
+        try:
+            await _first(
+                self._calls.serve(worker),
+                self._poll(),
+                self._watch.listen(),
+                self._wanted.changed(),
+                self._terminal.down(),
+            )
+        except WorkerHangs as hang:
+            self._report.count("worker_restarts")
+            self._fault(f"The call {hang} did not end in time; its worker was replaced.")
+        except WorkerGone:
+            self._report.count("worker_restarts")
+            self._fault("The worker ended; another takes its place.")
+        else:
+            if not self._terminal.runs:
+                self._fault("The terminal ended; it is started again.")
+        finally:
+            self._calls.close("the connection to the terminal is being made again")
+
+    async def _poll(self) -> None:
+        await self._poller.look()  # says `Connected`, once there is something to show
+        await self._poller.run()
+
+    def _link_moved(self, up: bool) -> None:  # noqa: FBT001  (a callback of one value)
+        before = self._report.state.state
+        if up:
+            self._report.show("Connected")
+        elif before == "Connected":
+            self._report.dropped()
+            self._report.show("Disconnected", self._watch.finding() or _LOST)
+
+    def _fault(self, message: str) -> None:
+        _log.warning("%s", message)
+        found = self._watch.finding(runs=self._terminal.runs)
+        state: StateName = "Disconnected" if self._report.state.evidence.logins else "LoggingIn"
+        self._report.show(state, found or Finding(Reason.TERMINAL_FAULT, message))
+
+
+_LOST: Final = Finding(
+    Reason.BROKER_UNREACHABLE, "The terminal lost its broker; it connects again by itself."
+)
+
+
+def _not_yet(done: Done) -> bool:
+    return not done.ok and done.code == _NO_PIPE
+
+
+async def _first(*things: Awaitable[Any]) -> None:
+    """Wait until one of `things` ends, cancel the others, and raise what it raised."""
+    tasks = [asyncio.ensure_future(thing) for thing in things]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

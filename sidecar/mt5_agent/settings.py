@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: `MT5_AGENT_` and the field's name in capitals. A plain dataclass: Windows Python
+carries msgspec only.
+
+No setting is a secret: the token comes from a file, the password over the wire.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+PREFIX: Final = "MT5_AGENT_"
+
+Backend = Literal["simulator", "metatrader5"]
+Platform = Literal["Linux", "Windows"]
+
+
+class BadSetting(Exception):
+    """A setting is missing or not of its type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the agent was told at its start."""
+
+    backend: Backend
+    """`simulator`, or `metatrader5` for the real package and terminal."""
+    platform: Platform = "Linux"
+    """`Linux` means Wine to a real terminal."""
+    data_dir: Path = Path("/var/lib/mt5/terminal")
+    """The terminal's data directory: journal and settings of the terminal."""
+    sidecar_address: str = "127.0.0.1:8082"
+    token_file: Path = Path("/run/mt5/agent/token")
+
+    terminal_command: str = ""
+    """Starts the terminal; empty: the backend's own way."""
+    terminal_path: str = ""
+    """terminal64.exe as the package names it; empty: `<data_dir>/terminal64.exe`."""
+    worker_command: str = ""
+    """Python that runs `-m mt5_agent.worker`; under Wine, Windows Python. Empty: this Python."""
+
+    poll_interval_s: float = 0.5
+    """Between two looks at account, positions and orders."""
+    tick_interval_s: float = 0.25
+    """Between two looks at the ticks of watched symbols."""
+    heartbeat_s: float = 5.0
+    """Between two State messages when nothing changes."""
+
+    login_timeout_s: float = 0.0
+    """How long the package waits for a log-in; 0: 8 for the simulator, 60 for a real terminal."""
+    silence_s: float = 0.0
+    """A log-in without a word in the journal for so long: the terminal does not know the server. 0:
+    3 or 30."""
+    call_patience_s: float = 2.0
+    """A call past its deadline is given up at once, and its worker killed when it ran at least so
+    long."""
+    poll_deadline_s: float = 10.0
+    """A look that takes longer means a terminal that hangs."""
+    backoff_s: float = 0.5
+    """First wait before something is started again; doubles up to `backoff_max_s`."""
+    backoff_max_s: float = 30.0
+    grace_s: float = 20.0
+    """From SIGTERM to the end; what is still alive then is killed."""
+    max_in_flight: int = 64
+    """Requests that may wait; one more is answered `not_sent`."""
+
+    @property
+    def login_deadline_s(self) -> float:
+        """Return the package's own timeout for a log-in."""
+        return self.login_timeout_s or self._by_backend(simulator=8, real=60)
+
+    @property
+    def silence_limit_s(self) -> float:
+        """Return how long a journal may be silent during a log-in."""
+        return self.silence_s or self._by_backend(simulator=3, real=30)
+
+    @property
+    def attach_margin_s(self) -> float:
+        """Return how much longer than its timeout `initialize` may block.
+
+        Source: MT5.md 0: 100.4 s on a terminal that does not serve its pipe, whatever the timeout.
+        """
+        return self._by_backend(simulator=5, real=105)
+
+    @property
+    def program(self) -> str:
+        """Return the path that `initialize` is given: always one, or two terminals get
+        cross-wired."""
+        return self.terminal_path or str(self.data_dir / "terminal64.exe")
+
+    @property
+    def terminal_argv(self) -> list[str]:
+        """Return the command that starts the terminal."""
+        if self.terminal_command:
+            return shlex.split(self.terminal_command)
+        if self.backend == "metatrader5":
+            return [self.program, "/portable"]
+        simulator = [sys.executable, "-m", "mt5_simulator.terminal"]
+        return [*simulator, "--data-dir", str(self.data_dir), "--platform", self.platform]
+
+    @property
+    def worker_argv(self) -> list[str]:
+        """Return the command that starts a worker."""
+        python = shlex.split(self.worker_command) or [sys.executable]
+        return [*python, "-m", "mt5_agent.worker", self.backend]
+
+    def _by_backend(self, *, simulator: float, real: float) -> float:
+        return simulator if self.backend == "simulator" else real
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Return the settings in `environment`.
+
+    Raises:
+        BadSetting: One is missing or not of its type.
+    """
+    kinds = {field.name: field.type for field in fields(Settings)}
+    given: dict[str, Any] = {}
+    for key, text in environment.items():
+        if not key.startswith(PREFIX):
+            continue
+        name = key.removeprefix(PREFIX).lower()
+        if name not in kinds:
+            continue  # `unknown` tells of it
+        given[name] = _value(key, kinds[name], text)
+    if "backend" not in given:
+        raise BadSetting(f"{PREFIX}BACKEND is missing: simulator or metatrader5")
+    return Settings(**given)
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Return the names that look like settings and are none.
+
+    To be logged and not refused: Kubernetes makes such variables for a Service called `mt5-agent`.
+    """
+    names = {PREFIX + field.name.upper() for field in fields(Settings)}
+    return sorted(key for key in environment if key.startswith(PREFIX) and key not in names)
+
+
+def _value(key: str, kind: Any, text: str) -> Any:
+    if kind in {Backend, Platform} and text not in kind.__args__:
+        raise BadSetting(f"{key} is {text!r}, expected one of {', '.join(kind.__args__)}")
+    if kind in {Backend, Platform}:
+        return text
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise BadSetting(f"{key} is {text!r}, expected {kind.__name__}") from error

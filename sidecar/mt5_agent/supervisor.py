@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the agent together, translates the sidecar's messages, and ends everything in order."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from mt5_agent.backoff import Backoff
+from mt5_agent.board import Board
+from mt5_agent.calls import Calls, Ending
+from mt5_agent.classify import Sight, finding
+from mt5_agent.link import Link
+from mt5_agent.pipe import Job
+from mt5_agent.protocol import (
+    PRIORITY_OF,
+    Answer,
+    Fault,
+    FromSidecar,
+    Login,
+    Logout,
+    Request,
+    Snapshot,
+    State,
+    Watch,
+)
+from mt5_agent.report import Report
+from mt5_agent.session import Session
+from mt5_agent.settings import Settings
+from mt5_agent.tail import JournalTail
+from mt5_agent.terminals import Terminal
+from mt5_agent.wanted import Wanted
+from mt5_agent.watch import Watch as JournalWatch
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """All parts of one agent."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the parts; start nothing."""
+        self._settings = settings
+        self._epoch = secrets.token_hex(8)
+        self._wanted = Wanted()
+        self.link = Link(self, settings)
+        self._report = Report(
+            backend=settings.backend, platform=settings.platform, changed=self.link.wake
+        )
+        self._board = Board(self.link.wake)
+        self._calls = Calls(
+            most_waiting=settings.max_in_flight, patience_s=settings.call_patience_s
+        )
+        self._terminal = Terminal(
+            settings.terminal_argv,
+            backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
+            restarted=lambda: self._report.count("terminal_restarts"),
+            missing=self._terminal_missing,
+        )
+        self._session = Session(
+            settings=settings,
+            terminal=self._terminal,
+            wanted=self._wanted,
+            calls=self._calls,
+            board=self._board,
+            report=self._report,
+            watch=JournalWatch(
+                JournalTail(settings.data_dir / "logs"),
+                self._report,
+                platform=settings.platform,
+                silence_s=settings.silence_limit_s,
+            ),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, then end within the grace setting."""
+        tasks = {
+            "terminal": asyncio.ensure_future(self._terminal.keep()),
+            "session": asyncio.ensure_future(self._session.run()),
+            "link": asyncio.ensure_future(self.link.run()),
+        }
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([stopping, *tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks.values():
+                if task.done():
+                    task.result()  # a part that ends is a fault of ours: end, and be started again
+        finally:
+            stopping.cancel()
+            await self._end(tasks)
+
+    async def _end(self, tasks: Mapping[str, asyncio.Future[None]]) -> None:
+        _log.info("stopping")
+        self._calls.close("the agent is stopping")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.grace_s / 2):
+                await self._calls.idle()
+        await _cancel(tasks["session"])
+        keeper = tasks["terminal"]
+        keeper.cancel()
+        await self._terminal.stop(self._settings.grace_s / 2)
+        await _cancel(keeper)
+        await self.link.goodbye("stopping")
+        await _cancel(tasks["link"])
+        _log.info("stopped")
+
+    def _terminal_missing(self, error: OSError) -> None:
+        found = finding(Sight(server="", platform="", code=-10003, text="not found"))
+        _log.error("the terminal cannot be started: %s", error)
+        self._report.show("TerminalStarting", found)
+
+    # What the link asks for
+
+    def hello(self) -> dict[str, Any]:
+        """Return who speaks."""
+        return {
+            "epoch": self._epoch,
+            "versions": self._report.state.versions,
+            "max_in_flight": self._settings.max_in_flight,
+        }
+
+    def state(self) -> State:
+        """Return the State."""
+        return self._report.state
+
+    def joined(self) -> None:
+        """Hold all snapshots ready for a new sidecar."""
+        self._board.retell()
+
+    def left(self, connection: object) -> None:
+        """Forget what a sidecar that went away was waiting for."""
+        self._calls.drop(connection)
+
+    def take(self) -> list[Snapshot]:
+        """Return the snapshots that changed."""
+        return self._board.take()
+
+    def handle(self, message: FromSidecar, link: Link) -> None:
+        """Do what the sidecar says."""
+        match message:
+            case Login():
+                if not self._wanted.want(message):
+                    self._report.set(login_id=message.login_id)
+            case Logout():
+                self._wanted.forget()
+            case Watch():
+                self._wanted.symbols = message.symbols
+            case Request():
+                self._request(message, link)
+            case _:
+                _log.warning("unexpected %s", type(message).__name__)
+
+    def _request(self, request: Request, link: Link) -> None:
+        connection = link.connection
+
+        def finish(ending: Ending) -> None:
+            link.send(_answer(request.id, ending), connection)
+
+        priority = PRIORITY_OF.get(request.call)
+        if priority is None:
+            refused = Fault(0, f"{request.call} is not a call that the agent makes")
+            link.send(Answer(id=request.id, outcome="not_sent", fault=refused), connection)
+            return
+        self._calls.put(
+            Job(request.call, request.args, request.kwargs),
+            priority,
+            within_s=request.deadline_ms / 1000,
+            finish=finish,
+            owner=connection,
+        )
+
+
+def _answer(number: int, ending: Ending) -> Answer:
+    answer = Answer(
+        id=number, outcome=ending.outcome, fault=ending.fault, duration_us=ending.duration_us
+    )
+    if ending.outcome != "done" or ending.done is None:
+        return answer
+    return Answer(
+        id=number, outcome="done", result=ending.done.value, duration_us=ending.duration_us
+    )
+
+
+async def _cancel(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

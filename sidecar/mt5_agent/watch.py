@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows the journal, and says what a log-in or a broken session looks like by now."""
+
+import asyncio
+import logging
+from typing import Final
+
+from mt5_agent.classify import Finding, Sight, finding
+from mt5_agent.protocol import Login
+from mt5_agent.report import Report
+from mt5_agent.tail import JournalTail
+
+_LOOK_S: Final = 0.1
+_LINES: Final = 200
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """The evidence since the last log-in began."""
+
+    def __init__(
+        self, tail: JournalTail, report: Report, *, platform: str, silence_s: float
+    ) -> None:
+        """Read `tail`; a log-in is silent when it wrote nothing for `silence_s`."""
+        self._tail, self._report = tail, report
+        self._platform, self._silence_s = platform, silence_s
+        self._lines: list[str] = []
+        self._login: Login | None = None
+        self._spoke_s = 0.0
+
+    def begin(self, login: Login) -> None:
+        """Start to collect evidence of `login`."""
+        self.read()
+        self._login, self._lines = login, []
+        self._spoke_s = asyncio.get_running_loop().time()
+
+    def read(self) -> None:
+        """Take what the terminal wrote since."""
+        for line in self._tail.read():
+            shown = self._without_password(line)
+            self._lines = [*self._lines[-_LINES:], shown]
+            self._report.heard(shown)
+            self._spoke_s = asyncio.get_running_loop().time()
+            _log.info("terminal: %s", shown)
+
+    def finding(
+        self, *, code: int = 0, text: str = "", runs: bool = True, logging_in: bool = False
+    ) -> Finding | None:
+        """Return why the account is not connected, as far as can be seen by now."""
+        self.read()
+        silent_s = asyncio.get_running_loop().time() - self._spoke_s
+        return finding(
+            Sight(
+                server=self._login.server if self._login else "",
+                platform=self._platform,
+                code=code,
+                text=text,
+                lines=tuple(self._lines),
+                silent=logging_in and silent_s >= self._silence_s,
+                terminal_runs=runs,
+                drops=self._report.drops,
+            )
+        )
+
+    async def follow(self) -> None:
+        """While a log-in runs, show why it may be failing."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            found = self.finding(logging_in=True)
+            if found is not None:
+                self._report.show(self._report.state.state, found)
+
+    async def listen(self) -> None:
+        """While a session runs, keep reading."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self.read()
+
+    def _without_password(self, line: str) -> str:
+        password = self._login.password if self._login else ""
+        return line.replace(password, "***") if password else line

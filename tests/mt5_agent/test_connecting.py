@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From `Login` to `Connected`, or to the reason why not."""
+
+import pytest
+
+from mt5_agent import protocol
+
+
+async def test_a_good_login_connects_and_shows_the_account(agent, sidecar):
+    sidecar.login(10001)
+
+    state = await sidecar.becomes("Connected")
+    await sidecar.until(lambda: len(sidecar.snapshots) == 4)
+
+    account = protocol.decode_snapshot(sidecar.snapshots["account"])
+    positions = protocol.decode_snapshot(sidecar.snapshots["positions"])
+    ticks = protocol.decode_snapshot(sidecar.snapshots["ticks"])
+    assert (state.login, state.reason, state.versions.package) == (10001, "", "5.0.6231")
+    assert account.login == 10001
+    assert account.profit == pytest.approx(sum(p.profit for p in positions), abs=0.02)
+    assert list(ticks) == ["EURUSD"]
+
+
+async def test_without_a_login_the_agent_waits_for_one(agent, sidecar):
+    await sidecar.becomes("WaitingForLogin")
+
+
+async def test_a_wrong_password_is_refused_and_not_tried_again(agent, sidecar):
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+
+    state = await sidecar.becomes("Refused", "BadCredentials")
+
+    assert "Secret" in state.message
+    assert sum("Invalid account" in line for line in state.journal) == 1
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+    await sidecar.ask("account_info")  # the login before it was handled
+    assert sidecar.state.state == "Refused"
+
+
+async def test_the_right_password_heals_a_refused_account(agent, sidecar):
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+    await sidecar.becomes("Refused")
+
+    sidecar.login(server="Simulator-BadPassword", password="right-password")
+
+    state = await sidecar.becomes("Connected")
+    assert state.reason == ""
+
+
+@pytest.mark.parametrize(
+    ("server", "state", "reason"),
+    [
+        ("Simulator-Nowhere", "LoggingIn", "ServerUnknown"),
+        ("Simulator-Unreachable", "LoggingIn", "BrokerUnreachable"),
+        ("Simulator-OldBuild", "LoggingIn", "TerminalOutdated"),
+        ("Simulator-NeedsOtp", "Refused", "NeedsInteraction"),
+    ],
+)
+async def test_each_trouble_has_its_reason(agent, sidecar, server, state, reason):
+    sidecar.login(server=server)
+
+    said = await sidecar.becomes(state, reason)
+
+    assert said.message
+
+
+async def test_another_login_ends_one_that_hangs(agent, sidecar):
+    sidecar.login(server="Simulator-Nowhere")
+    await sidecar.becomes("LoggingIn")
+
+    sidecar.login(10002)
+
+    await sidecar.serves(10002)
+
+
+async def test_another_account_never_sees_the_snapshots_of_the_first(agent, sidecar):
+    sidecar.login(10001)
+    await sidecar.until(lambda: "account" in sidecar.snapshots)
+    sidecar.snapshots.clear()
+
+    sidecar.login(10002)
+    await sidecar.until(lambda: "account" in sidecar.snapshots)
+
+    assert protocol.decode_snapshot(sidecar.snapshots["account"]).login == 10002
+
+
+async def test_logout_forgets_the_account(agent, sidecar):
+    sidecar.login()
+    await sidecar.becomes("Connected")
+
+    sidecar.send(protocol.Logout())
+    await sidecar.becomes("WaitingForLogin")
+
+    answer = await sidecar.ask("account_info")
+    assert answer.outcome == "not_sent"

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers, terminals and sidecars may end at any moment; the account goes on."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from mt5_agent import protocol
+
+MARKET_BUY = {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "comment": "token"}
+
+
+async def test_a_killed_worker_is_replaced(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    before = agent.children()
+
+    agent.kill_child("worker")
+    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+
+    await sidecar.serves()
+    after = agent.children()
+    assert after["worker"] != before["worker"]
+    assert after["terminal"] == before["terminal"]
+
+
+async def test_a_killed_terminal_is_started_again_and_loses_no_trade(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    sent = protocol.decode_result("order_send", await sidecar.ask("order_send", MARKET_BUY))
+
+    agent.kill_child("terminal")
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_restarts == 1)
+    await sidecar.serves()
+
+    answer = await sidecar.ask("positions_get", ticket=sent.order)
+    assert [p.comment for p in protocol.decode_result("positions_get", answer)] == ["token"]
+
+
+async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, sidecar):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+    worker = agent.children()["worker"]
+
+    answer = await sidecar.ask("symbol_info", "HANGS", within_s=0.3)
+
+    assert answer.outcome == "unknown"
+    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+    await sidecar.serves()
+    assert not Path(f"/proc/{worker}").exists()
+
+
+async def test_a_hanging_order_is_unknown_and_may_have_happened(agent, sidecar):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+    order = {**MARKET_BUY, "symbol": "HANGS", "comment": "may-be"}
+
+    answer = await sidecar.ask("order_send", order, within_s=0.3)
+    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+    await sidecar.serves()
+
+    held = protocol.decode_result("positions_get", await sidecar.ask("positions_get"))
+    assert answer.outcome == "unknown"
+    assert [p.symbol for p in held if p.comment == "may-be"] == ["HANGS"]
+
+
+async def test_what_waits_behind_a_hanging_call_was_not_sent(agent, sidecar):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+
+    hanging = sidecar.request("order_send", {**MARKET_BUY, "symbol": "HANGS"}, within_s=0.3)
+    waiting = sidecar.request("order_send", MARKET_BUY, within_s=0.1)
+
+    assert (await sidecar.answer(waiting)).outcome == "not_sent"
+    assert (await sidecar.answer(hanging)).outcome == "unknown"
+
+
+async def test_a_sidecar_that_comes_back_finds_the_account_connected(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    before = agent.children()
+
+    sidecar.hang_up()
+    await sidecar.joined()
+    sidecar.login()
+
+    assert sidecar.state.state == "Connected"
+    await sidecar.until(lambda: len(sidecar.snapshots) == 4)
+    await sidecar.serves()
+    assert agent.children() == before
+    assert sidecar.state.evidence.logins == 1
+    assert sidecar.hellos[0].epoch == sidecar.hellos[1].epoch
+
+
+async def test_an_answer_never_reaches_the_sidecar_of_another_connection(agent, sidecar):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+    lost = sidecar.request("symbol_info", "HANGS", within_s=1)
+    await sidecar.ask("version", within_s=0.05)  # the call before it is in the worker's hands
+
+    sidecar.hang_up()
+    await sidecar.joined()
+    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+    await sidecar.serves()
+
+    assert lost not in sidecar.answers
+
+
+async def test_a_dropped_link_is_told_and_mends(agent, sidecar):
+    sidecar.login(server="Simulator-WineBlocked")
+    await sidecar.becomes("Connected")
+
+    state = await sidecar.becomes("Disconnected", "BrokerUnreachable")
+
+    assert state.evidence.drops == 1
+    await sidecar.becomes("Connected")
+
+
+async def test_a_sidecar_that_refuses_the_token_is_asked_again(tmp_path, sidecar, agent):
+    sidecar.refuses = "token"
+    sidecar.hang_up()
+    await sidecar.until(lambda: len(sidecar.hellos) >= 3)
+
+    sidecar.refuses = ""
+
+    await sidecar.joined()
+
+
+async def test_sigterm_ends_all_and_says_goodbye(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    children = agent.children()
+
+    code = await agent.end()
+
+    await sidecar.until(lambda: sidecar.goodbye is not None)
+    assert code == 0
+    assert not [pid for pid in children.values() if Path(f"/proc/{pid}").exists()]
+    journal = next((agent.data_dir / "logs").glob("*.log")).read_text("utf-16")
+    assert "exit with code 0" in journal
+
+
+async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    children = agent.children()
+
+    os.kill(agent.pid, signal.SIGKILL)
+
+    async with asyncio.timeout(10):
+        while any(Path(f"/proc/{pid}").exists() for pid in children.values()):
+            await asyncio.sleep(0.01)
