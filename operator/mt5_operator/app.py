@@ -124,7 +124,7 @@ class _Operator:
             await self._next_audit()
 
     async def _next_audit(self) -> None:
-        if not self._audit.synced_once:
+        if not self._audit.synced.is_set():
             await asyncio.sleep(0.2)
             return
         self._relisted.clear()
@@ -133,8 +133,7 @@ class _Operator:
             await asyncio.sleep(1)  # a new list comes object by object
 
     async def _leads(self) -> None:
-        while not self._audit.synced_once:
-            await asyncio.sleep(0.05)
+        await self._audit.synced.wait()
         _log.info("caches are warm", identity=self._lock.identity)
         await lead(self._lock, self._settings, self._work)
 
@@ -175,7 +174,7 @@ class _Operator:
         return f"the watch is silent: {kinds}" if kinds else ""
 
     def _unready(self) -> str:
-        return "" if self._audit.synced_once else "caches are not warm yet"
+        return "" if self._audit.synced.is_set() else "caches are not warm yet"
 
 
 def _context(

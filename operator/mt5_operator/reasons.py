@@ -46,6 +46,7 @@ class Reason(StrEnum):
     BROKER_UNREACHABLE = "BrokerUnreachable"
     NEEDS_INTERACTION = "NeedsInteraction"
     TERMINAL_OUTDATED = "TerminalOutdated"
+    TERMINAL_MISSING = "TerminalMissing"
     TERMINAL_FAULT = "TerminalFault"
     ALGO_TRADING_DISABLED = "AlgoTradingDisabled"
     WINE_FAULT = "WineFault"

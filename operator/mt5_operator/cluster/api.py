@@ -79,7 +79,7 @@ class _Item(msgspec.Struct):
 
 
 class _List(msgspec.Struct):
-    items: list[_Item] = []
+    items: list[_Item] | None = None
 
 
 class HttpApi:
@@ -142,7 +142,7 @@ class HttpApi:
         query = {"labelSelector": kind.selector} if kind.selector else {}
         path = kind.path(namespace)
         raw = await self._bytes("GET", kind, path, query=query, accept=_METADATA)
-        metas = [item.metadata for item in msgspec.json.decode(raw, type=_List).items]
+        metas = [item.metadata for item in msgspec.json.decode(raw, type=_List).items or []]
         return {Key(m.namespace, m.name): (m.uid, int(m.resourceVersion)) for m in metas}
 
     async def _send(self, method: str, kind: Kind, path: str, **rest: Any) -> Manifest:
@@ -160,7 +160,7 @@ class HttpApi:
         query: dict[str, str] | None = None,
         accept: str = _JSON,
     ) -> bytes:
-        headers = {"Accept": accept, "Content-Type": content} | self._credentials.headers()
+        headers = {"Accept": accept, "Content-Type": content} | await self._credentials.headers()
         data = msgspec.json.encode(body) if body is not None else None
         url = f"{self._credentials.host}{path}"
         session = self._open()

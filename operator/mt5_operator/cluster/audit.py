@@ -9,6 +9,7 @@ cluster proves nothing and raises no alarm.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from mt5_operator import metrics
@@ -33,8 +34,8 @@ class Audit:
         self._vanished = vanished
         self._behind: dict[Kind, Versions] = {}
         self.stale: frozenset[Kind] = frozenset()
-        # Whether every cache held, at some audit, all that the server held.
-        self.synced_once = False
+        # Set once every cache held, at some audit, all that the server held.
+        self.synced = asyncio.Event()
 
     async def run(self) -> None:
         """Compare every kind once.
@@ -46,7 +47,7 @@ class Audit:
             started = self._caches.clock()
             self._compare(kind, await self._listed(kind), started)
         if not any(self._behind.values()):
-            self.synced_once = True
+            self.synced.set()
 
     async def _listed(self, kind: Kind) -> Versions:
         found: Versions = {}

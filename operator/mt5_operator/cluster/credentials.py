@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class Credentials:
 
     host: str
     tls: ssl.SSLContext | bool
-    headers: Callable[[], dict[str, str]]
+    headers: Callable[[], Awaitable[dict[str, str]]]
 
 
 async def load() -> Credentials:
@@ -32,8 +32,8 @@ async def load() -> Credentials:
     return Credentials(configuration.host, _tls(configuration), lambda: _headers(configuration))
 
 
-def _headers(configuration: Any) -> dict[str, str]:
-    token = configuration.get_api_key_with_prefix("BearerToken")
+async def _headers(configuration: Any) -> dict[str, str]:
+    token = await configuration.get_api_key_with_prefix("BearerToken")
     return {"Authorization": token} if token else {}
 
 
