@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first process of the terminal's container: make ready what is writable, then keep the agent.
+
+The image is read-only. Each start lays a fresh Wine prefix and restores the terminal's program
+files, so that neither an update nor a broken registry outlives the container. The agent's end is
+the container's end; everything else that ends is reaped, and the screen is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+HOME: Final = Path("/opt/mt5")
+DISPLAY: Final = ":0"
+LINKED_FROM_BYTES: Final = 4096
+"""Files of C:\\windows from this size on are links into the image: less to copy, less memory."""
+
+MISSING: Final = (
+    "this image holds no terminal: build it with one (docs/wine.md, 'With a terminal'),"
+    " or mount a portable terminal at /opt/mt5/terminal"
+)
+WINESERVER: Final = "/usr/lib/wine/wineserver64"
+
+OWN: Final = ("bases", "config", "logs", "profiles", "tester", "mql5/logs", "mql5/files")
+"""Folders of a portable terminal, in lower case, whose files are the terminal's data."""
+PROGRAMS: Final = (".exe", ".dll")
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of everything in this container; what is given wins."""
+    data = given.get("MT5_AGENT_DATA_DIR", "/var/lib/mt5/terminal")
+    defaults = {
+        "DISPLAY": DISPLAY,
+        "HOME": "/tmp/mt5/home",  # noqa: S108 -- the container's own volume
+        "WINEPREFIX": "/tmp/mt5/prefix",  # noqa: S108
+        "XDG_RUNTIME_DIR": "/tmp/mt5/run",  # noqa: S108
+        "WINEDEBUG": "-all",
+        "WINEDLLOVERRIDES": "mscoree,mshtml=",
+        "PYTHONPATH": "/opt/mt5/lib:/opt/mt5/linux",
+        "MT5_AGENT_BACKEND": "metatrader5",
+        "MT5_AGENT_PLATFORM": "Linux",
+        "MT5_AGENT_DATA_DIR": data,
+        "MT5_AGENT_TERMINAL_PATH": windows_path(data) + "\\terminal64.exe",
+        "MT5_AGENT_WORKER_COMMAND": "/opt/mt5/bin/windows-python",
+        **terminal_commands(given.get("MT5_AGENT_BACKEND", ""), data),
+    }
+    # Wine 10.0 of Debian 13 aborts at its start ("free(): invalid pointer") when TMPDIR is set.
+    return {key: value for key, value in {**defaults, **given}.items() if key != "TMPDIR"}
+
+
+def terminal_commands(backend: str, data: str) -> dict[str, str]:
+    """Return the settings by which the agent starts and ends a terminal.
+
+    The simulated terminal runs in Windows Python too: its worker there cannot reach a Unix socket.
+    """
+    if backend == "simulator":
+        python = "/opt/mt5/bin/windows-python -m mt5_simulator.terminal"
+        where = windows_path(data).replace("\\", "/")
+        return {"MT5_AGENT_TERMINAL_COMMAND": f"{python} --data-dir {where} --platform Linux"}
+    return {
+        "MT5_AGENT_TERMINAL_COMMAND": "/opt/mt5/bin/terminal {ini}",
+        "MT5_AGENT_TERMINAL_STOP_COMMAND": "/opt/mt5/bin/stop-terminal",
+        "MT5_AGENT_TERMINAL_KILL_COMMAND": "/opt/mt5/bin/stop-terminal --kill",
+        "MT5_AGENT_TERMINAL_MISSING_HINT": MISSING,
+    }
+
+
+def windows_path(path: str) -> str:
+    """Return an absolute path of Linux as Windows programs under Wine see it."""
+    return "Z:" + path.replace("/", "\\")
+
+
+def lay_prefix(seed: Path, prefix: Path) -> None:
+    """Make `prefix` anew from `seed`: what Wine writes is copied, the rest are links."""
+    shutil.rmtree(prefix, ignore_errors=True)
+    prefix.mkdir(parents=True)
+    windows = seed / "drive_c" / "windows"
+    for source in walk(seed):
+        target = prefix / source.relative_to(seed)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+        elif source.is_dir():
+            target.mkdir(exist_ok=True)
+        elif windows in source.parents and source.stat().st_size >= LINKED_FROM_BYTES:
+            target.symlink_to(source)
+        else:
+            shutil.copyfile(source, target)
+
+
+def restore(image: Path, data: Path) -> bool:
+    """Bring the program files in `data` to what `image` has; return whether there is a terminal."""
+    if not (image / "terminal64.exe").is_file():
+        return (data / "terminal64.exe").is_file()
+    for source in walk(image):
+        target = data / source.relative_to(image)
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif not (is_own(target.relative_to(data)) and target.exists()) and differs(source, target):
+            shutil.copy2(source, target)
+    for stray in [path for path in walk(data) if is_stray(path.relative_to(data), image)]:
+        stray.unlink()
+    return True
+
+
+def is_own(path: PurePosixPath | Path) -> bool:
+    """Say whether the terminal itself keeps data in `path`, which is relative to its folder."""
+    return path.as_posix().lower().startswith(tuple(f"{folder}/" for folder in OWN))
+
+
+def is_stray(path: PurePosixPath | Path, image: Path) -> bool:
+    """Say whether `path` is a program that an update put there."""
+    inside_mql5 = path.parts[0].lower() == "mql5"
+    program = path.suffix.lower() in PROGRAMS
+    return program and not inside_mql5 and not is_own(path) and not (image / path).exists()
+
+
+def differs(source: Path, target: Path) -> bool:
+    """Say whether `target` is another file, by size and time: contents would cost a read each."""
+    if not target.is_file():
+        return True
+    ours, theirs = source.stat(), target.stat()
+    return (ours.st_size, int(ours.st_mtime)) != (theirs.st_size, int(theirs.st_mtime))
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield everything below `root`, folders before what is in them; links are not followed."""
+    for folder, folders, files in os.walk(root):
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
+@dataclass
+class Children:
+    """The processes of this container by pid, and what to start again."""
+
+    env: dict[str, str]
+    services: dict[int, list[str]] = field(default_factory=dict)
+    agent: int = 0
+
+    def start(self, argv: list[str]) -> int:
+        """Start a process that may receive every signal that we hold back."""
+        return os.posix_spawn(argv[0], argv, self.env, setsigmask=[])
+
+    def serve(self, argv: list[str]) -> None:
+        """Start a process, and again whenever it ends."""
+        self.services[self.start(argv)] = argv
+
+    def reap(self) -> int | None:
+        """Reap all that ended; return the agent's exit code once it is among them."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return None
+            if pid == 0:
+                return None
+            if pid == self.agent:
+                return os.waitstatus_to_exitcode(status)
+            if pid in self.services:
+                # S110 would hide it: a screen that cannot start must not spin, hence the second.
+                signal.sigtimedwait([signal.SIGTERM], 1)
+                self.serve(self.services.pop(pid))
+
+    def tell_agent(self, number: int) -> None:
+        """Hand a signal on."""
+        os.kill(self.agent, number)
+
+
+def screen() -> list[list[str]]:
+    """Return the commands of the screen, its window manager, and the viewer if wanted."""
+    commands = [
+        [
+            "/usr/bin/Xvfb",
+            DISPLAY,
+            "-screen",
+            "0",
+            "1024x768x16",
+            "-nolisten",
+            "tcp",
+            "-nolisten",
+            "local",
+        ],
+        ["/usr/bin/matchbox-window-manager", "-use_titlebar", "no"],
+    ]
+    viewer = "/usr/bin/x11vnc"
+    if os.environ.get("MT5_VIEWER") == "1" and Path(viewer).exists():
+        options = "-viewonly -localhost -forever -shared -nopw -quiet -noshm -rfbport 5900"
+        commands.append([viewer, "-display", DISPLAY, *options.split()])
+    return commands
+
+
+def main() -> int:
+    """Prepare, start, wait; return the agent's exit code."""
+    signals = [signal.SIGCHLD, signal.SIGTERM, signal.SIGINT]
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    env = environment(os.environ)
+    for name in ("HOME", "XDG_RUNTIME_DIR"):
+        Path(env[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    lay_prefix(HOME / "prefix", Path(env["WINEPREFIX"]))
+    children = Children(env)
+    if restore(HOME / "terminal", Path(env["MT5_AGENT_DATA_DIR"])):
+        for argv in screen():
+            children.serve(argv)
+    children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
+    code = keep(children, signals)
+    os.posix_spawn(WINESERVER, [WINESERVER, "-k"], env, setsigmask=[])
+    for pid in children.services:
+        os.kill(pid, signal.SIGTERM)
+    return code if code >= 0 else 128 - code
+
+
+def keep(children: Children, signals: list[signal.Signals]) -> int:
+    """Wait for the agent's end, passing signals to it meanwhile; return its exit code."""
+    while True:
+        number = signal.sigwait(signals)
+        if number != signal.SIGCHLD:
+            children.tell_agent(number)
+        elif (code := children.reap()) is not None:
+            return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
