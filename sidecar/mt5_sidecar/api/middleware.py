@@ -17,6 +17,8 @@ from mt5_sidecar.logs import bound, logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ID: Final = web.RequestKey("id", str)
+
 ACCOUNT_HEADER: Final = "X-MT5-Account-Id"
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,7 +31,7 @@ async def outermost(request: web.Request, handler: Handler) -> web.StreamRespons
     """Answer every request, whatever happens."""
     started_s = time.perf_counter()
     request_id = _request_id(request)
-    request["id"] = request_id
+    request[ID] = request_id
     answer = await _answer(request, handler)
     if not answer.prepared:
         answer.headers[REQUEST_ID_HEADER] = request_id
@@ -61,14 +63,14 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         return _told(request, from_aiohttp(error))
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
-        with bound(request_id=request["id"]):
+        with bound(request_id=request[ID]):
             logger.exception("unexpected_error", method=request.method, route=_route(request))
-        return problem(errors.Unexpected("see the sidecar's log", request_id=request["id"]))
+        return problem(errors.Unexpected("see the sidecar's log", request_id=request[ID]))
 
 
 def _told(request: web.Request, error: errors.BridgeError) -> web.Response:
     answer = problem(error)
-    with bound(request_id=request["id"]):
+    with bound(request_id=request[ID]):
         logger.info(
             "refused",
             method=request.method,

@@ -15,7 +15,7 @@ from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
 
 KEY_HEADER: Final = "X-API-Key"
-PRINCIPAL: Final = "principal"
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,5 +66,4 @@ def presented_key(request: web.Request) -> str:
 
 def caller(request: web.Request) -> Principal:
     """Return who calls; for handlers of operations that have a scope."""
-    principal: Principal = request[PRINCIPAL]
-    return principal
+    return request[PRINCIPAL]

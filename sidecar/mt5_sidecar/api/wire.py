@@ -57,6 +57,5 @@ class SocketWire:
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(self._grace_s):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)
-        # Nothing unread is waited for any longer.
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
+        # What is not read within another grace never will be: the memory is worth more.
+        asyncio.get_running_loop().call_later(self._grace_s, self._transport.abort)

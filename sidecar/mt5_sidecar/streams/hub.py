@@ -127,14 +127,14 @@ class Hub:
         self._metrics.ws_conflated.inc()
         if client.stalled_s is None:
             client.stalled_s = now_s
-        self._lose_patience(client, now_s=now_s)
+        self._lose_patience(client, stalled_for_s=now_s - client.stalled_s)
         return False
 
-    def _lose_patience(self, client: Client, *, now_s: float) -> None:
+    def _lose_patience(self, client: Client, *, stalled_for_s: float) -> None:
         waiting = len(self._board.events_since(client.seq))
         if waiting > self._settings.ws_max_pending_events or client.seq < self._board.floor:
             client.close(Close.TOO_SLOW, "too slow: events would be lost")
-        elif now_s - (client.stalled_s or now_s) >= self._settings.ws_stall_timeout_s:
+        elif stalled_for_s >= self._settings.ws_stall_timeout_s:
             client.close(Close.TOO_SLOW, "too slow: nothing was read for too long")
 
 

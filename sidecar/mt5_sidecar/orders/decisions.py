@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one look at the account says of a trade whose outcome is unknown. Pure.
+
+Found, or proven absent, or wait. Absence is proven only by a whole look at a terminal that had
+been connected for the settle time, begun after the last moment at which the order could appear.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mt5_sidecar.orders.findings import executing, found
+from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.evidence import lookalikes
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.sight import Sight
+from mt5_sidecar.orders.targets import judged_by_target
+
+Waiting = Literal["Settling", "HistoryIncomplete", "Executing", "Ambiguous"]
+"""Settling: too early to believe in absence. HistoryIncomplete: an order that is known to exist is
+missing. Executing: the broker is at it. Ambiguous: several orders could be it; a person must say.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not known yet: look again."""
+
+    reason: Waiting
+
+
+def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
+    """Return what became of `record`, or why that cannot be said yet."""
+    if record.state == "intent":
+        return Verdict(outcome="NotSent", evidence="never_called", reason="NeverCalled", retry=True)
+    if record.operation in ("modify_order", "modify_position", "cancel_order"):
+        return judged_by_target(record, sight) or _absent(record, sight, settings)
+    if executing(record, sight):
+        return Wait("Executing")
+    if verdict := found(record, sight):
+        return verdict
+    alike = lookalikes(record, sight, proof_ms=settings.proof_ms)
+    if len(alike) > 1:
+        return Wait("Ambiguous")
+    if alike:
+        return found(record, sight, order=alike[0]) or Wait("Executing")
+    return _absent(record, sight, settings)
+
+
+def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> int:
+    """Return from when on a look can prove absence (UTC)."""
+    last_call_ms = record.sent_ms + int(settings.call_timeout_s * 1000)
+    return max(last_call_ms, connected_ms) + int(settings.settle_s * 1000)
+
+
+def _absent(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
+    if sight.taken_ms < provable_ms(record, sight.connected_ms, settings):
+        return Wait("Settling")
+    patient_until_ms = record.sent_ms + int(settings.witness_patience_s * 1000)
+    if not sight.whole and sight.taken_ms < patient_until_ms:
+        return Wait("HistoryIncomplete")
+    return Verdict(
+        outcome="NotSent",
+        evidence="absence",
+        reason="ProvenAbsent",
+        detail="neither among orders and positions nor in history",
+        retry=True,
+    )

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is one of these orders ours? Token first, magic next, the shape last; never a guess."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from mt5_agent.protocol import Deal, Order, Position
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.keys import carries, is_token
+from mt5_sidecar.orders.outcomes import Evidence
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.sight import Sight
+from mt5_sidecar.orders.symbols import decimal
+
+CLOCK_TOLERANCE_MS = 300_000
+# A person's phone, a stop or a stop-out made the others.
+_OUR_REASONS = (mt5.ORDER_REASON_CLIENT, mt5.ORDER_REASON_EXPERT)
+
+
+def mark(record: Record, comment: str, magic: int) -> Evidence | None:
+    """Return by which of our marks something is ours, None when it has neither."""
+    if carries(comment, record.token):
+        return "token"
+    if record.own_magic and magic == record.magic:
+        return "magic"
+    return None
+
+
+def marked_orders(record: Record, orders: Iterable[Order]) -> list[tuple[Order, Evidence]]:
+    """Return the orders that `record` made, by token or magic.
+
+    Stops and take-profits inherit the magic of their position, but trade the other way.
+    """
+    seen = ((order, mark(record, order.comment, order.magic)) for order in orders)
+    return [(order, by) for order, by in seen if by and _same_target(record, order)]
+
+
+def marked_deals(record: Record, deals: Iterable[Deal]) -> list[tuple[Deal, Evidence]]:
+    """Return the deals that `record` made, by token or magic."""
+    seen = ((deal, mark(record, deal.comment, deal.magic)) for deal in deals)
+    return [(deal, by) for deal, by in seen if by and _same_way(record, deal)]
+
+
+def marked_positions(
+    record: Record, positions: Iterable[Position]
+) -> list[tuple[Position, Evidence]]:
+    """Return the positions that `record` opened; a close opens none."""
+    if record.operation != "order":
+        return []
+    seen = ((held, mark(record, held.comment, held.magic)) for held in positions)
+    return [
+        (held, by)
+        for held, by in seen
+        if by and held.type == _side(record) and _symbol(record, held)
+    ]
+
+
+def lookalikes(record: Record, sight: Sight, *, proof_ms: int) -> list[Order]:
+    """Return orders that could be `record`'s by their shape alone, and belong to no other key.
+
+    Only where the caller chose the magic: then a rewritten comment leaves nothing else.
+    """
+    if record.own_magic or record.operation != "order":
+        return []
+    window = _window(record, sight, proof_ms)
+    fits = {
+        order.ticket: order
+        for order in sight.all_orders
+        if _same_shape(record, order) and order.ticket not in sight.claimed
+    }
+    return [order for order in fits.values() if window is None or order.time_setup_msc in window]
+
+
+def deals_of(orders: Iterable[int], deals: Iterable[Deal]) -> list[Deal]:
+    """Return the deals of these order tickets, oldest first."""
+    tickets = frozenset(orders)
+    return sorted((d for d in deals if d.order in tickets), key=lambda deal: deal.ticket)
+
+
+def mean_price(deals: Iterable[Deal]) -> Decimal | None:
+    """Return the price of several deals, weighted by their lots."""
+    lots = [(decimal(deal.volume), decimal(deal.price)) for deal in deals]
+    volume = sum((lot for lot, _ in lots), Decimal(0))
+    if not volume:
+        return None
+    price = sum((lot * price for lot, price in lots), Decimal(0)) / volume
+    return price.quantize(Decimal("1e-8")).normalize() + 0
+
+
+def _same_target(record: Record, order: Order) -> bool:
+    if record.operation == "close_position":
+        return order.position_id == record.ask.ticket
+    if record.operation == "close_by":
+        return True
+    return order.type % 2 == _side(record) and order.symbol == record.ask.body.symbol  # type: ignore[union-attr]
+
+
+def _same_way(record: Record, deal: Deal) -> bool:
+    if record.operation == "close_position":
+        return deal.position_id == record.ask.ticket and deal.entry != mt5.DEAL_ENTRY_IN
+    if record.operation == "close_by":
+        return deal.entry == mt5.DEAL_ENTRY_OUT_BY
+    return deal.type == _side(record) and deal.symbol == record.ask.body.symbol  # type: ignore[union-attr]
+
+
+def _symbol(record: Record, held: Position) -> bool:
+    return bool(held.symbol == record.ask.body.symbol)  # type: ignore[union-attr]
+
+
+def _side(record: Record) -> int:
+    return 0 if getattr(record.ask.body, "side", "") == "buy" else 1
+
+
+def _same_shape(record: Record, order: Order) -> bool:
+    wanted = record.request
+    return (
+        order.symbol == wanted.get("symbol")
+        and order.type == wanted.get("type")
+        and order.magic == record.magic
+        and decimal(order.volume_initial) == decimal(float(wanted.get("volume", 0.0)))
+        and order.reason in _OUR_REASONS
+        and not is_token(order.comment)
+    )
+
+
+def _window(record: Record, sight: Sight, proof_ms: int) -> range | None:
+    if sight.utc_offset_s is None:
+        return None
+    sent_ms = record.sent_ms + sight.utc_offset_s * 1000
+    return range(sent_ms - CLOCK_TOLERANCE_MS, sent_ms + proof_ms + CLOCK_TOLERANCE_MS)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From orders, deals and positions that are ours to the verdict that they amount to."""
+
+from decimal import Decimal
+
+from mt5_agent.protocol import Deal, Order
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders import evidence
+from mt5_sidecar.orders.outcomes import Evidence, Verdict
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.sight import Sight
+from mt5_sidecar.orders.symbols import decimal
+
+_ENDED = (mt5.ORDER_STATE_CANCELED, mt5.ORDER_STATE_EXPIRED, mt5.ORDER_STATE_REJECTED)
+
+
+def executing(record: Record, sight: Sight) -> bool:
+    """Tell whether the broker holds a market order of ours that is not finished."""
+    if _waits(record):
+        return False
+    done = {order.ticket for order in sight.past_orders}
+    ours = evidence.marked_orders(record, sight.orders)
+    return any(order.ticket not in done for order, _ in ours)
+
+
+def found(record: Record, sight: Sight, *, order: Order | None = None) -> Verdict | None:
+    """Return what became of `record` where something of it is seen, else None.
+
+    `order`: one that is ours by its shape.
+    """
+    if order is not None:
+        return _by_order(record, order, "shape", sight)
+    if record.operation == "close_by" and (verdict := _by_pair(record, sight)):
+        return verdict
+    # History first: an order that was seen waiting may have moved on during the look.
+    for orders in (sight.past_orders, sight.orders):
+        for ours, by in evidence.marked_orders(record, orders):
+            return _by_order(record, ours, by, sight)
+    if deals := evidence.marked_deals(record, sight.deals):
+        return _by_deals(record, [deal for deal, _ in deals], deals[0][1])
+    for held, by in evidence.marked_positions(record, sight.positions):
+        return Verdict(
+            outcome="Done",
+            evidence=by,
+            order=held.identifier,
+            position=held.ticket,
+            volume=decimal(held.volume),
+            price=decimal(held.price_open),
+        )
+    return None
+
+
+def _waits(record: Record) -> bool:
+    return record.operation == "order" and getattr(record.ask.body, "type", "") != "market"
+
+
+def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdict | None:
+    deals = evidence.deals_of([order.ticket], sight.deals)
+    filled = decimal(order.volume_initial) - decimal(order.volume_current)
+    if order.state == mt5.ORDER_STATE_FILLED:
+        return _filled("Done", order, deals, by, filled=filled)
+    if order.state == mt5.ORDER_STATE_REJECTED and not filled:
+        return Verdict(outcome="Refused", evidence=by, order=order.ticket, reason="Rejected")
+    if filled > 0:
+        return _filled("Partial", order, deals, by, filled=filled)
+    if _waits(record):
+        since = "CanceledSince" if order.state in _ENDED else ""
+        return Verdict(
+            outcome="Placed",
+            evidence=by,
+            order=order.ticket,
+            volume=decimal(order.volume_initial),
+            price=decimal(order.price_open),
+            reason=since,
+        )
+    if order.state in _ENDED:
+        return Verdict(outcome="Refused", evidence=by, order=order.ticket, reason="Canceled")
+    return None
+
+
+def _filled(
+    word: str, order: Order, deals: list[Deal], by: Evidence, *, filled: Decimal
+) -> Verdict:
+    return Verdict(
+        outcome="Done" if word == "Done" else "Partial",
+        evidence=by,
+        order=order.ticket,
+        deal=deals[0].ticket if deals else 0,
+        position=order.position_id,
+        volume=filled,
+        price=evidence.mean_price(deals),
+    )
+
+
+def _by_deals(record: Record, deals: list[Deal], by: Evidence) -> Verdict:
+    volume = sum((decimal(deal.volume) for deal in deals), Decimal(0))
+    wanted = record.request.get("volume", 0.0)
+    part = bool(wanted) and volume < decimal(float(wanted))
+    return Verdict(
+        outcome="Partial" if part else "Done",
+        evidence=by,
+        order=deals[0].order,
+        deal=deals[0].ticket,
+        position=deals[0].position_id,
+        volume=volume,
+        price=evidence.mean_price(deals),
+    )
+
+
+def _by_pair(record: Record, sight: Sight) -> Verdict | None:
+    # Two positions can be closed by each other once: it empties one of them.
+    pair = {record.ask.ticket, getattr(record.ask.body, "position_by", 0)}
+    halves = [
+        deal
+        for deal in sight.deals
+        if deal.entry == mt5.DEAL_ENTRY_OUT_BY and deal.position_id in pair
+    ]
+    if {deal.position_id for deal in halves} != pair:
+        return None
+    return Verdict(
+        outcome="Done",
+        evidence="state",
+        order=halves[0].order,
+        deal=halves[0].ticket,
+        position=record.ask.ticket,
+        volume=decimal(halves[0].volume),
+        price=decimal(halves[0].price),
+    )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A row of the journal: one key, what it asked for, what was sent, what came of it."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from mt5_sidecar.domain.clock import utc_iso
+from mt5_sidecar.orders.bodies import AnyBody, Ask, Operation, comment_of, fingerprint
+from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, magic_of, token_of
+from mt5_sidecar.orders.outcomes import UNKNOWN, Outcome, Verdict
+from mt5_sidecar.orders.retcodes import retcode_name
+
+State = Literal["intent", "sent", "outcome"]
+"""intent: written down, never called. sent: may have been called. outcome: a verdict is known."""
+
+MtRequest = dict[str, int | float | str]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are UTC milliseconds, 0 for not yet. `request` is what order_send gets.
+
+    `context` is what the account looked like before: the target's old stops, hedging or not.
+    """
+
+    key: str
+    ask: Ask
+    fingerprint: str
+    token: str
+    magic: int
+    request: MtRequest = {}
+    context: dict[str, float] = {}
+    state: State = "intent"
+    epoch: int = 0
+    created_ms: int = 0
+    sent_ms: int = 0
+    ended_ms: int = 0
+    verdict: Verdict = UNKNOWN
+
+    @property
+    def operation(self) -> Operation:
+        """Return what kind of trade it is."""
+        return self.ask.operation
+
+    @property
+    def own_magic(self) -> bool:
+        """Tell whether the magic is ours alone, and so proves whose an order is."""
+        return self.magic >= FIRST_OWN_MAGIC
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing about it will change any more."""
+        return self.state == "outcome" and self.verdict.final
+
+
+def draft(account_id: str, key: str, ask: Ask) -> Record:
+    """Return the record of a trade that nobody has sent yet."""
+    asked_magic = getattr(ask.body, "magic", None)
+    return Record(
+        key=key,
+        ask=ask,
+        fingerprint=fingerprint(ask),
+        token=token_of(account_id, key),
+        magic=asked_magic or magic_of(account_id, key),
+    )
+
+
+def told(record: Record, *, replayed: bool = False) -> Outcome:
+    """Return the record as its client is told; one without a verdict yet is Unknown."""
+    verdict = record.verdict
+    return Outcome(
+        key=record.key,
+        operation=record.operation,
+        outcome=verdict.outcome,
+        final=record.settled,
+        retcode=verdict.retcode or None,
+        retcode_name=retcode_name(verdict.retcode) if verdict.retcode else None,
+        order=verdict.order or None,
+        deal=verdict.deal or None,
+        position=verdict.position or None,
+        volume=verdict.volume,
+        price=verdict.price,
+        time=utc_iso(record.ended_ms or record.sent_ms or record.created_ms),
+        evidence=verdict.evidence,
+        reason=verdict.reason,
+        detail=verdict.detail,
+        retry=verdict.retry,
+        comment=comment_of(record.ask),
+        replayed=replayed,
+    )
+
+
+def shape(record: Record) -> tuple[Any, ...]:
+    """Return what two trades have in common that nobody could tell apart at the broker.
+
+    For a new order: symbol, kind, volume and magic of the caller. For the others: the target.
+    """
+    if record.operation != "order":
+        return (record.operation, record.ask.ticket)
+    body: AnyBody = record.ask.body
+    names = ("symbol", "side", "type", "volume", "magic")
+    return ("order", *(getattr(body, name) for name in names))

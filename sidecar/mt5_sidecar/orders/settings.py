@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every knob of the order core, with unit, default and consequence."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    """Given by the sidecar's own settings; the defaults are safe for any broker."""
+
+    journal_file: Path = Path("/var/lib/mt5/journal/orders.sqlite")
+    """A volume that outlives the pod keeps every answer across pods."""
+
+    synchronous: Literal["FULL", "OFF"] = "FULL"
+    """OFF is for simulations only: a power loss would forget orders that were sent."""
+
+    call_timeout_s: float = 10.0
+    """The terminal's own deadline for a call, and the agent's slack: after it no call can begin."""
+
+    settle_s: float = 15.0
+    """How long after that, and after the terminal was connected, an order may still appear.
+    Shorter tells NotSent sooner, and wrongly where a broker is slower. Source: MT5.md 5: 5-15 s."""
+
+    reconcile_interval_s: float = 1.0
+    """Between two looks while an outcome is unknown; no look is made while none is."""
+
+    window_before_s: float = 300.0
+    """How far before its sending an order is looked for. Source: MT5.md 5."""
+
+    window_after_s: float = 86_400.0
+    """How far after now history is asked: the broker's clock may be ahead. Source: MT5.md 5."""
+
+    witness_patience_s: float = 600.0
+    """How long absence is not believed while history lacks an order that is known to exist."""
+
+    newborn_s: float = 86_400.0
+    """While the journal does not know all keys of this span, each new key is looked for at the
+    terminal before it is sent. Longer than clients go on retrying a key."""
+
+    retention_s: float = 30 * 86_400.0
+    """How long an answer is kept at least; its key is free again after that."""
+
+    compact_interval_s: float = 3600.0
+    """Between two removals of what is older."""
+
+    deviation_points: int = 10
+    """Slippage allowed where the caller says nothing. Source: the package's own Buy() and Sell()."""
+
+    first_tick_timeout_s: float = 2.0
+    """How long to wait for the first price of a symbol just selected. Source: MT5.md 5."""
+
+    first_tick_interval_s: float = 0.1
+    """Between two looks for that price."""
+
+    max_waiting: int = 64
+    """Trades that may wait for the one before them; more are told to come back."""
+
+    @property
+    def proof_ms(self) -> int:
+        """Return how long after sending an order's absence can be proven at the earliest."""
+        return int((self.call_timeout_s + self.settle_s) * 1000)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes and removals leave no mark, but their target shows them: it is as asked, as it was before,
+or neither, and then nobody can tell any more."""
+
+from collections.abc import Mapping
+
+from mt5_agent.protocol import Order
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.sight import Sight
+
+# Half of the smallest step that any symbol has.
+SAME = 5e-9
+
+_ORDER_FIELDS = {
+    "price": "price_open",
+    "stoplimit": "price_stoplimit",
+    "sl": "sl",
+    "tp": "tp",
+    "expiration": "time_expiration",
+}
+_REMEMBERED = {"stoplimit": "stop_limit_price"}
+
+
+def judged_by_target(record: Record, sight: Sight) -> Verdict | None:
+    """Return the verdict that the target shows; None where it is as before: that takes time."""
+    match record.operation:
+        case "modify_position":
+            return _position(record, sight)
+        case "modify_order":
+            return _order(record, sight)
+        case _:
+            return _removal(record, sight)
+
+
+def _position(record: Record, sight: Sight) -> Verdict | None:
+    for held in sight.positions:
+        if held.ticket == record.ask.ticket:
+            return _compared(record, {"sl": held.sl, "tp": held.tp}, position=held.ticket)
+    return _gone(record)
+
+
+def _order(record: Record, sight: Sight) -> Verdict | None:
+    order = _last_seen(record.ask.ticket, sight)
+    if order is None:
+        return _gone(record)
+    now = {name: float(getattr(order, field)) for name, field in _ORDER_FIELDS.items()}
+    return _compared(record, now, order=order.ticket)
+
+
+def _removal(record: Record, sight: Sight) -> Verdict | None:
+    order = _last_seen(record.ask.ticket, sight)
+    if order is None:
+        return _gone(record)
+    if order in sight.orders:
+        return None
+    if order.state == mt5.ORDER_STATE_CANCELED:
+        return Verdict(outcome="Done", evidence="state", order=order.ticket)
+    return Verdict(
+        outcome="NotSent", evidence="state", reason="TargetGone", detail="the order ended otherwise"
+    )
+
+
+def _last_seen(ticket: int, sight: Sight) -> Order | None:
+    # History first: what is in both moved there during the look.
+    for order in (*sight.past_orders, *sight.orders):
+        if order.ticket == ticket:
+            return order
+    return None
+
+
+def _compared(
+    record: Record, now: Mapping[str, float], *, position: int = 0, order: int = 0
+) -> Verdict | None:
+    wanted = {name: float(record.request.get(name, 0.0)) for name in now}
+    before = {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in now}
+    if _same(now, wanted):
+        return Verdict(outcome="Done", evidence="state", position=position, order=order)
+    if _same(now, before):
+        return None
+    return _unknowable(record, "Superseded", "something else has changed it since")
+
+
+def _gone(record: Record) -> Verdict | None:
+    return _unknowable(record, "TargetGone", "it ended before anybody could look")
+
+
+def _unknowable(record: Record, reason: str, detail: str) -> Verdict:
+    return Verdict(
+        outcome="Unknown",
+        evidence="none",
+        final=True,
+        retcode=record.verdict.retcode,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return all(abs(one[name] - other[name]) < SAME for name in one)

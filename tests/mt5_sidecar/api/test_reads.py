@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from account_records import order, position, symbol_info
+from sidecar_rig import Rig, eventually
+
+
+async def test_the_account_is_read_with_its_currencys_digits(bridge: Rig) -> None:
+    answer = await bridge.get("/api/account")
+
+    assert answer.status == 200
+    assert b'"balance":10000.00' in answer.body
+    assert b'"margin_level":0.30' in answer.body
+    assert answer.json["account"]["login"] == 10001
+    assert answer.json["stale"] is False
+
+
+async def test_prices_keep_their_symbols_digits_and_times_are_utc_beside_the_brokers(
+    rig: Rig,
+) -> None:
+    agent = rig.new_agent()
+    agent.positions = [position(7)]
+    await rig.connected(agent)
+
+    answer = await rig.get("/api/positions")
+
+    assert b'"price_open":1.08000' in answer.body
+    assert b'"volume":0.10' in answer.body
+    (seen,) = answer.json["positions"]
+    assert seen["side"] == "buy"
+    assert seen["time_broker_ms"] - answer.json["utc_offset_s"] * 1000 == 1_795_248_000_000
+    assert seen["time"] == "2026-11-21T08:00:00.000Z"
+
+
+async def test_no_positions_are_an_empty_list_and_not_an_error(bridge: Rig) -> None:
+    answer = await bridge.get("/api/positions")
+
+    assert answer.json["positions"] == []
+    assert answer.json["version"] > 0
+
+
+async def test_pending_orders_have_names_beside_numbers(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.orders = [order(9)]
+    await rig.connected(agent)
+
+    (seen,) = (await rig.get("/api/orders")).json["orders"]
+
+    assert (seen["type"], seen["type_name"], seen["state_name"]) == (2, "buy_limit", "placed")
+
+
+async def test_an_unchanged_snapshot_is_304_and_a_changed_one_is_not(bridge: Rig) -> None:
+    first = await bridge.get("/api/positions")
+    etag = {"If-None-Match": first.headers["ETag"]}
+
+    again = await bridge.get("/api/positions", headers=etag)
+    bridge.agent.shows("positions", [position(1)])
+    await eventually(lambda: bridge.context.board.items("positions"))
+    changed = await bridge.get("/api/positions", headers=etag)
+
+    assert (again.status, again.body) == (304, b"")
+    assert changed.status == 200
+    assert changed.json["version"] > first.json["version"]
+
+
+async def test_a_body_is_made_once_for_all_readers_of_a_version(bridge: Rig) -> None:
+    for _ in range(5):
+        await bridge.get("/api/account")
+
+    assert bridge.context.metrics.snapshot_made._value.get() == 1
+    assert bridge.context.metrics.snapshot_kept._value.get() == 4
+
+
+async def test_before_the_first_snapshot_reads_say_why_there_is_none(rig: Rig) -> None:
+    answer = await rig.get("/api/account")
+
+    assert (answer.status, answer.problem) == (503, "/problems/terminal-unavailable")
+    assert answer.json["reason"] == "AgentMissing"
+    assert answer.headers["Retry-After"]
+
+
+async def test_reads_answer_the_last_snapshot_marked_stale_while_the_terminal_is_away(
+    bridge: Rig,
+) -> None:
+    fresh = await bridge.get("/api/account")
+    await bridge.agent.stop()
+    await eventually(lambda: not bridge.context.terminal.connection.connected)
+
+    answer = await bridge.get("/api/account")
+
+    assert answer.status == 200
+    assert answer.json["stale"] is True
+    assert answer.json["stale_since"]
+    assert answer.headers["ETag"] != fresh.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [("1e12", 200), ("0.001", 503), ("x", 400), ("-1", 400), ("nan", 400)]
+)
+async def test_max_age_is_kept_or_refused(bridge: Rig, asked: str, status: int) -> None:
+    assert (await bridge.get(f"/api/account?max_age={asked}")).status == status
+
+
+async def test_a_symbol_is_asked_of_the_terminal(bridge: Rig) -> None:
+    known = await bridge.get("/api/symbols/EURUSD")
+    unknown = await bridge.get("/api/symbols/NOPE")
+
+    assert known.json["symbol"]["digits"] == 5
+    assert b'"bid":1.08500' in known.body
+    assert (unknown.status, unknown.problem) == (404, "/problems/unknown-symbol")
+
+
+async def test_ticks_of_a_symbol_that_nobody_watches_are_fetched(bridge: Rig) -> None:
+    bridge.agent.symbols["XAUUSD"] = symbol_info("XAUUSD", digits=2)
+
+    answer = await bridge.get("/api/ticks?symbols=EURUSD,XAUUSD")
+
+    assert b'"symbol":"XAUUSD","bid":1.50' in answer.body
+    assert [tick["symbol"] for tick in answer.json["ticks"]] == ["EURUSD", "XAUUSD"]
+    assert [t["symbol"] for t in (await bridge.get("/api/ticks")).json["ticks"]] == ["EURUSD"]
+
+
+@pytest.mark.parametrize("symbols", ["", "A" * 30, ",".join(f"S{n}" for n in range(51)), "A%00"])
+async def test_symbols_that_cannot_be_are_refused(bridge: Rig, symbols: str) -> None:
+    assert (await bridge.get(f"/api/ticks?symbols={symbols}")).status == (400 if symbols else 200)

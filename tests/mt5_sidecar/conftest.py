@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sidecar on free ports of loopback, and an agent that speaks the real protocol to it."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The folder cannot be a package: its name is that of the package under test.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from sidecar_rig import Rig
+
+
+@pytest.fixture
+async def rig_with(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Rig]]]:
+    """Starts a sidecar with other settings."""
+    rigs: list[Rig] = []
+
+    async def start(**settings: Any) -> Rig:
+        rigs.append(Rig(tmp_path, **settings))
+        await rigs[-1].start()
+        return rigs[-1]
+
+    yield start
+    for rig in rigs:
+        await rig.stop()
+
+
+@pytest.fixture
+async def rig(rig_with: Callable[..., Awaitable[Rig]]) -> Rig:
+    """A running sidecar without an agent."""
+    return await rig_with()
+
+
+@pytest.fixture
+async def bridge(rig: Rig) -> Rig:
+    """A running sidecar whose account is connected."""
+    await rig.connected()
+    return rig

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams as a client library sees them that we did not write."""
+
+import asyncio
+import json
+import socket as sockets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import websockets
+from account_records import position, symbol_info, tick
+from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
+
+RigWith = Callable[..., Awaitable[Rig]]
+
+
+async def ask(socket: Any, type_: str, **fields: Any) -> None:
+    await socket.send(json.dumps({"type": type_, "id": 1, **fields}))
+
+
+async def test_a_client_is_welcomed_then_gets_everything_then_only_changes(bridge: Rig) -> None:
+    socket = await bridge.ws()
+
+    welcome = json.loads(await socket.recv())
+    snapshot = json.loads(await socket.recv())
+    bridge.agent.shows("positions", [position(1)])
+    change = json.loads(await socket.recv())
+
+    assert welcome["type"] == "welcome"
+    assert welcome["data"]["account_id"] == "10001"
+    assert welcome["data"]["epoch"] == bridge.context.board.epoch
+    assert welcome["data"]["limits"]["messages_per_s"] == 20
+    assert snapshot["type"] == "snapshot"
+    assert set(snapshot["data"]) == {
+        "account_info",
+        "positions",
+        "orders",
+        "tick_data",
+        "status",
+    }
+    assert snapshot["data"]["account_info"]["balance"] == 10000
+    assert change["type"] == "positions"
+    assert [p["ticket"] for p in change["data"]["changed"]] == [1]
+    assert change["seq"] > snapshot["seq"]
+
+
+async def test_a_closed_position_is_told_as_removed(bridge: Rig) -> None:
+    bridge.agent.shows("positions", [position(1), position(2)])
+    await eventually(lambda: len(bridge.context.board.items("positions")) == 2)
+    socket = await bridge.ws()
+    await heard(socket, "snapshot")
+
+    bridge.agent.shows("positions", [position(2)])
+
+    assert (await heard(socket, "positions"))["data"] == {"changed": [], "removed": [1]}
+
+
+async def test_the_end_and_return_of_the_terminal_are_told(bridge: Rig) -> None:
+    socket = await bridge.ws()
+
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    away = await heard(socket, "status")
+    bridge.agent.says("Connected")
+    back = await heard(socket, "status")
+
+    assert (away["data"]["stale"], away["data"]["reason"]) == (True, "BrokerUnreachable")
+    assert away["data"]["stale_since"]
+    assert (back["data"]["stale"], back["data"]["state"]) == (False, "Connected")
+    assert back["event"] > away["event"]
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        ({"type": "heartbeat", "data": {"n": 1}}, "heartbeat_response"),
+        ({"type": "account_info"}, "account_info_processed"),
+        ({"type": "positions"}, "positions_processed"),
+        ({"type": "orders"}, "orders_processed"),
+        ({"type": "tick_data"}, "tick_data_processed"),
+        ({"type": "tick_data", "data": {"symbol": "EURUSD"}}, "tick_data_processed"),
+        ({"type": "trading_signal", "data": {"symbol": "EURUSD"}}, "trading_signal_executed"),
+        ({"type": "mt5_command", "data": {"command": "account_info"}}, "mt5_command_result"),
+        ({"type": "subscribe"}, "subscribe_response"),
+        ({"type": "unsubscribe"}, "unsubscribe_response"),
+    ],
+)
+async def test_every_message_is_answered_by_the_name_that_clients_know_and_its_id(
+    bridge: Rig, said: dict[str, Any], answered: str
+) -> None:
+    socket = await bridge.ws()
+
+    await socket.send(json.dumps(said | {"id": "x-1", "timestamp": "2026-11-21T10:00:00Z"}))
+
+    assert (await heard(socket, answered))["id"] == "x-1"
+
+
+async def test_a_trading_signal_is_not_sent_and_says_so(bridge: Rig) -> None:
+    bridge.put_keys([key_record("t", accounts=["10001"], scopes=["read", "trade"])])
+    bridge.look()
+    socket = await bridge.ws(key=api_key("t"))
+
+    await ask(socket, "trading_signal", data={"symbol": "EURUSD"})
+    off = await heard(socket, "trading_signal_executed")
+    bridge.put_account(enabled=True)
+    bridge.look()
+    await ask(socket, "trading_signal", data={"symbol": "EURUSD"})
+    on = await heard(socket, "trading_signal_executed")
+
+    assert off["data"]["outcome"] == on["data"]["outcome"] == "NotSent"
+    assert off["data"]["problem"]["type"] == "/problems/trading-disabled"
+    assert on["data"]["problem"]["type"] == "/problems/not-implemented"
+
+
+MALFORMED = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "1",
+    '{"type": "nonsense"}',
+    '{"type": 5}',
+    '{"no": "type"}',
+    '{"type": "subscribe", "data": 5}',
+    '{"type": "subscribe", "data": {"channels": ["nonsense"]}}',
+    '{"type": "subscribe", "data": {"interval_ms": -1}}',
+    '{"type": "subscribe", "data": {"interval_ms": 1e400}}',
+    '{"type": "subscribe", "data": {"symbols": ["NOPE"]}}',
+    '{"type": "subscribe", "data": {"symbols": ["\\u0000"]}}',
+    '{"type": "tick_data", "data": {"symbols": [""]}}',
+    '{"type": "mt5_command", "data": {"command": "shutdown"}}',
+    '{"type": "broadcast", "data": {}}',
+    '{"type": "heartbeat", "id": {"a": 1}}',
+    "[" * 5000,
+    '{"type": "heartbeat", "data": ' + "[" * 5000,
+    b"\xff\xfe",
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("frame", MALFORMED, ids=range(len(MALFORMED)))
+async def test_a_malformed_message_is_told_so_and_the_stream_goes_on(
+    bridge: Rig, frame: str | bytes
+) -> None:
+    socket = await bridge.ws()
+
+    await socket.send(frame)
+    error = await heard(socket, "error")
+    await ask(socket, "heartbeat")
+
+    assert error["data"]["status"] < 500
+    assert error["data"]["type"].startswith("/problems/")
+    assert await heard(socket, "heartbeat_response")
+
+
+async def test_a_text_frame_that_is_not_utf8_ends_its_own_stream_only(bridge: Rig) -> None:
+    good, bad = await bridge.ws(), await bridge.ws()
+
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode()
+    await bad.send(b"\xff\xfe", text=True)
+    await closed(bad)
+    await ask(good, "heartbeat")
+
+    assert await heard(good, "heartbeat_response")
+
+
+async def test_a_message_too_big_is_1009(bridge: Rig) -> None:
+    socket = await bridge.ws()
+
+    await socket.send("x" * (64 * 1024 + 1))
+
+    assert (await closed(socket))[0] == 1009
+
+
+async def test_a_flood_of_messages_is_closed_4029(bridge: Rig) -> None:
+    socket = await bridge.ws()
+
+    for _ in range(100):
+        await ask(socket, "heartbeat_response")
+
+    assert (await closed(socket))[0] == 4029
+
+
+async def test_symbols_are_subscribed_watched_and_let_go(bridge: Rig) -> None:
+    bridge.agent.symbols["XAUUSD"] = symbol_info("XAUUSD", digits=2)
+    socket = await bridge.ws("/ws?channels=")
+    assert set((await heard(socket, "snapshot"))["data"]) == {"status"}
+
+    await ask(socket, "subscribe", data={"symbols": ["XAUUSD"], "interval_ms": 0})
+    answer = await heard(socket, "subscribe_response")
+    await eventually(lambda: bridge.context.terminal.symbols == ("EURUSD", "XAUUSD"))
+    bridge.agent.shows("ticks", {"XAUUSD": tick(2000.5, 2000.7), "EURUSD": tick(1.1, 1.2)})
+    told = await heard(socket, "tick_data")
+
+    assert answer["data"] == {"channels": ["tick_data"], "symbols": ["XAUUSD"], "interval_ms": 0}
+    assert [(t["symbol"], t["bid"]) for t in told["data"]["changed"]] == [("XAUUSD", 2000.5)]
+    await socket.close()
+    await eventually(lambda: bridge.context.terminal.symbols == ("EURUSD",))
+
+
+async def test_a_new_subscription_begins_with_its_snapshot(bridge: Rig) -> None:
+    socket = await bridge.ws("/ws?channels=positions")
+    await heard(socket, "snapshot")
+
+    await ask(socket, "subscribe", data={"channels": ["account_info"]})
+    snapshot = await heard(socket, "snapshot")
+
+    assert set(snapshot["data"]) == {"account_info", "status"}
+    assert snapshot["data"]["account_info"]["login"] == 10001
+
+
+async def test_what_was_unsubscribed_is_not_sent(bridge: Rig) -> None:
+    socket = await bridge.ws()
+    await ask(socket, "unsubscribe", data={"channels": ["positions"]})
+    await heard(socket, "unsubscribe_response")
+
+    bridge.agent.shows("positions", [position(1)])
+    bridge.agent.shows("ticks", {"EURUSD": tick(1.2, 1.3)})
+
+    assert json.loads(await socket.recv())["type"] == "tick_data"
+
+
+async def test_a_client_that_returns_gets_what_it_missed(bridge: Rig) -> None:
+    socket = await bridge.ws()
+    welcome, snapshot = await heard(socket, "welcome"), await heard(socket, "snapshot")
+    await socket.close()
+    bridge.agent.shows("positions", [position(1)])
+    await eventually(lambda: bridge.context.board.items("positions"))
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    await eventually(lambda: not bridge.context.terminal.connection.connected)
+
+    epoch, seq = welcome["data"]["epoch"], snapshot["seq"]
+    again = await bridge.ws(f"/ws?epoch={epoch}&seq={seq}")
+
+    assert (await heard(again, "welcome"))["data"]["recovered"] is True
+    positions = json.loads(await again.recv())
+    status = json.loads(await again.recv())
+    assert [p["ticket"] for p in positions["data"]["changed"]] == [1]
+    assert (status["type"], status["data"]["reason"]) == ("status", "BrokerUnreachable")
+
+
+@pytest.mark.parametrize("place", ["epoch=another&seq=1", "epoch={epoch}&seq=999999"])
+async def test_a_client_that_cannot_resume_is_told_and_gets_everything(
+    bridge: Rig, place: str
+) -> None:
+    socket = await bridge.ws(f"/ws?{place.format(epoch=bridge.context.board.epoch)}")
+
+    assert (await heard(socket, "welcome"))["data"]["recovered"] is False
+    assert "positions" in (await heard(socket, "snapshot"))["data"]
+
+
+async def test_a_gap_in_the_events_is_announced(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_ring_events=2)
+    await rig.connected()
+    seq, epoch = rig.context.board.seq, rig.context.board.epoch
+    for n in range(3):
+        rig.agent.says("Disconnected", f"Reason{n}")
+    board = rig.context.board
+    await eventually(lambda: any(b"Reason2" in event.body for event in board.events))
+
+    socket = await rig.ws(f"/ws?epoch={epoch}&seq={seq}")
+
+    assert (await heard(socket, "welcome"))["data"]["recovered"] is False
+
+
+async def test_a_stalled_client_is_closed_4008_and_the_others_hear_everything(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(ws_write_buffer_bytes=1024, ws_stall_timeout_s=0.2, ws_close_grace_s=60)
+    await rig.connected()
+    quick = await rig.ws("/ws?channels=positions", max_queue=None)
+    raw = sockets.socket()
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", rig.sidecar.api_port))
+    slow = await rig.ws("/ws?channels=positions", sock=raw, max_queue=1)
+
+    codes = rig.context.metrics.ws_closed.labels("4008")
+    comment = "x" * 20_000
+    for n in range(2000):
+        positions = [position(t, comment=f"{comment}{n}") for t in range(10)]
+        rig.agent.shows("positions", positions)
+        await eventually(lambda n=n: _last_comment(rig).endswith(f"{n}"))
+        rig.look()
+        if codes._value.get():
+            break
+
+    assert codes._value.get() == 1
+    last = await _until(quick, f"{comment}{n}")
+    assert last
+    assert (await closed(slow, timeout_s=20))[0] == 4008
+
+
+def _last_comment(rig: Rig) -> str:
+    items = list(rig.context.board.items("positions").values())
+    return str(json.loads(items[-1].body)["comment"]) if items else ""
+
+
+async def _until(socket: Any, comment: str) -> bool:
+    while True:
+        message = await heard(socket, "positions")
+        if message["data"]["changed"][-1]["comment"] == comment:
+            return True
+
+
+async def test_there_are_no_more_sockets_than_the_limit(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_max_sockets=2)
+    first, _ = await rig.ws(), await rig.ws()
+
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+        await rig.ws()
+    await first.close()
+    await eventually(lambda: len(rig.context.sockets) == 1)
+
+    assert refused.value.response.status_code == 503
+    assert "Retry-After" in refused.value.response.headers
+    assert await rig.ws()
+
+
+async def test_a_stopping_sidecar_sends_its_clients_elsewhere(bridge: Rig) -> None:
+    clients = [await bridge.ws() for _ in range(3)]
+
+    stopping = asyncio.create_task(bridge.sidecar.stop())
+    codes = [(await closed(socket))[0] for socket in clients]
+    await stopping
+
+    assert codes == [1012] * 3
+
+
+async def test_heartbeats_come_by_themselves(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_heartbeat_interval_s=0.001, file_poll_interval_s=NEVER_S)
+    socket = await rig.ws()
+    await heard(socket, "snapshot")
+
+    rig.look()
+
+    assert await heard(socket, "heartbeat")
+
+
+async def test_the_status_stream_needs_no_account_data(bridge: Rig) -> None:
+    socket = await bridge.ws("/websocket/ws/status")
+    snapshot = await heard(socket, "snapshot")
+
+    bridge.agent.shows("positions", [position(1)])
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+
+    assert set(snapshot["data"]) == {"status"}
+    assert json.loads(await socket.recv())["type"] == "status"
+
+
+async def test_an_admin_reaches_everybody_who_listens(bridge: Rig) -> None:
+    bridge.put_keys([OWN, key_record("boss", accounts=["*"], scopes=["admin"])])
+    bridge.look()
+    listener, boss = await bridge.ws(), await bridge.ws("/ws/broadcast", key=api_key("boss"))
+
+    await ask(boss, "broadcast", data={"text": "maintenance at 10"})
+
+    assert (await heard(listener, "broadcast"))["data"] == {"text": "maintenance at 10"}
+    assert (await heard(boss, "broadcast_response"))["data"]["listeners"] == 2

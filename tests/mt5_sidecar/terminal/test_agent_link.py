@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+
+import pytest
+from scripted_agent import PASSWORD, done, failed
+from sidecar_rig import Rig, eventually
+
+from mt5_agent import protocol
+from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
+
+
+async def test_an_agent_with_the_token_is_logged_in_with_the_mounted_password(rig: Rig) -> None:
+    agent = await rig.connected()
+
+    (login,) = agent.heard_of(protocol.Login)
+    assert (login.login, login.server, login.password) == (10001, "Simulator-Demo", PASSWORD)
+    assert login.symbols == ("EURUSD",)
+    assert isinstance(agent.heard[0], protocol.Welcome)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "x" * 3000])
+async def test_an_agent_with_another_token_gets_a_goodbye_and_no_password(
+    rig: Rig, token: str
+) -> None:
+    agent = rig.new_agent(token=token)
+
+    await agent.connect()
+    await asyncio.wait_for(agent.closed.wait(), 5)
+
+    assert [type(message) for message in agent.heard] == [protocol.Goodbye]
+    assert rig.context.terminal.connection.state == "AgentMissing"
+
+
+async def test_an_agent_without_a_common_version_is_told_which_are_spoken(rig: Rig) -> None:
+    agent = rig.new_agent()
+
+    await agent.connect(version=99, oldest=98)
+    await asyncio.wait_for(agent.closed.wait(), 5)
+
+    (goodbye,) = agent.heard_of(protocol.Goodbye)
+    assert "no common version" in goodbye.reason
+
+
+@pytest.mark.parametrize("nonsense", [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 8, b"\x01\x00\x00\x00x"])
+async def test_nonsense_ends_its_connection_and_harms_nobody(bridge: Rig, nonsense: bytes) -> None:
+    port = bridge.context.terminal.agent_port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(nonsense)
+    await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert (await bridge.get("/api/account")).json["stale"] is False
+
+
+async def test_a_newer_agent_replaces_the_older(bridge: Rig) -> None:
+    older = bridge.agent
+
+    await bridge.connected()
+    await asyncio.wait_for(older.closed.wait(), 5)
+
+    assert older.heard_of(protocol.Goodbye)
+    assert bridge.context.terminal.connection.connected
+
+
+async def test_an_agent_that_comes_back_is_logged_in_again(bridge: Rig) -> None:
+    await bridge.agent.stop()
+    await eventually(lambda: bridge.context.terminal.connection.state == "AgentMissing")
+    assert (await bridge.ops("/readyz")).status == 503
+
+    await bridge.connected()
+
+    assert (await bridge.ops("/readyz")).status == 200
+    assert (await bridge.get("/api/account")).json["stale"] is False
+
+
+async def test_the_token_is_for_this_user_and_group_only(rig: Rig) -> None:
+    mode = (rig.folder / "agent/token").stat().st_mode
+
+    assert mode & 0o137 == 0
+
+
+async def test_calls_are_answered_in_any_order(bridge: Rig) -> None:
+    held: list[protocol.Request] = []
+
+    def hold(request: protocol.Request) -> None:
+        held.append(request)
+
+    bridge.agent.replies["symbols_total"] = hold
+    calls = [asyncio.create_task(bridge.context.terminal.call("symbols_total")) for _ in range(3)]
+    await eventually(lambda: len(held) == 3)
+    for number, request in reversed(list(enumerate(held))):
+        bridge.agent.send(done(request, number))
+
+    assert await asyncio.gather(*calls) == [0, 1, 2]
+
+
+async def test_no_more_calls_are_in_flight_than_the_agent_takes(bridge: Rig) -> None:
+    held: list[protocol.Request] = []
+    bridge.agent.replies["symbols_total"] = lambda request: held.append(request)  # type: ignore[func-returns-value]
+
+    calls = [asyncio.create_task(bridge.context.terminal.call("symbols_total")) for _ in range(20)]
+    await eventually(lambda: len(held) == 8)
+    await bridge.get("/api/health")
+    assert len(held) == 8
+    for number in range(20):
+        await eventually(lambda number=number: len(held) > number)
+        bridge.agent.send(done(held[number], 1))
+
+    assert await asyncio.gather(*calls) == [1] * 20
+
+
+async def test_a_late_answer_is_nobodys(rig: Rig) -> None:
+    object.__setattr__(rig.settings, "call_timeout_s", 0.01)
+    agent = await rig.connected()
+    held: list[protocol.Request] = []
+    agent.replies["symbols_total"] = lambda request: held.append(request)  # type: ignore[func-returns-value]
+
+    call = asyncio.create_task(rig.context.terminal.call("symbols_total"))
+    with pytest.raises(TerminalTimeout):
+        await call
+    agent.send(done(held[0], 5))
+    agent.replies["symbols_total"] = lambda request: done(request, 6)
+
+    assert await rig.context.terminal.call("symbols_total") == 6
+
+
+async def test_calls_in_flight_are_unknown_when_the_agent_is_lost(bridge: Rig) -> None:
+    held: list[protocol.Request] = []
+    bridge.agent.replies["symbols_total"] = lambda request: held.append(request)  # type: ignore[func-returns-value]
+    call = asyncio.create_task(bridge.context.terminal.call("symbols_total"))
+    await eventually(lambda: held)
+
+    await bridge.agent.stop()
+
+    with pytest.raises(TerminalTimeout):
+        await call
+    with pytest.raises(TerminalUnavailable):
+        await bridge.context.terminal.call("symbols_total")
+
+
+async def test_what_became_of_a_call_is_told_apart(bridge: Rig) -> None:
+    table = {
+        "failed": TerminalRefused,
+        "not_sent": TerminalUnavailable,
+        "unknown": TerminalTimeout,
+    }
+    for outcome, error in table.items():
+        bridge.agent.replies["symbols_total"] = lambda request, outcome=outcome: protocol.Answer(
+            id=request.id, outcome=outcome, fault=protocol.Fault(-1, "because")
+        )
+        with pytest.raises(error):
+            await bridge.context.terminal.call("symbols_total")
+
+
+async def test_a_failed_call_carries_the_packages_code(bridge: Rig) -> None:
+    bridge.agent.replies["symbols_total"] = lambda request: failed(request, -2, "bad argument")
+
+    with pytest.raises(TerminalRefused) as refused:
+        await bridge.context.terminal.call("symbols_total")
+
+    assert refused.value.extra["code"] == -2
