@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cluster import binaries, state
+from cluster import binaries, images, state
 from cluster.errors import ClusterError, Unsupported
 from cluster.local import LocalCluster
+from cluster.paths import REPOSITORY
 
 DEFAULT_NAME = "demo"
 
@@ -86,6 +87,18 @@ def load(arguments: argparse.Namespace) -> None:
     _running(arguments.name).load(*arguments.archives)
 
 
+def make_base(arguments: argparse.Namespace) -> None:
+    """Make the Debian image that all others are built on."""
+    print(images.make_base().archive)
+
+
+def build_image(arguments: argparse.Namespace) -> None:
+    """Build an image from a Dockerfile, and print its name and archive."""
+    dockerfile, context = arguments.dockerfile, arguments.context
+    image = images.build_image(arguments.image, dockerfile=dockerfile, context=context)
+    print(image.name, image.archive)
+
+
 def logs(arguments: argparse.Namespace) -> None:
     """Print the end of every log of a cluster, or of one component."""
     for file in sorted((state.directory(arguments.name) / "logs").glob("*.log")):
@@ -146,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
     add("env", env)
     add("binaries", build_binaries).add_argument("names", nargs="*", metavar="NAME")
     add("load", load).add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    making = commands.add_parser("images", help="make container images without Docker")
+    kinds = making.add_subparsers(required=True, metavar="KIND")
+    kinds.add_parser("base", help=make_base.__doc__).set_defaults(command=make_base)
+    building = kinds.add_parser("build", help=build_image.__doc__)
+    building.add_argument("image", metavar="NAME")
+    building.add_argument("dockerfile", type=Path, metavar="DOCKERFILE")
+    building.add_argument("context", type=Path, nargs="?", default=REPOSITORY, metavar="CONTEXT")
+    building.set_defaults(command=build_image)
     logging = add("logs", logs)
     logging.add_argument("component", nargs="?", default="")
     logging.add_argument("--lines", type=int, default=20)

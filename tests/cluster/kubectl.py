@@ -70,9 +70,20 @@ class Kubectl:
         self.patch(kind, name, {"metadata": {"annotations": dict(annotations)}})
 
     def delete(self, kind: str, *names: str, wait: bool = True, timeout_s: float = 60) -> None:
-        """Delete objects, which need not exist; with `wait` until they are gone."""
-        flags = ["--ignore-not-found", f"--wait={str(wait).lower()}", f"--timeout={timeout_s:g}s"]
-        self("delete", kind, *names, *flags, timeout_s=timeout_s + 10)
+        """Delete objects, which need not exist; with `wait` until they are gone.
+
+        An object of the same name that somebody made anew is another object. (kubectl's own
+        waiting sometimes misses that when the old one goes at once, as pods on fake nodes do.)
+        """
+        before = {name: self._uid(kind, name) for name in names} if wait else {}
+        self("delete", kind, *names, "--ignore-not-found", "--wait=false")
+        for name, uid in before.items():
+            wait_for(
+                lambda name=name, uid=uid: uid is None or self._uid(kind, name) != uid,  # type: ignore[misc]
+                what=f"{kind}/{name} in {self.namespace} to go",
+                timeout_s=timeout_s,
+                hint=lambda name=name: self._state(kind, name),  # type: ignore[misc]
+            )
 
     def wait_for(
         self,
@@ -123,6 +134,10 @@ class Kubectl:
         """Run a command in a pod's container and return what it printed."""
         where = ["--container", container] if container else []
         return self("exec", pod, *where, "--", *command)
+
+    def _uid(self, kind: str, name: str) -> str | None:
+        found = self.get(kind, name)
+        return str(found["metadata"]["uid"]) if found else None
 
     def _state(self, kind: str, name: str) -> str:
         try:

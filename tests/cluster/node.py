@@ -187,6 +187,7 @@ class Node:
         return Spec(
             name=self.name,
             directory=str(self.directory),
+            logs=str(self._plane.directory / "logs"),
             group=self._group,
             address=self.address,
             gateway=self._plane.addresses.host,

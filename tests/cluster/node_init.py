@@ -43,10 +43,11 @@ class Service:
 
 @dataclass(frozen=True)
 class Spec:
-    """What makes a node: its name, directory on the host, addresses and programs."""
+    """What makes a node: its name, directories on the host, addresses and programs."""
 
     name: str
     directory: str
+    logs: str
     group: str
     address: str
     gateway: str
@@ -77,7 +78,7 @@ def enter(spec: Path) -> NoReturn:
 def run_node(spec: Spec) -> NoReturn:
     """Make this process's namespaces a node, and keep its programs running for ever."""
     signal.signal(signal.SIGTERM, _end)  # process 1 has no default
-    _mount(Path(spec.directory))
+    _mount(spec)
     cgroups.delegate()
     run(["hostname", spec.name])
     _configure_network(spec)
@@ -88,7 +89,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(0)  # the kernel ends all others
 
 
-def _mount(directory: Path) -> None:
+def _mount(spec: Spec) -> None:
     v1 = cgroups.hierarchies(Path("/proc/mounts").read_text())
     run(["mount", "--make-rshared", "/"])
     run(["mount", "-t", "sysfs", "sysfs", "/sys"])  # that of our network
@@ -97,7 +98,8 @@ def _mount(directory: Path) -> None:
     run(["mount", "-t", "tmpfs", "tmpfs", "/run"])
     for name in ("node", "var", "var-work"):
         (HOME.parent / name).mkdir()
-    run(["mount", "--bind", directory, HOME])
+    run(["mount", "--bind", spec.directory, HOME])
+    run(["mount", "--bind", spec.logs, HOME / "logs"])
     layers = "lowerdir=/var,upperdir=/run/var,workdir=/run/var-work"
     run(["mount", "-t", "overlay", "overlay", "-o", layers, "/var"])
 

@@ -21,6 +21,9 @@ from cluster.waiting import wait_for
 
 _RECORD_AND_BECOME: Final = 'read -r stat </proc/$$/stat; echo "$stat" >"$0"; exec "$@"'
 
+# Children of this process, by their ids: whoever asks for one by its record can bury it.
+_children: Final[dict[int, subprocess.Popen[bytes]]] = {}
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -37,7 +40,7 @@ def identity(stat: str) -> Identity | None:
     """Return whose line of `/proc/PID/stat` this is; None if it is dead, unburied or not whole."""
     pid, _, rest = stat.partition(" (")
     fields = rest.rpartition(") ")[2].split()
-    if len(fields) < 20 or fields[0] in "ZX":
+    if not stat.endswith("\n") or fields[0] in "ZX":
         return None
     return Identity(int(pid), int(fields[19]))
 
@@ -59,7 +62,6 @@ class Program:
     directory: Path
     outlives_us: bool
     env: Mapping[str, str] = field(default_factory=dict)
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def log(self) -> Path:
@@ -69,9 +71,7 @@ class Program:
     @property
     def running(self) -> Identity | None:
         """Return the process, if it lives; also one that an earlier command started."""
-        if self._child is not None:
-            self._child.poll()  # buries it, if it is dead
-        recorded = identity(self._record.read_text()) if self._record.exists() else None
+        recorded = self._recorded()
         return recorded if recorded and living(recorded.pid) == recorded else None
 
     def start(self) -> None:
@@ -82,7 +82,7 @@ class Program:
             file.parent.mkdir(parents=True, exist_ok=True)
         self._record.unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 [*self._leash(), "/bin/sh", "-c", _RECORD_AND_BECOME, self._record, *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,7 +91,13 @@ class Program:
                 cwd=self.directory,
                 start_new_session=True,
             )
-        wait_for(self._recorded, what=f"{self.name} to start", timeout_s=10, interval_s=0.005)
+        _children[child.pid] = child
+        wait_for(
+            lambda: self._has_begun(child),
+            what=f"{self.name} to start",
+            timeout_s=10,
+            interval_s=0.005,
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""
@@ -125,6 +131,9 @@ class Program:
             timeout_s=timeout_s,
             interval_s=0.02,
         )
+        recorded = self._recorded()
+        if recorded and (child := _children.pop(recorded.pid, None)):
+            child.wait()  # buries it
 
     def last_words(self) -> str:
         """Return where its log is, and how that ends."""
@@ -135,9 +144,11 @@ class Program:
     def _record(self) -> Path:
         return self.directory / "pids" / self.name
 
-    def _recorded(self) -> bool:
-        ended = self._child is not None and self._child.poll() is not None
-        return ended or (self._record.exists() and self._record.read_text().endswith("\n"))
+    def _recorded(self) -> Identity | None:
+        return identity(self._record.read_text()) if self._record.exists() else None
+
+    def _has_begun(self, child: subprocess.Popen[bytes]) -> bool:
+        return child.poll() is not None or self._recorded() is not None
 
     def _leash(self) -> list[str]:
         # Without it, a killed pytest would leave its cluster running.
