@@ -1,64 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m mt5_agent`: the supervisor, until SIGTERM."""
 
-import asyncio
-import json
-import logging
-import os
-import signal
 import sys
-import time
-from types import FrameType
-
-from mt5_agent import settings as agent_settings
-from mt5_agent.supervisor import Supervisor
-
-_BAD_USAGE = 64  # EX_USAGE of sysexits.h
-
-
-class _Lines(logging.Formatter):
-    """One JSON object a line; no record of ours ever holds a secret."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
-
-
-def main() -> int:
-    """Run the agent; return the process's exit code."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Lines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    try:
-        settings = agent_settings.load(os.environ)
-    except agent_settings.BadSetting as error:
-        logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (the sentence is enough)
-        return _BAD_USAGE
-    for name in agent_settings.unknown(os.environ):
-        logging.getLogger(__name__).warning("%s is not a setting of the agent", name)
-    asyncio.run(_run(settings))
-    return 0
-
-
-async def _run(settings: agent_settings.Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop.set)  # also on Windows, which has no add_signal_handler
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    await Supervisor(settings).run(stop)
-
+from importlib import import_module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # asyncio works without ssl, whose libraries cost 5 MB in every account's pod; the agent speaks
+    # on loopback only. Hence the late import.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    sys.exit(import_module("mt5_agent.run").main())

@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 import logging
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +43,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         """Make the parts; start nothing."""
         self._settings = settings
-        self._epoch = secrets.token_hex(8)
+        self._epoch = os.urandom(8).hex()
         self._wanted = Wanted()
         self.link = Link(self, settings)
         self._report = Report(

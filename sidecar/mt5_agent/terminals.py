@@ -25,7 +25,8 @@ class Terminal:
         restarted: Callable[[], None],
         missing: Callable[[OSError], None],
     ) -> None:
-        """Keep `argv` running; call `restarted` after each life, `missing` when there is none."""
+        """Keep `argv` running; call `restarted` before each life but the first, `missing`
+        when there is no such program."""
         self._argv = argv
         self._backoff = backoff
         self._restarted, self._missing = restarted, missing
@@ -53,10 +54,10 @@ class Terminal:
         while True:
             try:
                 await self._one_life()
-                self._restarted()
             except OSError as error:  # no such program
                 self._missing(error)
             await self._backoff.wait()
+            self._restarted()
 
     async def stop(self, patience_s: float) -> None:
         """Close it as a person would, and wait."""

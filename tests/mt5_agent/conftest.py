@@ -14,6 +14,7 @@ import pytest
 
 from mt5_agent import protocol
 
+ANY_PASSWORD = "x"  # what Simulator-Demo accepts
 PATIENCE_S = 20.0
 TOKEN = "token-of-this-test"
 
@@ -63,7 +64,7 @@ class SidecarEnd:
         self._writer.write(protocol.encode(message))
 
     def login(
-        self, login: int = 10001, server: str = "Simulator-Demo", password: str = "x"
+        self, login: int = 10001, server: str = "Simulator-Demo", password: str = ANY_PASSWORD
     ) -> None:
         self.send(
             protocol.Login(

@@ -11,6 +11,10 @@ from mt5_agent import protocol
 MARKET_BUY = {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "comment": "token"}
 
 
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 async def test_a_killed_worker_is_replaced(agent, sidecar):
     sidecar.login()
     await sidecar.serves()
@@ -48,7 +52,7 @@ async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, side
     assert answer.outcome == "unknown"
     await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
     await sidecar.serves()
-    assert not Path(f"/proc/{worker}").exists()
+    assert not alive(worker)
 
 
 async def test_a_hanging_order_is_unknown_and_may_have_happened(agent, sidecar):
@@ -136,7 +140,7 @@ async def test_sigterm_ends_all_and_says_goodbye(agent, sidecar):
 
     await sidecar.until(lambda: sidecar.goodbye is not None)
     assert code == 0
-    assert not [pid for pid in children.values() if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in children.values() if alive(pid)]
     journal = next((agent.data_dir / "logs").glob("*.log")).read_text("utf-16")
     assert "exit with code 0" in journal
 
@@ -149,5 +153,5 @@ async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar):
     os.kill(agent.pid, signal.SIGKILL)
 
     async with asyncio.timeout(10):
-        while any(Path(f"/proc/{pid}").exists() for pid in children.values()):
+        while any(alive(pid) for pid in children.values()):  # noqa: ASYNC110 (no event for it)
             await asyncio.sleep(0.01)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots are told when they differ, and replaced when nobody took them."""
+
+import msgspec
+import pytest
+
+from mt5_agent import protocol
+from mt5_agent.board import Board
+
+
+def raw(value):
+    return msgspec.Raw(msgspec.msgpack.encode(value))
+
+
+def tick(bid):
+    return raw([1, bid, bid, 0.0, 0, 1000, 6, 0.0])
+
+
+@pytest.fixture
+def board():
+    return Board(lambda: None)
+
+
+def test_equal_looks_are_told_once(board):
+    board.put("orders", raw([]))
+    first = board.take()
+
+    board.put("orders", raw([]))
+
+    assert [(s.kind, s.version) for s in first] == [("orders", 1)]
+    assert board.take() == []
+
+
+def test_a_slow_sidecar_gets_the_newest_and_sees_how_many_it_missed(board):
+    for number in range(3):
+        board.put("positions", raw([number]))
+
+    [snapshot] = board.take()
+
+    assert snapshot.version == 3
+    assert msgspec.msgpack.decode(snapshot.data) == [2]
+
+
+def test_ticks_hold_only_the_symbols_that_moved(board):
+    board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+    board.take()
+
+    board.put_ticks({"A": tick(1.0), "B": tick(2.0)})
+
+    [snapshot] = board.take()
+    assert {n: t.bid for n, t in protocol.decode_snapshot(snapshot).items()} == {"B": 2.0}
+
+
+def test_a_new_sidecar_is_told_everything(board):
+    board.put("orders", raw([]))
+    board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+    board.take()
+
+    board.retell()
+
+    orders, ticks = board.take()
+    assert (orders.kind, orders.version) == ("orders", 1)
+    assert list(protocol.decode_snapshot(ticks)) == ["A", "B"]
+
+
+def test_what_was_cleared_is_never_told(board):
+    board.put("orders", raw([]))
+    board.put_ticks({"A": tick(1.0)})
+
+    board.clear()
+    board.retell()
+
+    assert board.take() == []

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings come from the environment, or are refused with their name."""
+
+import pytest
+
+from mt5_agent.settings import BadSetting, load, unknown
+
+
+def test_numbers_and_paths_are_parsed():
+    settings = load({"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "7"})
+
+    assert settings.grace_s == 7.0
+    assert settings.terminal_argv[1:3] == ["-m", "mt5_simulator.terminal"]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"MT5_AGENT_BACKEND": "real"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_PLATFORM": "macOS"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "soon"},
+    ],
+)
+def test_a_bad_setting_is_named(environment):
+    with pytest.raises(BadSetting, match="MT5_AGENT_"):
+        load(environment)
+
+
+def test_a_variable_that_is_no_setting_is_told_of_and_harmless():
+    environment = {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_SERVICE_HOST": "10.0.0.1"}
+
+    assert load(environment).backend == "simulator"
+    assert unknown(environment) == ["MT5_AGENT_SERVICE_HOST"]
+
+
+def test_the_real_backend_never_starts_the_simulator():
+    settings = load({"MT5_AGENT_BACKEND": "metatrader5", "MT5_AGENT_TERMINAL_PATH": "C:/t.exe"})
+
+    assert settings.terminal_argv == ["C:/t.exe", "/portable"]
