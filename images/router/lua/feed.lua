@@ -24,6 +24,7 @@ local function beat(complete)
     if complete then wait_s = FIRST_WAIT_S end
     if now - looked_at >= settings.configmap_interval_s then
         looked_at = now
+        state:incr("file_looks", 1, 0)
         configmap.look(not complete)
     end
 end
@@ -45,6 +46,7 @@ end
 
 -- One cycle; true when the next may follow at once.
 local function feed()
+    state:incr("cycles", 1, 0)
     beat(false)
     if not settings.redis then return false end
     local good, result = pcall(redis_feed.cycle, beat)

@@ -91,7 +91,10 @@ local function feed(out)
     gauge(out, "mt5_router_last_resync_age_seconds", "Since the last full look at Redis; -1: never.", age(state:get("resync_at")))
     gauge(out, "mt5_router_feed_beat_age_seconds", "Since the feeding loop last turned.", age(state:get("beat_at")))
     gauge(out, "mt5_router_foreign_installation", "1 while Redis holds another installation's routes.", installation.foreign() and 1 or 0)
-    gauge(out, "mt5_router_resyncs_total", "Full looks at Redis.", state:get("resyncs"), "counter")
+    gauge(out, "mt5_router_cycles_total", "Turns of the feeding loop.", state:get("cycles"), "counter")
+    gauge(out, "mt5_router_looks_total", "Full looks at Redis.", routes.generation(), "counter")
+    gauge(out, "mt5_router_resyncs_total", "Full looks that found a complete table of ours.", state:get("resyncs"), "counter")
+    gauge(out, "mt5_router_file_looks_total", "Looks at the ConfigMaps.", state:get("file_looks"), "counter")
     gauge(out, "mt5_router_changes_total", "Changes read from the stream.", state:get("changes"), "counter")
 end
 

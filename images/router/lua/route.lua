@@ -30,9 +30,9 @@ end
 
 -- Return account id and the sidecar's path, or nil.
 local function target(path, query)
-    local id, rest = match(path, "^/accounts/([^/]*)(/.+)$")
+    local id, rest = match(path, "^/accounts/([^/]+)(/.+)$")
     if id then return id, rest end
-    id = match(path, "^/ws/account/([^/]*)$")
+    id = match(path, "^/ws/account/([^/]+)$")
     if id then return id, "/ws" end
     if find(path, "^/api/") then return ids_in(query)[1], path end
     return nil
