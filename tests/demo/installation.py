@@ -76,7 +76,7 @@ class Installation:
 def install(cluster: Cluster, images: Mapping[str, Image], *, values: Sequence[Path] = ()) -> None:
     """Install or upgrade MT5 Bridge from these images, and wait until it is ready."""
     cluster.load(*(image.archive for image in images.values()))
-    words = ["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE]
+    words: list[str | Path] = ["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE]
     words += ["--create-namespace", "--values", "-", *_value_files(values)]
     helm(cluster.kubeconfig, *words, stdin=json.dumps(local_values(images)))
     for part in ("operator", "router", "redis"):

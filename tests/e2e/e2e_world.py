@@ -198,10 +198,10 @@ class World:
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-                return Answer(reply.status, reply.headers, reply.read().decode())
+                return Answer(reply.status, dict(reply.headers), reply.read().decode())
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, error.headers, error.read().decode())
+                return Answer(error.code, dict(error.headers), error.read().decode())
 
     def new_key(self, key_id: str, *, accounts: list[str], opens: Account) -> str:
         """Create a key for `accounts` and wait until `opens` knows it."""
