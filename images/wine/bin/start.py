@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,10 +23,8 @@ DISPLAY: Final = ":0"
 LINKED_FROM_BYTES: Final = 4096
 """Files of C:\\windows from this size on are links into the image: less to copy, less memory."""
 
-MISSING: Final = (
-    "this image holds no terminal: build it with one (docs/wine.md, 'With a terminal'),"
-    " or mount a portable terminal at /opt/mt5/terminal"
-)
+DATA: Final = "/var/lib/mt5/terminal"
+PYTHON: Final = "/opt/mt5/bin/windows-python"
 WINESERVER: Final = "/usr/lib/wine/wineserver64"
 
 OWN: Final = ("bases", "config", "logs", "profiles", "tester", "mql5/logs", "mql5/files")
@@ -33,43 +32,45 @@ OWN: Final = ("bases", "config", "logs", "profiles", "tester", "mql5/logs", "mql
 PROGRAMS: Final = (".exe", ".dll")
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
+def environment(given: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
     """Return the environment of everything in this container; what is given wins."""
-    data = given.get("MT5_AGENT_DATA_DIR", "/var/lib/mt5/terminal")
     defaults = {
         "DISPLAY": DISPLAY,
-        "HOME": "/tmp/mt5/home",  # noqa: S108 -- the container's own volume
-        "WINEPREFIX": "/tmp/mt5/prefix",  # noqa: S108
+        "WINEPREFIX": "/tmp/mt5/prefix",  # noqa: S108 -- the container's own volume
         "XDG_RUNTIME_DIR": "/tmp/mt5/run",  # noqa: S108
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=",
         "PYTHONPATH": "/opt/mt5/lib:/opt/mt5/linux",
+        **agent_settings(given, terminal=terminal),
+    }
+    # HOME: a container runtime gives the user's, of the read-only image.
+    found = {**defaults, **given, "HOME": "/tmp/mt5/home"}  # noqa: S108
+    # Wine 10.0 of Debian 13 aborts at its start ("free(): invalid pointer") when TMPDIR is set.
+    found.pop("TMPDIR", None)
+    return found
+
+
+def agent_settings(given: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
+    """Return what the agent must know of this image; without a terminal it finds none to start."""
+    data = given.get("MT5_AGENT_DATA_DIR", DATA)
+    settings = {
         "MT5_AGENT_BACKEND": "metatrader5",
         "MT5_AGENT_PLATFORM": "Linux",
         "MT5_AGENT_DATA_DIR": data,
-        "MT5_AGENT_TERMINAL_PATH": windows_path(data) + "\\terminal64.exe",
-        "MT5_AGENT_WORKER_COMMAND": "/opt/mt5/bin/windows-python",
-        **terminal_commands(given.get("MT5_AGENT_BACKEND", ""), data),
+        "MT5_AGENT_WORKER_COMMAND": PYTHON,
     }
-    # Wine 10.0 of Debian 13 aborts at its start ("free(): invalid pointer") when TMPDIR is set.
-    return {key: value for key, value in {**defaults, **given}.items() if key != "TMPDIR"}
-
-
-def terminal_commands(backend: str, data: str) -> dict[str, str]:
-    """Return the settings by which the agent starts and ends a terminal.
-
-    The simulated terminal runs in Windows Python too: its worker there cannot reach a Unix socket.
-    """
-    if backend == "simulator":
-        python = "/opt/mt5/bin/windows-python -m mt5_simulator.terminal"
+    if given.get("MT5_AGENT_BACKEND") == "simulator":
+        # In Windows Python as its worker is, which cannot reach a Unix socket.
         where = windows_path(data).replace("\\", "/")
-        return {"MT5_AGENT_TERMINAL_COMMAND": f"{python} --data-dir {where} --platform Linux"}
-    return {
-        "MT5_AGENT_TERMINAL_COMMAND": "/opt/mt5/bin/terminal {ini}",
-        "MT5_AGENT_TERMINAL_STOP_COMMAND": "/opt/mt5/bin/stop-terminal",
-        "MT5_AGENT_TERMINAL_KILL_COMMAND": "/opt/mt5/bin/stop-terminal --kill",
-        "MT5_AGENT_TERMINAL_MISSING_HINT": MISSING,
-    }
+        command = f"{PYTHON} -m mt5_simulator.terminal --data-dir {where} --platform Linux"
+        settings |= {"MT5_AGENT_TERMINAL_COMMAND": command}
+    elif terminal:
+        settings |= {
+            "MT5_AGENT_TERMINAL_COMMAND": "/opt/mt5/bin/terminal",
+            "MT5_AGENT_TERMINAL_INI": "/tmp/mt5/start.ini",  # noqa: S108
+            "MT5_AGENT_TERMINAL_PATH": windows_path(data) + "\\terminal64.exe",
+        }
+    return settings
 
 
 def windows_path(path: str) -> str:
@@ -163,8 +164,8 @@ class Children:
             if pid == self.agent:
                 return os.waitstatus_to_exitcode(status)
             if pid in self.services:
-                # S110 would hide it: a screen that cannot start must not spin, hence the second.
-                signal.sigtimedwait([signal.SIGTERM], 1)
+                # One that cannot start must not spin. A signal in this second comes to `keep`.
+                time.sleep(1)
                 self.serve(self.services.pop(pid))
 
     def tell_agent(self, number: int) -> None:
@@ -199,20 +200,30 @@ def main() -> int:
     """Prepare, start, wait; return the agent's exit code."""
     signals = [signal.SIGCHLD, signal.SIGTERM, signal.SIGINT]
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    env = environment(os.environ)
-    for name in ("HOME", "XDG_RUNTIME_DIR"):
-        Path(env[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
-    lay_prefix(HOME / "prefix", Path(env["WINEPREFIX"]))
+    data = Path(os.environ.get("MT5_AGENT_DATA_DIR", DATA))
+    terminal = restore(HOME / "terminal", data)
+    env = environment(os.environ, terminal=terminal)
+    make_ready(env)
     children = Children(env)
-    if restore(HOME / "terminal", Path(env["MT5_AGENT_DATA_DIR"])):
-        for argv in screen():
-            children.serve(argv)
+    for argv in screen() if terminal else ():
+        children.serve(argv)
     children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
     code = keep(children, signals)
     os.posix_spawn(WINESERVER, [WINESERVER, "-k"], env, setsigmask=[])
     for pid in children.services:
         os.kill(pid, signal.SIGTERM)
     return code if code >= 0 else 128 - code
+
+
+def make_ready(env: Mapping[str, str]) -> None:
+    """Make the folders that `env` names, and the prefix."""
+    for name in ("HOME", "XDG_RUNTIME_DIR"):
+        Path(env[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Only root's X server makes it by itself.
+    sockets = Path("/tmp/.X11-unix")  # noqa: S108
+    sockets.mkdir(exist_ok=True)
+    sockets.chmod(0o1777)
+    lay_prefix(HOME / "prefix", Path(env["WINEPREFIX"]))
 
 
 def keep(children: Children, signals: list[signal.Signals]) -> int:

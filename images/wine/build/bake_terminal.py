@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Put a terminal into the image: `bake_terminal.py DIRECTORY SHA256`.
 
-DIRECTORY holds one file: an archive of a portable terminal, or an installer (`.exe`, which needs the
-network). It is started once, so that the compiling of the first start happens here, and closed.
+DIRECTORY holds one file: an archive of a portable terminal, or an installer (`.exe`, which needs
+the network). It is started once, so that the first start's compiling happens here, and closed.
 Nothing given: the image has no terminal, and says so in each account.
 """
 
@@ -72,7 +72,7 @@ def unpack(file: Path, work: Path) -> None:
     """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            archive.extractall(work)
+            archive.extractall(work)  # noqa: S202 -- zipfile itself stays inside
     elif tarfile.is_tarfile(file):
         with tarfile.open(file) as archive:
             archive.extractall(work, filter="data")
@@ -81,7 +81,7 @@ def unpack(file: Path, work: Path) -> None:
 
 
 def install(file: Path, env: Mapping[str, str]) -> None:
-    """Run the installer unattended; it downloads the terminal, and exits with 1 when all went well."""
+    """Run the installer unattended: it downloads the terminal, and exits with 1 on success."""
     subprocess.run(["/usr/lib/wine/wine64", file, "/auto"], env=env, timeout=FIRST_START_S)  # noqa: S603
 
 
@@ -98,7 +98,11 @@ def tree(*roots: Path) -> Path:
 
 
 def first_start(data: Path, env: Mapping[str, str]) -> None:
-    """Start the terminal, wait until its journal falls silent, close it."""
+    """Start the terminal, wait until its journal falls silent, close it.
+
+    Raises:
+        CannotBake: It ended by itself.
+    """
     process = subprocess.Popen(["/opt/mt5/bin/terminal"], env=env)
     try:
         wait(lambda: process.poll() is not None or silent(data), FIRST_START_S)
@@ -134,10 +138,8 @@ def clean(data: Path) -> None:
 @contextmanager
 def wine() -> Iterator[dict[str, str]]:
     """Give the environment of a prefix with a screen; both are gone afterwards."""
-    env = start.environment({"PATH": "/usr/bin:/bin"})
-    for name in ("HOME", "XDG_RUNTIME_DIR"):
-        Path(env[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
-    start.lay_prefix(start.HOME / "prefix", Path(env["WINEPREFIX"]))
+    env = start.environment({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, terminal=True)
+    start.make_ready(env)
     screen = [subprocess.Popen(argv, env=env) for argv in start.screen()]  # noqa: S603
     try:
         yield env
