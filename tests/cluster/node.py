@@ -6,6 +6,7 @@ node ports can be reached from the host. Pods reach each other, Services, the AP
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cluster import cgroups, network, node_files, packages, pause, provisioner
+from cluster.api import Api
 from cluster.binaries import binary
 from cluster.command import run
 from cluster.control_plane import DNS_DOMAIN, ControlPlane
@@ -259,7 +261,33 @@ class Node:
         return Path(f"/proc/{self._pid}/root{path}")
 
     def _wait_until_ready(self, *, timeout_s: float) -> None:
+        # After a crash the API still calls the node Ready for a while; so kubelet is asked itself.
+        api = Api(self._plane.kubeconfig)
+        for path in (f"/api/v1/nodes/{self.name}", f"/api/v1/nodes/{self.name}/proxy/healthz"):
+            wait_for(
+                lambda path=path: api.answers(path),  # type: ignore[misc]
+                what=f"kubelet of {self.name} to answer",
+                timeout_s=timeout_s,
+                hint=self._program("kubelet").last_words,
+            )
         self._plane.kubectl.wait_for_ready("node", self.name, timeout_s=timeout_s)
+        wait_for(
+            lambda: _answers(self._plane.addresses.loopback, _DNS_HEALTH_PORT, "/ready"),
+            what="DNS to answer",
+            timeout_s=timeout_s,
+            hint=self._dns.last_words,
+        )
+
+
+def _answers(host: str, port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _group(slot: int, index: int) -> str:
