@@ -21,7 +21,10 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     if not world.caches[kind].feed(manifest):
         return
     if kind is ACCOUNT:
+        known = world.index.id_of(key)
         _add(world, world.index.keep(manifest))
+        if world.index.id_of(key) != known:
+            world.queue.add(Key(key.namespace, ""))  # who may call the sidecars there
     _add(world, concerned(kind, manifest))
 
 

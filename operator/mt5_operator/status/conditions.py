@@ -21,7 +21,8 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
         "accountId": seen.account_id or None,
         "platform": seen.platform.value if seen.platform else None,
         "slot": seen.slot or None,
-        "node": seen.pod.node or None if seen.pod else None,
+        # Not before it runs: a node alone is not worth a write.
+        "node": seen.pod.node if seen.pod and seen.pod.phase == "Running" else None,
         "image": seen.image or None,
     }
     told = {name: value for name, value in told.items() if value is not None}

@@ -66,7 +66,7 @@ def _pod(seen: Seen) -> Verdict | None:
     pod = seen.pod
     if pod is None:
         full = Verdict(Reason.NO_CAPACITY, seen.no_capacity) if seen.no_capacity else None
-        return full or Verdict(Reason.POD_STARTING, "the pod is being created")
+        return full or Verdict(Reason.POD_STARTING, "the pod is starting")
     if not pod.node and (seen.no_capacity or pod.unschedulable):
         told = "; scheduler: ".join(filter(None, [seen.no_capacity, pod.unschedulable]))
         return Verdict(Reason.NO_CAPACITY, told)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real API server, a real Redis and the real operator as a process; only sidecars are stubs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from cluster.paths import REPOSITORY
+from operator_cluster.operator_process import Operator
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+
+@pytest.fixture(scope="session")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """Return a control plane with our CRD and two fake Linux nodes."""
+    control_plane.kubectl.apply_file(REPOSITORY / "crds" / "mt5accounts.yaml")
+    control_plane.kubectl("wait", "--for=condition=Established", "crd/mt5accounts.mt5bridge.io")
+    control_plane.add_fake_nodes(2)
+    return control_plane
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """Return a running Redis of this test's own."""
+    if shutil.which("redis-server") is None:
+        pytest.fail("these tests need a real Redis: apt-get install redis-server")
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sidecars() -> Iterator[SidecarStub]:
+    """Return what answers for the sidecars of fake pods: connected, until told otherwise."""
+    stub = SidecarStub()
+    stub.start()
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture
+def operator(
+    plane: ControlPlane,
+    kubectl: Kubectl,
+    redis: RedisServer,
+    sidecars: SidecarStub,
+) -> Iterator[Operator]:
+    """Return an operator that serves the test's namespace only; it is not started yet."""
+    process = Operator(
+        plane.kubeconfig, kubectl.namespace, redis_url=redis.url, sidecar=sidecars.address
+    )
+    yield process
+    process.stop()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator as the process that it is in production, with short times."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from cluster.command import environment_without_proxies
+from cluster.paths import REPOSITORY
+from cluster.waiting import wait_for
+from operator_cluster.redis_process import free_port
+
+
+class Operator:
+    """One replica. `name` tells replicas of one installation apart."""
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        *,
+        redis_url: str,
+        sidecar: str,
+        name: str = "operator-0",
+        **settings: object,
+    ) -> None:
+        self.port = free_port()
+        self.name = name
+        self.log = Path(tempfile.gettempdir()) / f"mt5-operator-{os.getpid()}-{self.port}.log"
+        told = {
+            "namespace": namespace,
+            "namespaces": json.dumps([namespace]),
+            "pod_name": name,
+            "ops_host": "127.0.0.1",
+            "ops_port": self.port,
+            "redis_url": redis_url,
+            "sidecar_address_override": sidecar,
+            "lease_duration_s": 3,
+            "lease_renew_deadline_s": 2,
+            "lease_retry_s": 1,
+            "watch_audit_s": 2,
+            "redis_check_s": 0.5,
+            "sidecar_poll_connected_s": 2,
+        } | settings
+        self._env = environment_without_proxies() | {
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+            **{f"MT5_OPERATOR_{key.upper()}": str(value) for key, value in told.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it; with `wait`, until its caches are warm."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "error::RuntimeWarning", "-m", "mt5_operator"],
+                env=self._env,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            wait_for(
+                lambda: self.answers("/readyz") == 200,
+                what="the operator to be ready",
+                timeout_s=20,
+                interval_s=0.05,
+                hint=self.last_words,
+            )
+
+    def lead(self) -> None:
+        """Start it and wait until it leads."""
+        self.start()
+        wait_for(self.leads, what="the operator to lead", timeout_s=20, hint=self.last_words)
+
+    def leads(self) -> bool:
+        """Tell whether it leads."""
+        return self.metric("mt5_operator_is_leader") == 1
+
+    def stop(self) -> int | None:
+        """End it as the kubelet does; return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it hang."""
+        self._signal(signal.SIGSTOP)
+
+    def unpause(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def exit_code(self) -> int | None:
+        """Return its exit code, None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def answers(self, path: str) -> int:
+        """Return the status code of a path of its ops port; 0 for no answer."""
+        return self._get(path)[0]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric's values over all other labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        lines = [line for line in self._get("/metrics")[1].splitlines() if line.startswith(name)]
+        fits = [line for line in lines if all(want in line for want in wanted)]
+        return sum(float(line.rpartition(" ")[2]) for line in fits)
+
+    def writes(self) -> float:
+        """Return how many requests other than GET, and other than for its Lease, it made."""
+        lines = self._get("/metrics")[1].splitlines()
+        ours = [line for line in lines if line.startswith("mt5_operator_api_requests_total{")]
+        fits = [line for line in ours if 'verb="GET"' not in line and 'kind="Lease"' not in line]
+        return sum(float(line.rpartition(" ")[2]) for line in fits)
+
+    def last_words(self) -> str:
+        """Return how its log ends."""
+        return self.log.read_text()[-2000:] if self.log.exists() else ""
+
+    def _get(self, path: str) -> tuple[int, str]:
+        try:
+            url = f"http://127.0.0.1:{self.port}{path}"
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, ""
+        except OSError:
+            return 0, ""
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process:
+            os.kill(self._process.pid, number)
+
+    def _end(self, number: signal.Signals) -> int | None:
+        if self._process is None:
+            return None
+        self._process.send_signal(number)
+        try:
+            code = self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._process = None
+        return code
+
+
+def eventually(claim: object, *, timeout_s: float = 10, what: str = "it") -> None:
+    """Wait until `claim()` is true."""
+    wait_for(claim, what=what, timeout_s=timeout_s, interval_s=0.1)  # type: ignore[arg-type]
+
+
+def steady(look: object, *, for_s: float) -> bool:
+    """Tell whether `look()` stays the same for a while: the proof of an absence needs time."""
+    before, until = look(), time.monotonic() + for_s  # type: ignore[operator]
+    while time.monotonic() < until:
+        time.sleep(0.1)
+        if look() != before:  # type: ignore[operator]
+            return False
+    return True

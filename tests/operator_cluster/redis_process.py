@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Redis that a test may stop, start and flush."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from typing import Any
+
+from cluster.waiting import wait_for
+
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One redis-server process without persistence."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.client = Redis(port=self.port, decode_responses=True)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return its address as the operator's settings want it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, empty."""
+        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        wait_for(self._answers, what="Redis to answer", timeout_s=10, interval_s=0.02)
+
+    def stop(self) -> None:
+        """End it, and forget all that it held."""
+        self.client.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def routes(self) -> dict[str, Any]:
+        """Return the table of routes."""
+        found: Any = self.client.hgetall("mt5:routes")
+        return {name: json.loads(value) for name, value in found.items()}
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except NoConnection:
+            return False
