@@ -97,7 +97,7 @@ class ControlPlane:
             program.stop()
         network.release(self.directory)
         self.__dict__.pop("addresses", None)
-        self._forget()
+        self._forget(but=("logs",))
 
     def component(self, name: Component) -> Program:
         """Return a component, to stop, kill or start it."""
@@ -174,14 +174,17 @@ class ControlPlane:
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if network.claimed(self.directory) is None:
+            # The first start, or the host was started anew and addresses may be others now.
+            self._forget(but=("logs", "owner", "wish.json"))
         for name in self._component_names():
             binary(name)
         self._write_kubeconfigs()
         kwok.write_config(self.directory / "kwok.yaml")
 
-    def _forget(self) -> None:
+    def _forget(self, *, but: tuple[str, ...]) -> None:
         for entry in self.directory.glob("*"):
-            if entry.name == "logs":
+            if entry.name in but:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 

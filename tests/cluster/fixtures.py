@@ -73,6 +73,7 @@ def node_kubectl(node_cluster: Cluster, request: pytest.FixtureRequest) -> Itera
 def _ending_with_us(name: str) -> Iterator[Path]:
     for place in state.orphans():
         LocalCluster(place).stop()
+    state.forget_old_logs()
     place = state.directory(name)
     state.own(place)
     yield place

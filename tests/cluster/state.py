@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def own(place: Path) -> None:
 def orphans() -> list[Path]:
     """Return the directories of clusters whose owner died without ending them."""
     return [file.parent for file in sorted(clusters().glob("*/owner")) if not _lives(file)]
+
+
+def forget_old_logs(*, keep: int = 4) -> None:
+    """Remove what ended test clusters left, their logs, except those of the last `keep`."""
+    ended = [place for place in clusters().glob("test-*") if _only_logs(place)]
+    for place in sorted(ended, key=lambda place: place.stat().st_mtime)[:-keep]:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _only_logs(place: Path) -> bool:
+    return {entry.name for entry in place.iterdir()} <= {"logs"}
 
 
 def _lives(owner: Path) -> bool:
