@@ -16,6 +16,8 @@ from mt5_simulator.package import (
     initialize,
     last_error,
     login,
+    order_calc_margin,
+    order_calc_profit,
     order_check,
     order_send,
     orders_get,
@@ -31,6 +33,7 @@ from mt5_simulator.package import (
     terminal_info,
     version,
 )
+from mt5_simulator.shortcuts import Buy, Close, Sell
 from mt5_simulator.structs import (
     AccountInfo,
     BookInfo,
@@ -51,8 +54,11 @@ __author__ = "MT5 Bridge (a simulator of MetaQuotes' package)"
 __all__ = [
     "AccountInfo",
     "BookInfo",
+    "Buy",
+    "Close",
     "OrderCheckResult",
     "OrderSendResult",
+    "Sell",
     "SymbolInfo",
     "TerminalInfo",
     "Tick",
@@ -68,6 +74,8 @@ __all__ = [
     "initialize",
     "last_error",
     "login",
+    "order_calc_margin",
+    "order_calc_profit",
     "order_check",
     "order_send",
     "orders_get",

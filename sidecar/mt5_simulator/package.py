@@ -171,6 +171,22 @@ def order_send(*args: Any, **kwargs: Any) -> structs.OrderSendResult | None:
     return _traded(structs.OrderSendResult, "order_send", args, kwargs)
 
 
+def order_calc_margin(action: int, symbol: str, volume: float, price: float, /) -> float | None:
+    """Return what a position would bind, in the account's currency."""
+    found: float | None = _connection.call("order_calc_margin", action, symbol, volume, price)
+    return found
+
+
+def order_calc_profit(
+    action: int, symbol: str, volume: float, price_open: float, price_close: float, /
+) -> float | None:
+    """Return what a trade would earn, in the account's currency."""
+    found: float | None = _connection.call(
+        "order_calc_profit", action, symbol, volume, price_open, price_close
+    )
+    return found
+
+
 def _history(
     name: str, dates: tuple[Any, ...], group: str, ticket: int, position: int
 ) -> Sequence[Any] | None:

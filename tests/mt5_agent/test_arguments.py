@@ -2,7 +2,7 @@
 """The package's argument traps (MT5.md 3.5) cannot be reached."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt5_agent.arguments import BadArguments, checked, trade_request
@@ -55,6 +55,7 @@ def test_a_call_that_would_be_misread_is_refused(call, args, kwargs):
         checked(call, args, kwargs)
 
 
+@settings(deadline=None)  # two cores, many processes
 @given(
     st.dictionaries(
         st.sampled_from([*TradeRequest.__struct_fields__, "typo", "sl "]),

@@ -3,7 +3,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mt5_agent import protocol
@@ -15,6 +15,7 @@ def test_every_call_has_a_result_type():
     assert protocol.RESULT_TYPES.keys() == protocol.PRIORITY_OF.keys()
 
 
+@settings(deadline=None)  # two cores, many processes
 @given(st.binary(max_size=300))
 def test_noise_is_refused_and_nothing_else(data):
     frames = protocol.Frames(max_bytes=256)
@@ -26,6 +27,7 @@ def test_noise_is_refused_and_nothing_else(data):
         pass
 
 
+@settings(deadline=None)  # two cores, many processes
 @given(st.lists(st.binary(max_size=40), max_size=5), st.data())
 def test_frames_survive_any_cut(bodies, data):
     stream = b"".join(len(body).to_bytes(4, "little") + body for body in bodies)

@@ -17,21 +17,21 @@ SLOT_MS: Final = 200
 
 _TICK_SHARE: Final = 0.66
 _TIDES: Final[tuple[tuple[int, float], ...]] = (
-    # (period in ms, share of the swing): each four times faster moves half as far, as a random walk
-    # does
+    # (period in ms, share of the swing): four times faster moves half as far, as a random walk
+    # does; a majors' pair so moves a point or two in a second and some twenty in a minute
     (64 * 86_400_000, 0.5),
-    (16 * 86_400_000, 0.25),
-    (4 * 86_400_000, 0.125),
-    (86_400_000, 0.0625),
-    (21_600_000, 0.03),
-    (5_400_000, 0.016),
-    (1_350_000, 0.008),
-    (337_500, 0.004),
-    (84_000, 0.002),
-    (21_000, 0.001),
-    (5_250, 0.0005),
-    (1_300, 0.00025),
-    (400, 0.00012),
+    (16 * 86_400_000, 0.3),
+    (4 * 86_400_000, 0.25),
+    (86_400_000, 0.2),
+    (21_600_000, 0.12),
+    (5_400_000, 0.06),
+    (1_350_000, 0.03),
+    (337_500, 0.016),
+    (84_000, 0.008),
+    (21_000, 0.004),
+    (5_250, 0.002),
+    (1_300, 0.001),
+    (400, 0.0006),
 )
 
 

@@ -189,6 +189,21 @@ class Calls:
         free = round(worth.equity - bound, 2)
         return [code, worth.balance, worth.equity, worth.profit, bound, free, level, words, raw]
 
+    def _order_calc_margin(self, side: int, name: str, volume: float, price: float) -> float | None:
+        prices = self._prices()
+        symbol = prices.symbols.get(name)
+        return None if symbol is None or side > 1 else prices.margin(symbol, volume, price)
+
+    def _order_calc_profit(
+        self, side: int, name: str, volume: float, price_open: float, price_close: float
+    ) -> float | None:
+        prices = self._prices()
+        symbol = prices.symbols.get(name)
+        if symbol is None or side > 1:
+            return None
+        moved = price_close - price_open if side == 0 else price_open - price_close
+        return prices.realised(symbol, moved, volume)
+
 
 def _in(name: str, group: str) -> bool:
     """Tell whether `name` is of `group`: masks by comma, `!` excludes, empty is all."""
@@ -233,5 +248,7 @@ _METHODS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "history_deals_get": Calls._history_deals_get,
         "order_send": Calls._order_send,
         "order_check": Calls._order_check,
+        "order_calc_margin": Calls._order_calc_margin,
+        "order_calc_profit": Calls._order_calc_profit,
     }
 )

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pretended broker: repeatable, consistent, on its own clock."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mt5_simulator import constants as mt5
+from mt5_simulator import structs
+from mt5_simulator.broker.clock import utc_offset_s
+from mt5_simulator.broker.opening import opening_book
+from mt5_simulator.broker.quotes import quote
+from mt5_simulator.broker.requests import TradeRequest
+from mt5_simulator.broker.symbols import MARKET
+from mt5_simulator.broker.trading import advance, send
+from mt5_simulator.broker.valuation import Prices
+
+NOW_MS = 1_795_428_000_000
+LOGINS = st.integers(min_value=1, max_value=2**63 - 1)
+MOMENTS = st.integers(min_value=1_750_000_000_000, max_value=2_000_000_000_000)
+
+
+def prices(utc_ms: int = NOW_MS) -> Prices:
+    return Prices("Simulator-Demo", utc_ms, MARKET)
+
+
+def market(**fields: object) -> TradeRequest:
+    return TradeRequest(
+        **{"action": mt5.TRADE_ACTION_DEAL, "symbol": "EURUSD", "volume": 0.1, **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("utc", "hours"),
+    [
+        ("2026-03-08T06:59:59", 2),  # New York's second Sunday of March, 02:00
+        ("2026-03-08T07:00:00", 3),
+        ("2026-11-01T05:59:59", 3),
+        ("2026-11-01T06:00:00", 2),
+        ("2026-11-21T12:00:00", 2),
+    ],
+)
+def test_the_brokers_clock_follows_new_york(utc, hours):
+    moment = datetime.fromisoformat(utc).replace(tzinfo=UTC)
+
+    assert utc_offset_s(int(moment.timestamp() * 1000)) == hours * 3600
+
+
+@settings(deadline=None)  # two cores, many processes
+@given(MOMENTS, st.sampled_from(sorted(MARKET)))
+def test_a_quote_is_recent_positive_and_has_a_spread(moment, name):
+    now = quote("Simulator-Demo", MARKET[name], moment)
+
+    assert 0 <= moment - now.utc_ms < 10_000
+    assert 0 < now.bid < now.ask
+    assert now.ask - now.bid < MARKET[name].spread_points * 2 * MARKET[name].point
+
+
+def test_prices_move_in_most_seconds():
+    bids = [quote("Simulator-Demo", MARKET["EURUSD"], NOW_MS + s * 1000).bid for s in range(61)]
+
+    assert sum(before != after for before, after in pairwise(bids)) > 30
+
+
+@settings(deadline=None)  # two cores, many processes
+@given(LOGINS, MOMENTS)
+def test_every_account_begins_with_positions_and_consistent_money(login, moment):
+    book, now = opening_book("Simulator-Demo", login), prices(moment)
+    worth = now.worth(book)
+
+    assert 2 <= len(book.positions) <= 4
+    assert worth.equity == pytest.approx(worth.balance + worth.profit)
+    assert worth.margin_free == pytest.approx(worth.equity - worth.margin)
+    assert worth.profit == pytest.approx(sum(now.profit(p) for p in book.positions.values()))
+    assert worth.margin_free > 0
+    tickets = [*book.positions, *book.orders, *(deal.ticket for deal in book.deals)]
+    assert len(tickets) == len(set(tickets))
+
+
+def test_a_login_always_begins_with_the_same_book():
+    assert opening_book("Simulator-Demo", 7) == opening_book("Simulator-Demo", 7)
+    assert opening_book("Simulator-Demo", 7) != opening_book("Simulator-Demo", 8)
+
+
+def test_a_position_opened_and_closed_turns_its_profit_into_balance():
+    book = opening_book("Simulator-Demo", 1)
+    before = book.balance
+    opened = send(market(type=0), book, prices())
+    later = prices(NOW_MS + 3_600_000)
+    floating = later.profit(book.positions[opened.order])
+
+    closed = send(market(type=1, position=opened.order), book, later)
+
+    assert (opened.retcode, closed.retcode) == (mt5.TRADE_RETCODE_DONE, mt5.TRADE_RETCODE_DONE)
+    assert opened.order not in book.positions
+    assert book.balance == pytest.approx(before + floating)
+
+
+def test_a_part_of_a_position_can_be_closed():
+    book = opening_book("Simulator-Demo", 1)
+    opened = send(market(type=0, volume=0.3), book, prices())
+
+    send(market(type=1, volume=0.1, position=opened.order), book, prices())
+
+    assert book.positions[opened.order].volume == 0.2
+
+
+def test_without_position_an_opposite_deal_opens_a_second_one():
+    book = opening_book("Simulator-Demo", 1)
+    count = len(book.positions)
+
+    send(market(type=0), book, prices())
+    send(market(type=1), book, prices())
+
+    assert len(book.positions) == count + 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "retcode"),
+    [
+        (market(volume=0.005), mt5.TRADE_RETCODE_INVALID_VOLUME),
+        (market(volume=0.015), mt5.TRADE_RETCODE_INVALID_VOLUME),
+        (market(volume=100.0, symbol="XAUUSD"), mt5.TRADE_RETCODE_NO_MONEY),
+        (market(symbol="NOPE"), mt5.TRADE_RETCODE_INVALID),
+        (market(sl=9.0), mt5.TRADE_RETCODE_INVALID_STOPS),
+        (market(type_filling=mt5.ORDER_FILLING_RETURN), mt5.TRADE_RETCODE_INVALID_FILL),
+        (market(position=5), mt5.TRADE_RETCODE_POSITION_CLOSED),
+        (market(action=99), mt5.TRADE_RETCODE_INVALID),
+        (market(action=5, type=2, price=9.0), mt5.TRADE_RETCODE_INVALID_PRICE),
+        (market(action=8, order=5), mt5.TRADE_RETCODE_INVALID_ORDER),
+    ],
+)
+def test_a_request_that_breaks_a_rule_has_its_retcode_and_changes_nothing(request_, retcode):
+    book, untouched = opening_book("Simulator-Demo", 1), opening_book("Simulator-Demo", 1)
+
+    assert send(request_, book, prices()).retcode == retcode
+    assert book == untouched
+
+
+def test_a_waiting_order_is_filled_when_the_market_reaches_it():
+    book, now = opening_book("Simulator-Demo", 1), prices()
+    ask = now.quote("EURUSD").ask
+    placed = send(market(action=5, type=2, price=ask - 0.00001), book, now)
+    later = next(
+        prices(NOW_MS + minute * 60_000)
+        for minute in range(1, 100_000)
+        if prices(NOW_MS + minute * 60_000).quote("EURUSD").ask < ask - 0.00001
+    )
+
+    assert advance(book, later)
+
+    assert placed.order in book.positions
+    assert placed.order not in book.orders
+
+
+def test_a_stop_loss_closes_its_position():
+    book = opening_book("Simulator-Demo", 1)
+    bid = prices().quote("EURUSD").bid
+    opened = send(market(type=0, sl=round(bid - 0.0005, 5)), book, prices())
+    later = next(
+        prices(NOW_MS + minute * 60_000)
+        for minute in range(1, 100_000)
+        if prices(NOW_MS + minute * 60_000).quote("EURUSD").bid < bid - 0.0005
+    )
+
+    advance(book, later)
+
+    assert opened.order not in book.positions
+    assert book.deals[-1].comment.startswith("[sl ")
+
+
+def test_structs_are_tuples_with_names():
+    tick = structs.Tick((1, 1.1, 1.2, 0.0, 0, 1000, 6, 0.0))
+
+    assert tick.ask == tick[2] == tick._asdict()["ask"]
+    with pytest.raises(AttributeError):
+        _ = tick.nope
+    with pytest.raises(TypeError):
+        structs.Tick((1, 2))

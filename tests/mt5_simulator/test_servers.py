@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each test server does what `docs/test-servers.md` says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mt5_simulator.terminal.scenario import SCENARIOS
+
+PAGE = Path(__file__).parents[2] / "docs" / "test-servers.md"
+
+
+def test_every_server_is_documented_and_no_other():
+    documented = set(re.findall(r"^\| `(Simulator-\w+)`", PAGE.read_text(), re.MULTILINE))
+
+    assert documented == set(SCENARIOS)
+
+
+def test_the_demo_accepts_any_password_and_writes_what_a_terminal_writes(bench):
+    assert bench.login() == "ready"
+
+    assert "'1': authorized on Simulator-Demo through Access Point 1" in bench.journal()
+    assert "trading has been enabled - hedging mode" in bench.journal()
+
+
+@pytest.mark.parametrize(
+    ("server", "word", "verdict", "line"),
+    [
+        ("Simulator-Demo", "", (-6,), "authorization on Simulator-Demo failed (Invalid account)"),
+        (
+            "Simulator-BadPassword",
+            "wrong",
+            (-6,),
+            "authorization on Simulator-BadPassword failed (Invalid account)",
+        ),
+        ("Simulator-OldBuild", "x", (-5,), "failed (Old version)"),
+        ("Simulator-NeedsOtp", "x", (-7,), "failed (OTP required)"),
+    ],
+)
+def test_a_refusing_server_gives_code_and_journal_line(bench, server, word, verdict, line):
+    assert bench.login(server=server, word=word) == "refused"
+
+    assert bench.session.verdict()[1:2] == verdict
+    assert line in bench.journal()
+
+
+def test_an_unreachable_server_says_so_and_an_unknown_one_says_nothing(bench):
+    assert bench.login(server="Simulator-Unreachable") == "silent"
+    assert "no connection to Simulator-Unreachable" in bench.journal()
+
+    before = bench.journal()
+    assert bench.login(server="Simulator-Elsewhere") == "silent"
+    assert bench.journal() == before
+
+
+def test_the_slow_server_takes_its_time(bench):
+    assert bench.login(server="Simulator-SlowLogin") == "authorizing"
+
+    bench.passes(5_000)
+
+    assert bench.session.verdict()[0] == "ready"
+
+
+def test_the_dropping_server_loses_its_link_and_finds_it_again(bench):
+    bench.login(server="Simulator-DropsLink")
+
+    bench.passes(18_000)
+    assert not bench.session.connected
+    assert "connection to Simulator-DropsLink lost" in bench.journal()
+    bench.passes(3_000)
+    assert bench.session.connected
+
+
+@pytest.mark.parametrize(("wine", "drops"), [(True, 5), (False, 0)])
+def test_the_server_that_blocks_wine_kicks_wine_only(tmp_path, bench, wine, drops):
+    bench = type(bench)(tmp_path / "other", wine=wine)
+    bench.login(server="Simulator-WineBlocked")
+
+    for _ in range(20):
+        bench.passes(1_000)
+
+    assert bench.journal().count("lost") == drops
+
+
+def test_a_terminal_that_is_started_again_still_has_its_trades(bench):
+    bench.login()
+    buy = [1, 0, 0, "EURUSD", 0.1, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, "kept", 0, 0]
+    order = bench.ask("order_send", buy)[2]
+
+    again = type(bench)(bench.data_dir)
+    again.login()
+
+    assert [row[17] for row in again.ask("positions_get", "", order, "")] == ["kept"]
