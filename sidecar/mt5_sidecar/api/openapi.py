@@ -55,6 +55,7 @@ def described(operations: Iterable[Operation]) -> bytes:
     known = tuple(operations)
     types = [o.answers for o in known if o.answers is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
+    components = _numbers(components)
     answers = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in known:
@@ -90,6 +91,17 @@ def _path(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]
         "parameters": [*_in_path(operation.path), *_in_query(operation.query)],
         "responses": answers,
     }
+
+
+def _numbers(schema: Any) -> Any:
+    # msgspec describes decimals as text, which is how it encodes them unless told otherwise.
+    if isinstance(schema, list):
+        return [_numbers(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") == "decimal":
+        return schema | {"type": "number"}
+    return {name: _numbers(part) for name, part in schema.items()}
 
 
 def _problem() -> dict[str, Any]:

@@ -4,12 +4,9 @@
 import math
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated
 
-import msgspec
-
-# The encoder writes decimals as JSON numbers; the schema would say text without this.
-Number = Annotated[Decimal, msgspec.Meta(extra_json_schema={"type": "number", "format": "decimal"})]
+# Encoded as a JSON number, with its digits (domain.encoding).
+Number = Decimal
 
 # More digits than any symbol has; cuts off what binary floats add (0.30000000000000004).
 MOST_DIGITS = 8

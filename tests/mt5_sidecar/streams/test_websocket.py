@@ -272,7 +272,7 @@ async def test_a_stalled_client_is_closed_4008_and_the_others_hear_everything(
     quick = await rig.ws("/ws?channels=positions", max_queue=None)
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    raw.setblocking(False)
+    raw.settimeout(0)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", rig.sidecar.api_port))
     slow = await rig.ws("/ws?channels=positions", sock=raw, max_queue=1)
 

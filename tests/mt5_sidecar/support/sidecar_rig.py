@@ -108,11 +108,13 @@ class Rig:
         body = {"version": 1, "symbols": list(symbols), "trading": trading}
         self.put("account/account.json", json.dumps(body))
 
-    def new_agent(self, *, token: str | None = None) -> ScriptedAgent:
+    def new_agent(self) -> ScriptedAgent:
+        return self.new_agent_on(self.context.terminal.agent_port)
+
+    def new_agent_on(self, port: int, *, token: str | None = None) -> ScriptedAgent:
         own = (self.folder / "agent/token").read_text()
-        agent = ScriptedAgent(self.context.terminal.agent_port, own if token is None else token)
-        self.agents.append(agent)
-        return agent
+        self.agents.append(ScriptedAgent(port, own if token is None else token))
+        return self.agents[-1]
 
     async def connected(self, agent: ScriptedAgent | None = None) -> ScriptedAgent:
         """Connect an agent, and return once the whole account is on the board."""

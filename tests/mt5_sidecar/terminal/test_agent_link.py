@@ -22,7 +22,7 @@ async def test_an_agent_with_the_token_is_logged_in_with_the_mounted_password(ri
 async def test_an_agent_with_another_token_gets_a_goodbye_and_no_password(
     rig: Rig, token: str
 ) -> None:
-    agent = rig.new_agent(token=token)
+    agent = rig.new_agent_on(rig.context.terminal.agent_port, token=token)
 
     await agent.connect()
     await asyncio.wait_for(agent.closed.wait(), 5)

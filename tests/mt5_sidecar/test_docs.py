@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents say what the code does, or a test fails."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mt5_sidecar.api.openapi import described
+from mt5_sidecar.api.operations import LATER, OPERATIONS
+from mt5_sidecar.api.problems import STATUS, slug
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.codes import Close
+
+DOCS = Path(__file__).parents[2] / "docs"
+API = (DOCS / "api.md").read_text()
+SETTINGS = (DOCS / "settings-sidecar.md").read_text()
+
+
+def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| `?([^`|]*?)`? \|", SETTINGS, re.MULTILINE)
+    documented = {name.lower(): default for name, default in rows if not name.endswith("_")}
+
+    assert set(documented) == set(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        if field.is_required():
+            assert documented[name] == "required"
+        elif field.default not in ("", None):
+            default = field.default
+            told = f"{default:g}" if isinstance(default, float) else str(default)
+            assert documented[name] == told, name
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o.method} {o.path}")
+def test_every_operation_and_alias_is_documented(operation) -> None:
+    verb = "WS" if operation.websocket else operation.method
+    (row,) = (
+        line for line in API.splitlines() if line.startswith(f"| {verb} `{operation.path}` |")
+    )
+
+    for alias in operation.aliases:
+        assert f"`{alias}`" in row
+    scope = operation.scope.value if operation.scope else "none"
+    assert f"| {scope} |" in row
+    built = API.index(row) < API.index("**Not built yet**")
+    assert built == (operation not in LATER)
+
+
+def test_every_problem_is_documented_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+) \|", API, re.MULTILINE))
+
+    assert rows == {slug(kind): str(status.value) for kind, status in STATUS.items()}
+
+
+def test_every_close_code_is_documented() -> None:
+    documented = re.findall(r"^\| (\d{4}) \|", API, re.MULTILINE)
+
+    assert sorted(map(int, documented)) == sorted(Close)
+
+
+def test_the_openapi_document_has_every_operation_and_its_references_resolve() -> None:
+    document = json.loads(described(OPERATIONS))
+
+    seen = {(m.upper(), path) for path, methods in document["paths"].items() for m in methods}
+    assert seen == {(o.method, o.path) for o in OPERATIONS}
+    schemas = document["components"]["schemas"]
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
+        assert reference in schemas
+    price = json.dumps(schemas["PositionView"]["properties"]["price_open"])
+    assert '"number"' in price
+    assert '"string"' not in price
