@@ -163,6 +163,7 @@ class Agent:
             "MT5_AGENT_LOGIN_TIMEOUT_S": "2",
             "MT5_AGENT_SILENCE_S": "1",
             "MT5_AGENT_BACKOFF_S": "0.1",
+            "MT5_AGENT_HEARTBEAT_S": "0.5",
             "MT5_AGENT_CALL_PATIENCE_S": "0.2",
         }
         self.process: asyncio.subprocess.Process | None = None
@@ -182,6 +183,9 @@ class Agent:
     def pid(self) -> int:
         assert self.process
         return self.process.pid
+
+    def journal(self) -> str:
+        return "".join(p.read_text("utf-16") for p in (self.data_dir / "logs").glob("*.log"))
 
     def children(self) -> dict[str, int]:
         """Return the pids of `worker` and `terminal`."""

@@ -141,8 +141,7 @@ async def test_sigterm_ends_all_and_says_goodbye(agent, sidecar):
     await sidecar.until(lambda: sidecar.goodbye is not None)
     assert code == 0
     assert not [pid for pid in children.values() if alive(pid)]
-    journal = next((agent.data_dir / "logs").glob("*.log")).read_text("utf-16")
-    assert "exit with code 0" in journal
+    assert "exit with code 0" in agent.journal()
 
 
 async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar):
