@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -82,20 +83,22 @@ class _Operator:
         self._lock = ApiLock(api, Key(settings.namespace, settings.lease_name), settings.pod_name)
 
     async def run(self) -> None:
-        stop, ready = asyncio.Event(), asyncio.Event()
+        stop, ready, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
         async with self._ops_server():
             await self._served()
             watch = asyncio.ensure_future(
                 self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
             )
-            tasks = [watch, *map(asyncio.ensure_future, [self._audits(), self._leads()])]
+            ours = [_signalled(ready, told), self._audits(), self._leads()]
+            tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 _log.info("stopping")
             finally:
-                stop.set()
-                await _ended(watch, tasks, timeout_s=self._settings.shutdown_timeout_s)
+                await _cancelled(tasks[1:])
                 await self._lock.release()
+                stop.set()
+                await _ended(watch, timeout_s=self._settings.shutdown_timeout_s)
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
                 raise error
@@ -202,16 +205,30 @@ def _context(
 def _redis(settings: Settings) -> RedisStore | None:
     if settings.redis_url is None:
         return None
-    return RedisStore(settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_s)
+    return RedisStore(
+        settings.redis_url.get_secret_value(),
+        timeout_s=settings.redis_timeout_s,
+        password_file=settings.redis_password_file,
+        ca_file=settings.redis_ca_file,
+    )
 
 
-async def _ended(
-    watch: asyncio.Future[None], tasks: Sequence[asyncio.Future[None]], *, timeout_s: float
-) -> None:
+async def _signalled(ready: asyncio.Event, told: asyncio.Event) -> None:
+    # kopf takes the signals when it starts, and takes its time when it ends: take them back.
+    await ready.wait()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
     for task in tasks:
-        if task is not watch:
-            task.cancel()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _ended(watch: asyncio.Future[None], *, timeout_s: float) -> None:
     # kopf ends by itself once it is told to, and complains when it is cut off.
     await asyncio.wait({watch}, timeout=timeout_s)
-    watch.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await _cancelled([watch])

@@ -36,11 +36,14 @@ COLUMNS: Final = (
     ("Message", "string", f"{_READY}.message", True),
 )
 
+NAME_RULE_MESSAGE: Final = (
+    "metadata.name must have at most 50 characters, only a-z, 0-9 and '-', and begin and end with"
+    " a letter or digit: names and labels of the account's pod are made of it"
+)
 NAME_RULE: Final = rule(
     "self.metadata.name.size() <= 50"
     " && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name must have at most 50 characters, only a-z, 0-9 and '-', and begin and end with"
-    " a letter or digit: names and labels of the account's pod are made of it",
+    NAME_RULE_MESSAGE,
 )
 
 

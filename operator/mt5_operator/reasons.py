@@ -26,7 +26,6 @@ class Reason(StrEnum):
     NO_ACTIVE_SLOT = "NoActiveSlot"
     ASSUMED_COMPATIBLE = "AssumedCompatible"
     CHOSEN_BY_USER = "ChosenByUser"
-    DELETING = "Deleting"
     # The account's object asks for something that cannot be.
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
@@ -54,7 +55,6 @@ class Settings(BaseSettings):
     ]
     termination_grace_s: Annotated[int, Field(ge=1)] = 180
     simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
-    startup_timeout_s: Annotated[int, Field(ge=10)] = 900
     stuck_pod_s: Seconds = 30
 
     # The loop.
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     backoff_max_s: Seconds = 60
     secret_recheck_s: Annotated[float, Field(gt=0, le=5)] = 3
     keys_poll_s: Seconds = 3
-    api_timeout_s: Seconds = 10
+    api_timeout_s: Seconds = 8
     api_connections: Annotated[int, Field(ge=1)] = 32
     watch_audit_s: Seconds = 60
     watch_inactivity_s: Seconds = 90
@@ -86,6 +86,8 @@ class Settings(BaseSettings):
 
     # Routes.
     redis_url: SecretStr | None = None
+    redis_password_file: Path | None = None
+    redis_ca_file: Path | None = None
     redis_timeout_s: Seconds = 1
     redis_check_s: Seconds = 2
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4

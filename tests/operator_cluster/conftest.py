@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY

@@ -8,10 +8,10 @@ import socket
 import subprocess
 from typing import Any
 
-from cluster.waiting import wait_for
-
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
+
+from cluster.waiting import wait_for
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl

@@ -7,6 +7,7 @@ import json
 
 import jwt
 import pytest
+
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, await_reason, condition, reason, secret
 from operator_cluster.operator_process import Operator, eventually, steady

@@ -7,6 +7,7 @@ import base64
 
 import pytest
 import yaml
+
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from operator_cluster import sidecar_stub

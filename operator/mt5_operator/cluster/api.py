@@ -2,7 +2,7 @@
 """The Kubernetes API in a few verbs, over raw JSON.
 
 The official client loads the credentials; its typed models cost more CPU per object than the
-whole reconcile (docs/adr/0011), so requests are made here.
+whole reconcile (docs/adr/011), so requests are made here.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 async def let_go(context: Context, manifest: Manifest) -> None:
     """Remove the route, then release the account; the garbage collector ends what it owned.
 
-    Redis is asked once and not waited for (docs/adr/0012): the route table without the account
+    Redis is asked once and not waited for (docs/adr/012): the route table without the account
     is in the ConfigMap, and Redis is compared with it before its marker is trusted again.
     """
     meta = manifest["metadata"]

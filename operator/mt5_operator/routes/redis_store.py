@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
 from mt5_operator import metrics
@@ -26,6 +29,35 @@ _BATCH: Final = 500
 T = TypeVar("T")
 
 
+class _PasswordFile(CredentialProvider):
+    """Reads the password for each new connection, so that a changed Secret needs no restart."""
+
+    def __init__(self, user: str, file: Path) -> None:
+        self._user = user
+        self._file = file
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._file.read_text().strip()
+        return (self._user, password) if self._user else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def _access(
+    url: str, password_file: Path | None, ca_file: Path | None
+) -> tuple[str, dict[str, Any]]:
+    parts = urlsplit(url)
+    options: dict[str, Any] = {}
+    if ca_file and parts.scheme == "rediss":
+        options["ssl_ca_certs"] = str(ca_file)
+    if password_file:
+        options["credential_provider"] = _PasswordFile(parts.username or "", password_file)
+        # redis-py takes a user from the address or from the provider, not from both.
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return url, options
+
+
 class RedisStore:
     """Reads and writes of the table.
 
@@ -33,9 +65,18 @@ class RedisStore:
         RouteStoreUnavailable: Redis did not answer in time.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        password_file: Path | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        address, options = _access(url, password_file, ca_file)
         self._redis = Redis.from_url(
-            url,
+            address,
+            **options,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             decode_responses=True,

@@ -60,7 +60,7 @@ def unknown_fields(manifest: Manifest) -> tuple[str, ...]:
     """Return the paths that were applied and that the API server dropped, such as `spec.tradng`.
 
     The server prunes what the schema does not describe before anyone can see it; the record
-    that `kubectl apply` and its likes keep of what was applied is the only trace (ADR 0010).
+    that `kubectl apply` and its likes keep of what was applied is the only trace (docs/adr/010).
     """
     text = manifest["metadata"].get("annotations", {}).get(_LAST_APPLIED, "")
     try:

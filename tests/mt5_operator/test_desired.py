@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What should exist for an account."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from mt5_operator import names
+from mt5_operator.desired.difference import differs
+from mt5_operator.desired.files import access, account_files
+from mt5_operator.desired.quantity import canonical
+from mt5_operator.desired.stateful_set import stateful_set
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import Platform
+from operator_samples import parsed
+
+SETTINGS = Settings()
+
+
+def linux(**spec: Any) -> dict[str, Any]:
+    return stateful_set(parsed(**spec), Platform.LINUX, "a", SETTINGS)
+
+
+def pod(manifest: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = manifest["spec"]["template"]["spec"]
+    return found
+
+
+def test_the_sidecar_is_native_and_alone_sees_the_password() -> None:
+    spec = pod(linux())
+    (sidecar,), (terminal,) = spec["initContainers"], spec["containers"]
+
+    assert sidecar["restartPolicy"] == "Always"
+    assert "credentials" in [mount["name"] for mount in sidecar["volumeMounts"]]
+    assert {m["name"] for m in terminal["volumeMounts"]} == {
+        "agent-token",
+        "terminal-data",
+        "terminal-tmp",
+    }
+
+
+def test_a_linux_pod_is_restricted_and_has_no_token() -> None:
+    spec = pod(linux())
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["initContainers"] + spec["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_a_windows_pod_has_nothing_that_windows_does_not_know() -> None:
+    spec = pod(stateful_set(parsed(server="Broker"), Platform.WINDOWS, "a", SETTINGS))
+
+    assert spec["os"] == {"name": "windows"}
+    assert spec["nodeSelector"]["kubernetes.io/os"] == "windows"
+    assert spec["securityContext"] == {"windowsOptions": {"runAsUserName": "ContainerUser"}}
+    assert spec["tolerations"] == SETTINGS.windows_tolerations
+    assert all("securityContext" not in c for c in spec["initContainers"] + spec["containers"])
+    assert spec["containers"][0]["image"] == SETTINGS.terminal_image_windows
+
+
+def test_the_simulator_runs_the_sidecar_image_with_the_agents_command() -> None:
+    (simulated,), (real,) = pod(linux())["containers"], pod(linux(server="Broker"))["containers"]
+
+    assert simulated["image"] == SETTINGS.sidecar_image
+    assert simulated["command"] == ["python", "-m", "mt5_agent"]
+    assert {"name": "MT5_AGENT_BACKEND", "value": "simulator"} in simulated["env"]
+    assert real["image"] == SETTINGS.terminal_image_linux
+    assert "command" not in real
+    assert {"name": "MT5_AGENT_BACKEND", "value": "metatrader5"} in real["env"]
+
+
+def test_nothing_secret_is_in_the_pod() -> None:
+    text = json.dumps(linux())
+
+    assert "MT5_SIDECAR_PASSWORD" not in text
+    assert "secretKeyRef" not in text
+
+
+def test_a_suspended_account_keeps_its_stateful_set_without_a_pod() -> None:
+    assert linux(suspend=True)["spec"]["replicas"] == 0
+    assert linux()["spec"]["replicas"] == 1
+
+
+def test_what_changes_without_a_new_pod_is_not_in_the_stateful_set() -> None:
+    quiet = linux()
+    loud = linux(trading={"enabled": True}, symbols=["EURUSD"], priority="VIP")
+
+    assert quiet == loud
+
+
+def test_storage_becomes_one_volume_of_two_parts() -> None:
+    manifest = linux(storage={"size": "2048Mi", "storageClassName": "fast"})
+    spec = pod(manifest)
+    (claim,) = manifest["spec"]["volumeClaimTemplates"]
+    mounts = [m for c in spec["initContainers"] + spec["containers"] for m in c["volumeMounts"]]
+
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert [m["subPath"] for m in mounts if m["name"] == "data"] == ["journal", "terminal"]
+    assert not {"journal", "terminal-data"} & {v["name"] for v in spec["volumes"]}
+
+
+def test_overrides_replace_only_what_they_name() -> None:
+    (terminal,) = pod(linux(server="Broker", resources={"limits": {"memory": "2048Mi"}}))[
+        "containers"
+    ]
+
+    assert terminal["resources"] == {
+        "requests": {"cpu": "250m", "memory": "768Mi"},
+        "limits": {"cpu": "500m", "memory": "2Gi"},
+    }
+
+
+def test_account_json_is_what_sidecars_read() -> None:
+    manifest = account_files(
+        parsed(trading={"enabled": True, "maxVolume": 0.5}, symbols=["EURUSD"])
+    )
+
+    assert json.loads(manifest["data"]["account.json"]) == {
+        "version": 1,
+        "symbols": ["EURUSD"],
+        "trading": {
+            "enabled": True,
+            "max_volume": "0.5",
+            "symbols": None,
+            "orders_per_minute": None,
+        },
+    }
+
+
+def test_the_access_files_hold_keys_and_public_keys() -> None:
+    data = access("ns", keys=[{"id": "k"}], jwks=[{"kty": "OKP"}])["data"]
+
+    assert json.loads(data["keys.json"]) == {"version": 1, "keys": [{"id": "k"}]}
+    assert json.loads(data["operator.jwks.json"]) == {"keys": [{"kty": "OKP"}]}
+
+
+def test_every_object_names_its_owner_and_its_hash() -> None:
+    for manifest in (linux(), account_files(parsed())):
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert owner["uid"] == "uid-demo"
+        assert owner["controller"]
+        assert names.HASH in manifest["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("0.25", "250m"),
+        ("1", "1"),
+        ("1000m", "1"),
+        ("1.2Gi", "1288490188800m"),
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1000Ki", "1000Ki"),
+        ("2000", "2k"),
+        ("1e3", "1e3"),
+        ("0", "0"),
+        ("0.5", "500m"),
+        ("1229Mi", "1229Mi"),
+        ("100M", "100M"),
+    ],
+)
+def test_quantities_are_written_as_the_server_writes_them(text: str, written: str) -> None:
+    assert canonical(text) == written
+
+
+def test_defaults_of_the_server_are_no_difference() -> None:
+    actual = copy.deepcopy(linux())
+    actual["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+    actual["spec"]["template"]["spec"]["containers"][0]["terminationMessagePath"] = "/dev/x"
+    actual["metadata"]["resourceVersion"] = "5"
+
+    assert not differs(linux(), actual)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda m: m["spec"].update(replicas=0),
+        lambda m: m["spec"]["template"]["spec"]["containers"][0].update(image="evil"),
+        lambda m: m["spec"]["template"]["spec"]["containers"][0]["env"].pop(),
+        lambda m: m["spec"]["template"]["spec"]["volumes"].pop(),
+        lambda m: m["metadata"]["labels"].pop(names.ACCOUNT_LABEL),
+        lambda m: m["metadata"]["annotations"].update({names.HASH: "old"}),
+        lambda m: m["metadata"].pop("ownerReferences"),
+        lambda m: m["spec"]["template"]["spec"].update(automountServiceAccountToken=True),
+    ],
+)
+def test_an_edit_by_hand_is_a_difference(edit: Any) -> None:
+    actual = copy.deepcopy(linux())
+
+    edit(actual)
+
+    assert differs(linux(), actual)
+
+
+def test_two_mounts_of_one_volume_are_told_apart() -> None:
+    desired = [{"name": "data", "mountPath": "/a"}, {"name": "data", "mountPath": "/b"}]
+
+    assert not differs(desired, list(reversed(desired)))
+    assert differs(desired, [desired[0], {"name": "data", "mountPath": "/c"}])

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The route table: shards, and its two stores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mt5_operator.cluster.kinds import Kind
+from mt5_operator.errors import NotFound, RouteStoreUnavailable
+from mt5_operator.names import Key
+from mt5_operator.routes.redis_store import RedisStore
+from mt5_operator.routes.route import Route, parse, routes_of, shard, text
+from mt5_operator.routes.shards import Shards
+from mt5_operator.routes.table import Table
+from operator_cluster.redis_process import RedisServer
+
+HERE = Route("10.0.0.1:8080", uid="u")
+ELSEWHERE = Route("10.0.0.2:8080", uid="v")
+
+
+class ConfigMaps:
+    """The part of the API that shards use, counting writes."""
+
+    def __init__(self) -> None:
+        self.maps: dict[str, Any] = {}
+        self.writes = 0
+
+    async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
+        if key.name not in self.maps:
+            raise NotFound(404, "NotFound", key.name)
+        return dict(self.maps[key.name])
+
+    async def apply(self, kind: Kind, manifest: dict[str, Any], **_: str) -> dict[str, Any]:
+        self.writes += 1
+        self.maps[manifest["metadata"]["name"]] = manifest
+        return manifest
+
+    def routes(self) -> dict[str, Route]:
+        return {k: v for m in self.maps.values() for k, v in routes_of(m).items()}
+
+
+def table(maps: ConfigMaps, redis: RedisStore | None, ids: set[str]) -> Table:
+    shards = Shards(maps, namespace="ns", shards=4, installation="i")  # type: ignore[arg-type]
+    return Table(shards, redis, installation="i", account_ids=lambda: ids, now=lambda: "now")
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.fail("these tests need a real Redis: apt-get install redis-server")
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def store(redis: RedisServer) -> Any:
+    found = RedisStore(redis.url, timeout_s=1)
+    yield found
+    await found.close()
+
+
+def test_a_route_survives_being_stored() -> None:
+    assert parse(text(HERE)) == HERE
+    assert parse("nonsense") is None
+    assert parse('{"port": 1}') is None
+
+
+def test_shards_part_the_table_by_crc32_of_the_id() -> None:
+    routes = {str(n): HERE for n in range(100)}
+
+    shards = [shard(n, routes, shards=4, installation="i", namespace="ns") for n in range(4)]
+
+    held = [set(routes_of(manifest)) for manifest in shards]
+    assert set().union(*held) == set(routes)
+    assert sum(map(len, held)) == 100
+    assert json.loads(shards[1]["data"]["routes.json"])["shards"] == 4
+
+
+async def test_an_unchanged_table_costs_no_write() -> None:
+    maps = ConfigMaps()
+    first = table(maps, None, {"1"})
+    await first.load()
+    await first.put("1", HERE)
+    await first.flush()
+    written = maps.writes
+
+    again = table(maps, None, {"1"})
+    await again.load()
+    await again.put("1", HERE)
+    await again.flush()
+
+    assert maps.writes == written == 4
+
+
+async def test_a_new_leader_forgets_routes_of_accounts_that_are_gone() -> None:
+    maps = ConfigMaps()
+    first = table(maps, None, {"1", "2"})
+    await first.load()
+    await first.put("1", HERE)
+    await first.put("2", ELSEWHERE)
+    await first.flush()
+
+    again = table(maps, None, {"1"})
+    await again.load()
+    await again.flush()
+
+    assert maps.routes() == {"1": HERE}
+
+
+@pytest.mark.service
+async def test_redis_holds_what_readers_were_promised(
+    redis: RedisServer, store: RedisStore
+) -> None:
+    await store.put({"1": HERE})
+    await store.complete(installation="i", count=1, now="now")
+
+    assert redis.routes() == {"1": json.loads(text(HERE))}
+    assert redis.client.get("account:1:container") == "10.0.0.1:8080"
+    ((_, change),) = redis.client.xrange("mt5:routes:changes")  # type: ignore[misc,union-attr]
+    assert change == {"op": "set", "id": "1", "route": text(HERE)}
+    assert await store.installation() == "i"
+
+    await store.put({"1": Route(reason="Suspended")})
+    assert redis.client.get("account:1:container") is None
+    await store.remove(["1"])
+    assert redis.routes() == {}
+    assert redis.client.xrevrange("mt5:routes:changes", count=1)[0][1]["op"] == "del"  # type: ignore[index]
+
+
+@pytest.mark.service
+async def test_a_flushed_redis_is_written_again_and_an_intact_one_is_not(
+    redis: RedisServer, store: RedisStore
+) -> None:
+    routes = table(ConfigMaps(), store, {"1"})
+    await routes.load()
+    await routes.check()
+    await routes.put("1", HERE)
+    redis.client.flushall()
+
+    await routes.check()
+
+    assert redis.routes() == {"1": json.loads(text(HERE))}
+    changes = redis.client.xlen("mt5:routes:changes")
+    await routes.check()
+    assert redis.client.xlen("mt5:routes:changes") == changes
+
+
+@pytest.mark.service
+async def test_another_installations_table_is_replaced(
+    redis: RedisServer, store: RedisStore
+) -> None:
+    await store.put({"9": ELSEWHERE})
+    await store.complete(installation="other", count=1, now="now")
+    routes = table(ConfigMaps(), store, {"1"})
+    await routes.load()
+    await routes.put("1", HERE)
+
+    await routes.check()
+
+    assert set(redis.routes()) == {"1"}
+    assert await store.installation() == "i"
+
+
+@pytest.mark.service
+async def test_an_account_that_was_not_looked_at_yet_keeps_its_route(
+    redis: RedisServer, store: RedisStore
+) -> None:
+    await store.put({"1": HERE})
+    routes = table(ConfigMaps(), store, {"1"})
+    await routes.load()
+
+    await routes.check()
+
+    assert set(redis.routes()) == {"1"}
+
+
+@pytest.mark.service
+async def test_while_redis_is_away_the_table_says_so_and_repairs_afterwards(
+    redis: RedisServer, store: RedisStore
+) -> None:
+    maps = ConfigMaps()
+    routes = table(maps, store, {"1", "2"})
+    await routes.load()
+    await routes.check()
+    await routes.put("2", ELSEWHERE)
+    redis.stop()
+
+    await routes.put("1", HERE)
+    await routes.remove("2")
+    await routes.flush()
+
+    assert "Redis does not take it" in routes.problem("1")
+    assert maps.routes() == {"1": HERE}
+    redis.start()
+    redis.client.hset("mt5:routes", "2", text(ELSEWHERE))
+    await routes.check()
+    assert set(redis.routes()) == {"1"}
+    assert routes.problem("1") == ""
+
+
+@pytest.mark.service
+async def test_a_redis_that_is_away_is_one_error(redis: RedisServer, store: RedisStore) -> None:
+    redis.stop()
+
+    with pytest.raises(RouteStoreUnavailable):
+        await store.load()

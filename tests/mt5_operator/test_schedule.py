@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue: each key once, one worker at a time, some only later."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mt5_operator.names import Key
+from mt5_operator.schedule import Schedule
+
+A, B = Key("ns", "a"), Key("ns", "b")
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def schedule(clock: Clock) -> Schedule:
+    return Schedule(clock)
+
+
+def test_a_key_added_twice_is_taken_once(schedule: Schedule) -> None:
+    schedule.add(A)
+    schedule.add(A)
+    schedule.add(B)
+
+    assert [schedule.take(), schedule.take(), schedule.take()] == [A, B, None]
+
+
+def test_a_key_added_while_it_is_worked_on_comes_again_after(schedule: Schedule) -> None:
+    schedule.add(A)
+    schedule.take()
+    schedule.add(A)
+    schedule.add(A)
+
+    assert schedule.take() is None
+    schedule.done(A)
+    assert [schedule.take(), schedule.take()] == [A, None]
+
+
+def test_a_later_key_comes_when_it_is_due(schedule: Schedule, clock: Clock) -> None:
+    schedule.add(A, after_s=5)
+
+    assert schedule.take() is None
+    assert schedule.next_due_s() == 5
+    clock.now = 5
+    assert schedule.take() == A
+
+
+def test_the_earliest_time_counts(schedule: Schedule, clock: Clock) -> None:
+    schedule.add(A, after_s=5)
+    schedule.add(A, after_s=2)
+    schedule.add(A, after_s=9)
+
+    clock.now = 2
+    assert schedule.take() == A
+    schedule.done(A)
+    clock.now = 20
+    assert schedule.take() is None
+
+
+def test_now_overtakes_later(schedule: Schedule, clock: Clock) -> None:
+    schedule.add(A, after_s=5)
+    schedule.add(A)
+
+    assert schedule.take() == A
+    schedule.done(A)
+    clock.now = 6
+    assert schedule.take() is None
+
+
+def test_a_dropped_key_does_not_come(schedule: Schedule, clock: Clock) -> None:
+    schedule.add(A, after_s=1)
+    schedule.drop(A)
+
+    clock.now = 2
+    assert schedule.take() is None
+
+
+async def test_a_waiting_worker_gets_what_is_added() -> None:
+    schedule = Schedule()
+    worker = asyncio.create_task(schedule.get())
+    await asyncio.sleep(0)
+
+    schedule.add(A)
+
+    assert await worker == A
+
+
+async def test_a_cancelled_worker_leaves_its_key_to_another() -> None:
+    schedule = Schedule()
+    first, second = asyncio.create_task(schedule.get()), asyncio.create_task(schedule.get())
+    await asyncio.sleep(0)
+
+    schedule.add(A)
+    first.cancel()
+
+    assert await second == A
+
+
+async def test_a_waiting_worker_is_woken_when_a_later_key_is_due() -> None:
+    schedule = Schedule()
+    worker = asyncio.create_task(schedule.get())
+    await asyncio.sleep(0)
+
+    schedule.add(A, after_s=0.01)
+
+    assert await asyncio.wait_for(worker, 5) == A

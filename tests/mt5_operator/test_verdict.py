@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Status is computed from what was seen: one row per sight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mt5_operator.reasons import Reason
+from mt5_operator.spec.account import Platform
+from mt5_operator.status import conditions
+from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.verdict import link, ready
+
+POD = PodSeen("u", ip="10.0.0.1", node="n", phase="Running", ready=True, sidecar_started=True)
+STARTED = replace(POD, ready=False)
+UP = SidecarSeen("Connected", credentials="Valid")
+WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
+BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
+
+ROWS: list[tuple[str, Seen, Reason]] = [
+    ("all is well", WELL, Reason.CONNECTED),
+    ("wrong spec first", replace(WELL, invalid="x", conflict="y"), Reason.INVALID_SPEC),
+    ("unknown field", replace(WELL, unknown_fields=("spec.x",)), Reason.UNKNOWN_FIELD),
+    ("conflict", replace(WELL, conflict="x"), Reason.ACCOUNT_ID_CONFLICT),
+    ("suspended", replace(WELL, suspended=True), Reason.SUSPENDED),
+    ("refused workload", replace(WELL, workload_problem="quota"), Reason.WORKLOAD_REFUSED),
+    ("a lost Secret harms no login", replace(WELL, secret_problem="gone"), Reason.CONNECTED),
+    ("no Secret", replace(WELL, secret_problem="x", sidecar=BAD), Reason.SECRET_MISSING),
+    ("no pod", replace(WELL, pod=None, sidecar=None), Reason.POD_STARTING),
+    ("no pod, no node", replace(WELL, pod=None, no_capacity="x"), Reason.NO_CAPACITY),
+    ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
+    ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
+    ("ending", replace(WELL, pod=replace(POD, ending=True, ready=False)), Reason.POD_STARTING),
+    (
+        "no image",
+        replace(WELL, pod=replace(STARTED, waiting=("ErrImagePull", "x"))),
+        Reason.IMAGE_PULL_FAILED,
+    ),
+    (
+        "crash",
+        replace(WELL, pod=replace(STARTED, waiting=("CrashLoopBackOff", "x"))),
+        Reason.POD_CRASHING,
+    ),
+    (
+        "silent while starting",
+        replace(WELL, pod=replace(STARTED, sidecar_started=False), sidecar=SidecarSeen(error="x")),
+        Reason.POD_STARTING,
+    ),
+    (
+        "silent",
+        replace(WELL, pod=STARTED, sidecar=SidecarSeen(error="x")),
+        Reason.SIDECAR_UNREACHABLE,
+    ),
+    (
+        "silent to us, ready to the kubelet",
+        replace(WELL, sidecar=SidecarSeen(error="x")),
+        Reason.CONNECTED,
+    ),
+    ("logging in", replace(WELL, pod=STARTED, sidecar=SidecarSeen("LoggingIn")), Reason.CONNECTING),
+    ("not yet found ready", replace(WELL, pod=STARTED), Reason.CONNECTING),
+    ("refused", replace(WELL, pod=STARTED, sidecar=BAD), Reason.BAD_CREDENTIALS),
+    ("lost", replace(WELL, pod=STARTED, sidecar=SidecarSeen("Disconnected")), Reason.DISCONNECTED),
+    ("new word", replace(WELL, sidecar=SidecarSeen("Refused", "Moon")), Reason.UNKNOWN),
+    ("no route", replace(WELL, route=RouteSeen(problem="x")), Reason.ROUTE_STORE_UNAVAILABLE),
+]
+
+
+@pytest.mark.parametrize(("seen", "reason"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_the_first_thing_in_the_way_is_told(seen: Seen, reason: Reason) -> None:
+    assert ready(seen).reason is reason
+
+
+@pytest.mark.parametrize("seen", [r[1] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_conditions_are_correct_by_kstatus(seen: Seen) -> None:
+    found = {item["type"]: item for item in conditions.conditions(seen)}
+
+    good = found["Ready"]["status"] == "True"
+    assert not (good and ({"Stalled", "Reconciling", "Suspended"} & set(found)))
+    assert good or len({"Stalled", "Reconciling", "Suspended"} & set(found)) == 1
+    assert all(item["observedGeneration"] == 3 for item in found.values())
+    assert all(
+        item["status"] == "True"
+        for kind, item in found.items()
+        if kind in ("Stalled", "Reconciling")
+    )
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    first = conditions.status(WELL, previous={}, now="t1")
+    bad = replace(WELL, pod=STARTED, sidecar=BAD)
+
+    second = conditions.status(bad, previous=first, now="t2")
+
+    times = {item["type"]: item["lastTransitionTime"] for item in second["conditions"]}
+    assert times["Ready"] == times["Stalled"] == times["CredentialsValid"] == "t2"
+    assert times["Compatible"] == "t1"
+
+
+def test_times_alone_mean_nothing() -> None:
+    first = conditions.status(WELL, previous={}, now="t1")
+
+    assert not conditions.differs(conditions.status(WELL, previous={}, now="t2"), first)
+    assert conditions.differs(
+        conditions.status(replace(WELL, generation=4), previous=first, now="t1"), first
+    )
+
+
+def test_a_lost_secret_is_told_by_its_own_condition_while_the_terminal_works() -> None:
+    seen = replace(WELL, secret_problem="Secret x does not exist")
+
+    found = {item["type"]: item for item in conditions.conditions(seen)}
+
+    assert found["Ready"]["status"] == "True"
+    assert found["CredentialsValid"]["status"] == "False"
+    assert found["CredentialsValid"]["reason"] == "SecretMissing"
+
+
+def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
+    pod = {
+        "metadata": {"uid": "u", "creationTimestamp": "2026-11-21T10:00:00Z"},
+        "spec": {"nodeName": "n"},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "t"}],
+            "initContainerStatuses": [{"name": "sidecar", "started": True, "state": {}}],
+            "containerStatuses": [
+                {
+                    "name": "terminal",
+                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "m"}},
+                }
+            ],
+        },
+    }
+
+    seen = pod_seen(pod)
+
+    assert seen.waiting == ("CrashLoopBackOff", "terminal: m")
+    assert seen.sidecar_started
+    assert not seen.ready
+    assert link(replace(WELL, pod=seen)).message == "CrashLoopBackOff: terminal: m"

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing is written when nothing changed: counted by the API server itself."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from operator_cluster.manifests import account, condition, secret
+from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+pytestmark = pytest.mark.cluster
+
+ACCOUNTS = 200
+_COUNTER = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
+_WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE")
+_OURS = ("mt5accounts", "configmaps", "pods", "secrets", "events")
+
+
+@pytest.mark.timeout(240)
+def test_a_resync_of_200_accounts_writes_nothing(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    operator = Operator(
+        plane.kubeconfig,
+        kubectl.namespace,
+        redis_url=redis.url,
+        sidecar=sidecars.address,
+        resync_s=4,
+        sidecar_poll_connected_s=60,
+    )
+    try:
+        operator.lead()
+        started = time.monotonic()
+        kubectl.apply(secret(), *(account(f"a{n}", login=n + 1) for n in range(ACCOUNTS)))
+        eventually(lambda: _ready(kubectl) == ACCOUNTS, timeout_s=120)
+        print(f"\n{ACCOUNTS} accounts ready in {time.monotonic() - started:.1f} s")  # noqa: T201
+        eventually(lambda: steady(operator.writes, for_s=2), timeout_s=30)
+        print(f"{operator.writes() / ACCOUNTS:.2f} writes an account")  # noqa: T201
+        done = operator.metric("mt5_operator_reconciles_total", result="done")
+        before, stored = _written(kubectl), redis.client.info("commandstats")["cmdstat_exec"]
+
+        eventually(
+            lambda: (
+                operator.metric("mt5_operator_reconciles_total", result="done")
+                >= done + 2 * ACCOUNTS
+            ),
+            timeout_s=30,
+        )
+
+        assert _written(kubectl) == before
+        assert redis.client.info("commandstats")["cmdstat_exec"] == stored
+    finally:
+        operator.stop()
+
+
+def _ready(kubectl: Kubectl) -> int:
+    return sum(condition(a).get("status") == "True" for a in kubectl.list("mt5accounts"))
+
+
+def _written(kubectl: Kubectl) -> dict[str, float]:
+    text = kubectl("get", "--raw", "/metrics")
+    return {
+        labels: float(value)
+        for labels, value in _COUNTER.findall(text)
+        if any(f'verb="{verb}"' in labels for verb in _WRITES)
+        and any(f'resource="{kind}"' in labels for kind in _OURS)
+    }

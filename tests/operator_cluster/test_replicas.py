@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two replicas, one leader; whatever happens to it, somebody goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from operator_cluster.manifests import account, await_reason, secret
+from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def standby(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> Iterator[Operator]:
+    """Return a second replica, not started yet."""
+    other = Operator(
+        plane.kubeconfig,
+        kubectl.namespace,
+        redis_url=redis.url,
+        sidecar=sidecars.address,
+        name="operator-1",
+    )
+    yield other
+    other.stop()
+
+
+def test_the_standby_is_ready_writes_nothing_and_takes_over_after_a_clean_stop(
+    operator: Operator, standby: Operator, kubectl: Kubectl
+) -> None:
+    operator.lead()
+    standby.start()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    assert standby.writes() == 0
+    assert not standby.leads()
+
+    assert operator.stop() == 0
+
+    eventually(standby.leads, timeout_s=3)
+    kubectl.apply(account("next", login=2))
+    await_reason(kubectl, "Connected", "next")
+
+
+def test_a_new_leader_leaves_everything_as_it_is(
+    operator: Operator, standby: Operator, kubectl: Kubectl, redis: RedisServer
+) -> None:
+    operator.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    standby.start()
+    routes, before = redis.routes(), kubectl.get("mt5account", "demo")
+
+    operator.kill()
+
+    # The Lease lasts 3 s here.
+    eventually(standby.leads, timeout_s=8)
+    assert steady(standby.writes, for_s=2)
+    assert standby.writes() == 0
+    assert redis.routes() == routes
+    assert kubectl.get("mt5account", "demo") == before
+
+
+def test_a_leader_that_hung_past_its_lease_ends_itself(
+    operator: Operator, standby: Operator, kubectl: Kubectl
+) -> None:
+    operator.lead()
+    standby.start()
+
+    operator.pause()
+    eventually(standby.leads, timeout_s=8)
+    operator.unpause()
+
+    eventually(lambda: operator.exit_code() not in (None, 0), timeout_s=10)
+    assert standby.leads()
+
+
+def test_the_leader_survives_an_api_server_that_restarts(
+    plane: ControlPlane, operator: Operator, kubectl: Kubectl
+) -> None:
+    operator.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+
+    started = time.monotonic()
+    plane.restart_apiserver(kill=True)
+
+    if operator.exit_code() is not None:  # away for longer than the Lease's 2 s here
+        assert time.monotonic() - started > 2
+        operator.start()
+    eventually(operator.leads, timeout_s=15)
+    kubectl.apply(account("next", login=2))
+    await_reason(kubectl, "Connected", "next")
+    assert operator.answers("/healthz") == 200
