@@ -8,9 +8,9 @@ been connected for the settle time, begun after the last moment at which the ord
 from dataclasses import dataclass
 from typing import Literal
 
+from mt5_sidecar.orders.evidence import lookalikes
 from mt5_sidecar.orders.findings import executing, found
 from mt5_sidecar.orders.outcomes import Verdict
-from mt5_sidecar.orders.evidence import lookalikes
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
@@ -34,7 +34,7 @@ def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | W
     if record.state == "intent":
         return Verdict(outcome="NotSent", evidence="never_called", reason="NeverCalled", retry=True)
     if record.operation in ("modify_order", "modify_position", "cancel_order"):
-        return judged_by_target(record, sight) or _absent(record, sight, settings)
+        return _by_target(record, sight, settings)
     if executing(record, sight):
         return Wait("Executing")
     if verdict := found(record, sight):
@@ -51,6 +51,15 @@ def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> i
     """Return from when on a look can prove absence (UTC)."""
     last_call_ms = record.sent_ms + int(settings.call_timeout_s * 1000)
     return max(last_call_ms, connected_ms) + int(settings.settle_s * 1000)
+
+
+def _by_target(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
+    verdict = judged_by_target(record, sight)
+    if verdict is not None and verdict.outcome != "Unknown":
+        return verdict
+    # "As before" and "cannot be told any more" are both claims about what did not happen.
+    absent = _absent(record, sight, settings)
+    return absent if isinstance(absent, Wait) else verdict or absent
 
 
 def _absent(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:

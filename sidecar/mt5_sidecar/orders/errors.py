@@ -22,6 +22,7 @@ OrderError
         Settling                503  the terminal may not have its whole history yet
         NoPrice                 503  the symbol has no price yet
         BrokerTimeUnknown       503  a time cannot be put on the broker's clock yet
+        Busy                    503  too many trades wait for their turn
         Stopping                503  the sidecar is going away
     JournalError
         JournalUnreadable       503  the file is not a journal, or is damaged
@@ -182,6 +183,12 @@ class BrokerTimeUnknown(NotTrading):
     """A time cannot be put on the broker's clock yet. Problem `broker-time-unknown`, 503."""
 
     slug = "broker-time-unknown"
+
+
+class Busy(NotTrading):
+    """Too many trades wait for their turn at the terminal. Problem `busy`, 503."""
+
+    slug = "busy"
 
 
 class Stopping(NotTrading):

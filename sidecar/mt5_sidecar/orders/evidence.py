@@ -48,11 +48,8 @@ def marked_positions(
     if record.operation != "order":
         return []
     seen = ((held, mark(record, held.comment, held.magic)) for held in positions)
-    return [
-        (held, by)
-        for held, by in seen
-        if by and held.type == _side(record) and _symbol(record, held)
-    ]
+    way = (_side(record), _symbol(record))
+    return [(held, by) for held, by in seen if by and (held.type, held.symbol) == way]
 
 
 def lookalikes(record: Record, sight: Sight, *, proof_ms: int) -> list[Order]:
@@ -92,7 +89,7 @@ def _same_target(record: Record, order: Order) -> bool:
         return order.position_id == record.ask.ticket
     if record.operation == "close_by":
         return True
-    return order.type % 2 == _side(record) and order.symbol == record.ask.body.symbol  # type: ignore[union-attr]
+    return order.type % 2 == _side(record) and order.symbol == _symbol(record)
 
 
 def _same_way(record: Record, deal: Deal) -> bool:
@@ -100,11 +97,11 @@ def _same_way(record: Record, deal: Deal) -> bool:
         return deal.position_id == record.ask.ticket and deal.entry != mt5.DEAL_ENTRY_IN
     if record.operation == "close_by":
         return deal.entry == mt5.DEAL_ENTRY_OUT_BY
-    return deal.type == _side(record) and deal.symbol == record.ask.body.symbol  # type: ignore[union-attr]
+    return deal.type == _side(record) and deal.symbol == _symbol(record)
 
 
-def _symbol(record: Record, held: Position) -> bool:
-    return bool(held.symbol == record.ask.body.symbol)  # type: ignore[union-attr]
+def _symbol(record: Record) -> str:
+    return getattr(record.ask.body, "symbol", "")
 
 
 def _side(record: Record) -> int:

@@ -57,12 +57,10 @@ def _waits(record: Record) -> bool:
 def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdict | None:
     deals = evidence.deals_of([order.ticket], sight.deals)
     filled = decimal(order.volume_initial) - decimal(order.volume_current)
-    if order.state == mt5.ORDER_STATE_FILLED:
-        return _filled("Done", order, deals, by, filled=filled)
     if order.state == mt5.ORDER_STATE_REJECTED and not filled:
         return Verdict(outcome="Refused", evidence=by, order=order.ticket, reason="Rejected")
     if filled > 0:
-        return _filled("Partial", order, deals, by, filled=filled)
+        return _filled(order, deals, by, filled=filled)
     if _waits(record):
         since = "CanceledSince" if order.state in _ENDED else ""
         return Verdict(
@@ -78,11 +76,10 @@ def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdi
     return None
 
 
-def _filled(
-    word: str, order: Order, deals: list[Deal], by: Evidence, *, filled: Decimal
-) -> Verdict:
+def _filled(order: Order, deals: list[Deal], by: Evidence, *, filled: Decimal) -> Verdict:
+    whole = filled == decimal(order.volume_initial)
     return Verdict(
-        outcome="Done" if word == "Done" else "Partial",
+        outcome="Done" if whole else "Partial",
         evidence=by,
         order=order.ticket,
         deal=deals[0].ticket if deals else 0,
@@ -94,8 +91,9 @@ def _filled(
 
 def _by_deals(record: Record, deals: list[Deal], by: Evidence) -> Verdict:
     volume = sum((decimal(deal.volume) for deal in deals), Decimal(0))
-    wanted = record.request.get("volume", 0.0)
-    part = bool(wanted) and volume < decimal(float(wanted))
+    # A record of an earlier life has no request; what its client asks for says as much.
+    wanted = record.request.get("volume") or getattr(record.ask.body, "volume", None) or 0
+    part = volume < decimal(float(wanted))
     return Verdict(
         outcome="Partial" if part else "Done",
         evidence=by,

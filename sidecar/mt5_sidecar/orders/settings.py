@@ -26,8 +26,9 @@ class OrderSettings:
     reconcile_interval_s: float = 1.0
     """Between two looks while an outcome is unknown; no look is made while none is."""
 
-    window_before_s: float = 300.0
-    """How far before its sending an order is looked for. Source: MT5.md 5."""
+    window_before_s: float = 86_400.0
+    """How far before its sending history is read: 300 would find the order (MT5.md 5), more lets
+    an older order that is known to exist prove that history is whole."""
 
     window_after_s: float = 86_400.0
     """How far after now history is asked: the broker's clock may be ahead. Source: MT5.md 5."""
@@ -46,7 +47,7 @@ class OrderSettings:
     """Between two removals of what is older."""
 
     deviation_points: int = 10
-    """Slippage allowed where the caller says nothing. Source: the package's own Buy() and Sell()."""
+    """Slippage allowed where the caller says nothing. Source: the package's own Buy()."""
 
     first_tick_timeout_s: float = 2.0
     """How long to wait for the first price of a symbol just selected. Source: MT5.md 5."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes and removals leave no mark, but their target shows them: it is as asked, as it was before,
-or neither, and then nobody can tell any more."""
+"""Changes and removals leave no mark, but their target shows them.
+
+It is as asked, or as it was before, or neither: then nobody can tell any more.
+"""
 
 from collections.abc import Mapping
 

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which slot trades: take over with a growing epoch, be fenced, hand the journal on."""
+
+import asyncio
+from collections.abc import Callable
+
+from mt5_sidecar.orders import handover
+from mt5_sidecar.orders.earlier import EarlierLife
+from mt5_sidecar.orders.gate import Gate
+from mt5_sidecar.orders.ledger import Ledger
+from mt5_sidecar.orders.settings import OrderSettings
+
+
+class Activation:
+    """What the operator does with a desk, through `/internal/*`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        gate: Gate,
+        earlier: EarlierLife,
+        turn: asyncio.Lock,
+        settings: OrderSettings,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        self._journal = ledger.journal
+        self._ledger = ledger
+        self._gate = gate
+        self._earlier = earlier
+        self._turn = turn
+        self._settings = settings
+        self._clock = clock
+
+    @property
+    def epoch(self) -> int:
+        """Return the last epoch this desk was activated in; 0 for never."""
+        return self._gate.epoch
+
+    @property
+    def active(self) -> bool:
+        """Tell whether this slot trades."""
+        return self._gate.epoch > 0 and not self._gate.fenced
+
+    async def recall(self) -> None:
+        """Be as the journal says: a restart neither activates nor revives a fenced slot."""
+        read = self._journal.read
+        self._gate.epoch = int(await read(lambda store: store.fact("epoch", "0")))
+        self._gate.fenced = bool(await read(lambda store: store.fact("fenced")))
+        await self._earlier.recall()
+
+    async def activate(self, epoch: int) -> None:
+        """Trade from now on. Repeating it changes nothing.
+
+        Raises:
+            Fenced: A later slot has taken over, or this one was fenced in that epoch.
+        """
+        async with self._turn:
+            before = (self._gate.epoch, self._gate.fenced)
+            if self._gate.admit(epoch):
+                try:
+                    await self._journal.write(
+                        lambda store: store.set_facts(epoch=str(epoch), fenced="")
+                    )
+                except BaseException:
+                    self._gate.epoch, self._gate.fenced = before
+                    raise
+
+    async def fence(self) -> None:
+        """Trade no more: refuse at once, return when the last trade has ended and it is on disk."""
+        self._gate.fenced = True
+        async with self._turn:
+            await self._journal.write(lambda store: store.set_facts(fenced="yes"))
+
+    async def export(self) -> bytes:
+        """Return what the account's other slot must know; fence first."""
+        oldest_ms = self._clock() - int(self._settings.retention_s * 1000)
+        records = await self._journal.read(lambda store: store.since(oldest_ms))
+        account = await self._journal.read(lambda store: store.fact("account"))
+        known_since = await self._journal.read(lambda store: store.fact("known_since_ms"))
+        return handover.packed(
+            records, account=account, epoch=self.epoch, known_since_ms=int(known_since)
+        )
+
+    async def adopt(self, raw: bytes) -> None:
+        """Take over another slot's journal; what it had open is looked for before trading.
+
+        Raises:
+            JournalForeign, JournalUnreadable: It is not this account's, or none.
+        """
+        account = await self._journal.read(lambda store: store.fact("account"))
+        taken, records = handover.unpacked(raw, account=account)
+        own = int(await self._journal.read(lambda store: store.fact("known_since_ms")))
+        known_since_ms = min(own, taken.known_since_ms)
+        self._gate.reconciled = False
+        await self._journal.write(
+            lambda store: store.adopt(records, known_since_ms=str(known_since_ms))
+        )
+        await self._ledger.adopt_unsettled(now_ms=self._clock())
+        await self._earlier.recall()

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order desk: the one way to trade. It sends an order at most once, and never forgets one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from mt5_agent.protocol import OrderCheckResult
+from mt5_sidecar.domain.account_file import Trading
+from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.orders.activation import Activation
+from mt5_sidecar.orders.bodies import Ask
+from mt5_sidecar.orders.earlier import EarlierLife
+from mt5_sidecar.orders.errors import (
+    Busy,
+    KeyInFlight,
+    KeyReused,
+    KeyUnknown,
+    LookalikeUnknown,
+)
+from mt5_sidecar.orders.gate import Gate
+from mt5_sidecar.orders.journal import Journal
+from mt5_sidecar.orders.keys import checked_key
+from mt5_sidecar.orders.ledger import Ledger
+from mt5_sidecar.orders.looking import Looker
+from mt5_sidecar.orders.market import Market
+from mt5_sidecar.orders.outcomes import Outcome, Verdict
+from mt5_sidecar.orders.ports import Terminal
+from mt5_sidecar.orders.preparing import Preparer
+from mt5_sidecar.orders.reconciling import Reconciler
+from mt5_sidecar.orders.records import Record, draft, told
+from mt5_sidecar.orders.rules.account import MINUTE_MS, check_enabled, check_rate
+from mt5_sidecar.orders.running import Running
+from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.verdicts import from_error, from_result
+
+
+class OrderDesk:
+    """One account's desk. Trades go one at a time, as the terminal takes them.
+
+    Make it, `await start()`, keep a task in `reconcile_forever()`, `await stop()` at the end.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        terminal: Terminal,
+        *,
+        account_id: str,
+        trading: Callable[[], Trading],
+        settings: OrderSettings,
+        clock: Callable[[], int] = now_ms,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
+    ) -> None:
+        """Trade for `account_id` as far as `trading()` allows; `on_outcome` gets each outcome,
+        and again when an unknown one is resolved."""
+        self._terminal = terminal
+        self._account_id = account_id
+        self._trading = trading
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._on_outcome = on_outcome
+        self._gate = Gate()
+        self._turn = asyncio.Lock()
+        self._running = Running()
+        self._ledger = Ledger(journal)
+        self._preparer = Preparer(Market(terminal, settings, sleep), settings)
+        looker = Looker(terminal, settings, clock)
+        self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
+        self._reconciler = Reconciler(
+            self._ledger, looker, self._gate, settings, clock=clock, on_outcome=on_outcome
+        )
+        self.activation = Activation(
+            self._ledger, self._gate, self._earlier, self._turn, settings, clock=clock
+        )
+
+    async def start(self) -> None:
+        """Open the journal and take up what is open; reconciling begins with the first pass.
+
+        Raises:
+            JournalError: Nobody may trade on it; the class says why.
+        """
+        await self._ledger.journal.open()
+        await self.activation.recall()
+        await self._ledger.adopt_unsettled(now_ms=self._clock())
+
+    async def stop(self) -> None:
+        """Refuse what is new, finish what is being sent, and close the journal."""
+        self._gate.stopping = True
+        await self._running.finished()
+        await self._ledger.journal.close()
+
+    async def submit(self, key: str, ask: Ask) -> Outcome:
+        """Carry out `ask` once in the life of `key`, and return what became of it.
+
+        The trade goes on when the caller is cancelled: ask for its outcome later.
+
+        Raises:
+            KeyReused, KeyInFlight: The key says something else.
+            OrderError, mt5_sidecar.errors.BridgeError: Nothing was sent, and the key is free.
+        """
+        wanted = draft(self._account_id, checked_key(key), ask)
+        if (earlier := self._running.fingerprint(key)) is not None:
+            _check_same(wanted, earlier)
+            raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        if len(self._running) >= self._settings.max_waiting:
+            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+        return await self._running.run(key, wanted.fingerprint, self._carry_out(wanted))
+
+    async def check(self, ask: Ask) -> OrderCheckResult:
+        """Return what the terminal thinks of `ask`; nothing is sent and nothing written.
+
+        Raises:
+            As `submit`, for what does not fit; mt5_sidecar.errors.Unavailable: not now.
+        """
+        wanted = await self._planned(draft(self._account_id, "check", ask))
+        result: OrderCheckResult = await self._terminal.call("order_check", dict(wanted.request))
+        return result
+
+    async def outcome(self, key: str) -> Outcome:
+        """Return what became of `key`.
+
+        Raises:
+            KeyInFlight: It is being looked at just now.
+            KeyUnknown: It was never sent, or is forgotten.
+        """
+        record = await self._ledger.journal.get(checked_key(key))
+        if record is not None:
+            return told(record, replayed=True)
+        if self._running.fingerprint(key) is not None:
+            raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
+
+    async def reconcile(self) -> None:
+        """Make one pass over what is unknown."""
+        await self._earlier.once()
+        await self._reconciler.once()
+
+    async def reconcile_forever(self) -> None:
+        """Resolve what is unknown, and forget what is old, until cancelled."""
+        await self._reconciler.forever(self._sleep, first=self._earlier.once)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether a trade would be taken now, as far as this desk and the terminal go."""
+        return self._gate.open and self._terminal.connection.connected
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Return the keys whose outcome is open, and why it still is."""
+        return {key: self._ledger.waiting.get(key, "") for key in self._ledger.open}
+
+    async def _carry_out(self, wanted: Record) -> Outcome:
+        known = await self._ledger.journal.get(wanted.key)
+        if known is not None:
+            _check_same(wanted, known.fingerprint)
+            return told(known, replayed=True)
+        self._check_open()
+        if verdict := self._earlier.find(wanted):
+            return await self._met_again(wanted, verdict)
+        planned = await self._planned(wanted)
+        async with self._turn:
+            return await self._send(planned)
+
+    async def _planned(self, wanted: Record) -> Record:
+        plan = await self._preparer.plan(
+            wanted,
+            trading=self._trading(),
+            utc_offset_s=self._terminal.connection.utc_offset_s,
+        )
+        return msgspec.structs.replace(wanted, request=plan.request, context=plan.context)
+
+    async def _met_again(self, wanted: Record, verdict: Verdict) -> Outcome:
+        now = self._clock()
+        record = msgspec.structs.replace(
+            wanted, state="outcome", verdict=verdict, created_ms=now, sent_ms=now, ended_ms=now
+        )
+        await self._ledger.journal.insert(record)
+        return told(record, replayed=True)
+
+    async def _send(self, planned: Record) -> Outcome:
+        # Much may have changed while it waited for its turn.
+        self._check_open()
+        if other := self._ledger.alike(planned):
+            raise LookalikeUnknown(
+                f"the outcome of {other.key}, a trade just like this one, is unknown",
+                other_key=other.key,
+                retry_after_s=5,
+            )
+        await self._check_rate(planned)
+        now = self._clock()
+        sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)
+        verdict = await self._called(sent)
+        ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
+        outcome = told(ended)
+        self._on_outcome(outcome)
+        return outcome
+
+    async def _called(self, record: Record) -> Verdict:
+        try:
+            result = await self._terminal.call("order_send", dict(record.request))
+            return from_result(record, result)
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the order may be made
+            return from_error(error)
+
+    async def _check_rate(self, planned: Record) -> None:
+        trading, now = self._trading(), self._clock()
+        if planned.operation != "order" or trading.orders_per_minute is None:
+            return
+        times = await self._ledger.journal.read(
+            lambda store: store.new_order_times(now - MINUTE_MS)
+        )
+        check_rate(times, now_ms=now, trading=trading)
+
+    def _check_open(self) -> None:
+        self._gate.check()
+        check_enabled(self._trading())
+        if not self._terminal.connection.connected:
+            raise self._terminal.unavailable()
+
+
+def _check_same(wanted: Record, fingerprint: str) -> None:
+    if wanted.fingerprint != fingerprint:
+        raise KeyReused(f"{wanted.key} was used with another body", key=wanted.key)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal in SQLite: each method is one transaction, durable when it returns. Not thread-safe:
+`Journal` calls it from one thread."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from mt5_sidecar.orders.errors import JournalForeign, KeyReused
+from mt5_sidecar.orders.journal.opening import connect, translated
+from mt5_sidecar.orders.journal.rows import COLUMNS, record_of, row_of
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.settings import OrderSettings
+
+BATCH: Final = 500
+_ALL: Final = ", ".join(COLUMNS)
+_PLACES: Final = ", ".join("?" * len(COLUMNS))
+_LATER: Final = ", ".join(f"{name} = ?" for name in COLUMNS[1:])
+
+
+class Store:
+    """An open journal file."""
+
+    def __init__(self, settings: OrderSettings, *, account: str, now_ms: int) -> None:
+        """Open or make the file of `account` (login@server).
+
+        Raises:
+            JournalError: Nobody may trade on it; the class says why.
+        """
+        self._path = settings.journal_file
+        self._db = connect(settings)
+        self._db.row_factory = sqlite3.Row
+        try:
+            self._claim(account, now_ms)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def fact(self, name: str, default: str = "") -> str:
+        """Return one fact about this journal."""
+        with self._errors():
+            row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else default
+
+    def set_facts(self, **facts: str) -> None:
+        """Write facts, all or none."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
+
+    def get(self, key: str) -> Record | None:
+        """Return the record of `key`."""
+        return next(iter(self._records("key = ?", key)), None)
+
+    def insert(self, record: Record) -> None:
+        """Write a new key.
+
+        Raises:
+            KeyReused: It is there already.
+        """
+        try:
+            with self._transaction():
+                sql = f"INSERT INTO trade ({_ALL}) VALUES ({_PLACES})"  # noqa: S608  our columns
+                self._db.execute(sql, row_of(record))
+        except sqlite3.IntegrityError as error:
+            raise KeyReused(f"{record.key} is in the journal already") from error
+
+    def update(self, record: Record) -> None:
+        """Write what is known of a key now."""
+        with self._transaction():
+            sql = f"UPDATE trade SET {_LATER} WHERE key = ?"  # noqa: S608  our columns
+            self._db.execute(sql, (*row_of(record)[1:], record.key))
+
+    def unsettled(self) -> list[Record]:
+        """Return what is not known for good, oldest first."""
+        return self._records("settled = 0 ORDER BY created_ms")
+
+    def since(self, created_ms: int) -> list[Record]:
+        """Return all records from `created_ms` on, oldest first."""
+        return self._records("created_ms >= ? ORDER BY created_ms", created_ms)
+
+    def order_tickets(self, since_ms: int) -> list[int]:
+        """Return the tickets of the orders that are known to be made since then, oldest first."""
+        sql = (
+            "SELECT order_ticket FROM trade WHERE created_ms >= ? AND order_ticket > 0 "
+            "AND operation IN ('order', 'close_position') ORDER BY created_ms"
+        )
+        with self._errors():
+            return [row[0] for row in self._db.execute(sql, (since_ms,))]
+
+    def new_order_times(self, since_ms: int) -> list[int]:
+        """Return when new orders were asked for since then (UTC ms)."""
+        sql = "SELECT created_ms FROM trade WHERE created_ms >= ? AND operation = 'order'"
+        with self._errors():
+            return [row[0] for row in self._db.execute(sql, (since_ms,))]
+
+    def adopt(self, records: Iterable[Record], **facts: str) -> None:
+        """Take over another journal's records, all or none; what is settled here stays."""
+        with self._transaction():
+            sql = f"INSERT OR REPLACE INTO trade ({_ALL}) VALUES ({_PLACES})"  # noqa: S608
+            for record in records:
+                known = self.get(record.key)
+                if known is None or not known.settled:
+                    self._db.execute(sql, row_of(record))
+            self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
+
+    def forget(self, before_ms: int) -> int:
+        """Remove at most BATCH settled records older than `before_ms`; return how many."""
+        sql = (
+            "DELETE FROM trade WHERE key IN (SELECT key FROM trade "
+            "WHERE created_ms < ? AND settled = 1 ORDER BY created_ms LIMIT ?)"
+        )
+        with self._transaction():
+            return self._db.execute(sql, (before_ms, BATCH)).rowcount
+
+    def checkpoint(self) -> None:
+        """Fold the WAL into the file and give free pages back; for idle moments."""
+        with self._errors():
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _claim(self, account: str, now_ms: int) -> None:
+        owner = self.fact("account")
+        if not owner:
+            born = str(now_ms)
+            self.set_facts(account=account, born_ms=born, known_since_ms=born)
+        elif owner != account:
+            raise JournalForeign(f"{self._path} is the journal of {owner}, not of {account}")
+
+    def _records(self, where: str, *values: Any) -> list[Record]:
+        with self._errors():
+            rows = self._db.execute(f"SELECT {_ALL} FROM trade WHERE {where}", values)  # noqa: S608
+            return [record_of(row) for row in rows]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error

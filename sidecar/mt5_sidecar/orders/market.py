@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan needs to know of the account and its symbols, read from the terminal when asked."""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from mt5_agent.protocol import AccountInfo, Order, Position, SymbolInfo
+from mt5_sidecar.errors import TerminalRefused, UnknownSymbol
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.errors import NoPrice, UnknownTarget
+from mt5_sidecar.orders.ports import Terminal
+from mt5_sidecar.orders.rules.volumes import held_volume
+from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.symbols import Symbol, symbol
+
+# Codes at and below are about the terminal, not about the symbol (MT5.md 3.6).
+FIRST_INTERNAL_FAIL = -10000
+
+
+class Market:
+    """Reads of one terminal. Each may raise what `Terminal.call` raises."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        settings: OrderSettings,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._terminal = terminal
+        self._settings = settings
+        self._sleep = sleep
+        self._hedging: tuple[int, bool] | None = None
+
+    async def hedging(self) -> bool:
+        """Tell whether positions of a symbol are kept apart; read once a connection."""
+        since_ms = self._terminal.since_ms
+        if self._hedging is None or self._hedging[0] != since_ms:
+            account: AccountInfo = await self._terminal.call("account_info")
+            found = account.margin_mode == mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
+            self._hedging = (since_ms, found)
+        return self._hedging[1]
+
+    async def symbol(self, name: str, *, priced: bool) -> Symbol:
+        """Return the symbol's limits and prices; `priced`: wait for its first price.
+
+        Raises:
+            UnknownSymbol: The broker has no such symbol.
+            NoPrice: None came in time.
+        """
+        info = await self._info(name)
+        if not info.select:
+            await self._terminal.call("symbol_select", name, True)  # noqa: FBT003  positional only
+        return await self._priced(symbol(info)) if priced else symbol(info)
+
+    async def position(self, ticket: int) -> Position:
+        """Return an open position.
+
+        Raises:
+            UnknownTarget: It is not open.
+        """
+        found: list[Position] = await self._terminal.call("positions_get", ticket=ticket)
+        if not found:
+            raise UnknownTarget(f"no open position {ticket}", ticket=ticket)
+        return found[0]
+
+    async def order(self, ticket: int) -> Order:
+        """Return a waiting order.
+
+        Raises:
+            UnknownTarget: It does not wait.
+        """
+        found: list[Order] = await self._terminal.call("orders_get", ticket=ticket)
+        if not found:
+            raise UnknownTarget(f"no waiting order {ticket}", ticket=ticket)
+        return found[0]
+
+    async def held(self, name: str, *, buying: bool) -> Decimal:
+        """Return the lots of one direction that are open or wait."""
+        positions = await self._terminal.call("positions_get", symbol=name)
+        orders = await self._terminal.call("orders_get", symbol=name)
+        return held_volume(name, buying=buying, positions=positions, orders=orders)
+
+    async def _info(self, name: str) -> SymbolInfo:
+        try:
+            info: SymbolInfo = await self._terminal.call("symbol_info", name)
+        except TerminalRefused as error:
+            if int(error.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL:
+                raise
+            raise UnknownSymbol(f"the broker has no symbol {name}") from error
+        return info
+
+    async def _priced(self, seen: Symbol) -> Symbol:
+        # Source: MT5.md 5: the first tick after selection is zero for up to 2 s.
+        looks = int(self._settings.first_tick_timeout_s / self._settings.first_tick_interval_s)
+        for _ in range(looks):
+            if seen.has_price:
+                return seen
+            await self._sleep(self._settings.first_tick_interval_s)
+            seen = symbol(await self._info(seen.name))
+        if not seen.has_price:
+            raise NoPrice(f"{seen.name} has no price yet", retry_after_s=1)
+        return seen

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resolve what is unknown by looking, for as long as it takes; never by sending again."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+from mt5_sidecar.logs import logger
+from mt5_sidecar.orders.decisions import Wait, decide
+from mt5_sidecar.orders.errors import JournalError
+from mt5_sidecar.orders.gate import Gate
+from mt5_sidecar.orders.ledger import Ledger
+from mt5_sidecar.orders.looking import Looker
+from mt5_sidecar.orders.outcomes import Outcome
+from mt5_sidecar.orders.records import told
+from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.sight import Sight
+
+_BY_TARGET = ("modify_order", "cancel_order")
+
+
+class Reconciler:
+    """One pass looks once and judges every open record by that look."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        looker: Looker,
+        gate: Gate,
+        settings: OrderSettings,
+        *,
+        clock: Callable[[], int],
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self._ledger = ledger
+        self._looker = looker
+        self._gate = gate
+        self._settings = settings
+        self._clock = clock
+        self._on_outcome = on_outcome
+        self._compacted_ms = clock()
+
+    async def once(self) -> None:
+        """Look, if anything is open, and close what the look decides.
+
+        Raises:
+            JournalError: A finding could not be written; it stays open.
+        """
+        if self._ledger.open:
+            sight = await self._look()
+            if sight is None:
+                return
+            for key in list(self._ledger.open):
+                sight = await self._judge(key, sight)
+        self._gate.reconciled = True
+
+    async def forever(
+        self, sleep: Callable[[float], Awaitable[None]], *, first: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Go on until cancelled; a failing disk or terminal ends a pass, not the loop.
+
+        `first` is done at the beginning of each pass.
+        """
+        while True:
+            try:
+                await first()
+                await self.once()
+                await self._compact()
+            except JournalError as error:
+                logger.error("orders_journal_failed", error=error.detail, kind=error.slug)
+            except Exception as error:  # noqa: BLE001  the last hope of every unknown order
+                logger.error("orders_reconciler_failed", error=repr(error))
+            await sleep(self._settings.reconcile_interval_s)
+
+    async def _look(self) -> Sight | None:
+        open_records = list(self._ledger.open.values())
+        from_ms = min(record.sent_ms or record.created_ms for record in open_records)
+        day_before_ms = from_ms - int(self._settings.window_before_s * 1000)
+        known = await self._ledger.journal.read(lambda store: store.order_tickets(day_before_ms))
+        targets = [r.ask.ticket for r in open_records if r.operation in _BY_TARGET]
+        return await self._looker.look(from_ms=from_ms, known=known, targets=targets)
+
+    async def _judge(self, key: str, sight: Sight) -> Sight:
+        record = self._ledger.open.get(key)
+        # What was sent after the look began cannot be judged by it.
+        if record is None or record.sent_ms > sight.taken_ms:
+            return sight
+        verdict = decide(record, sight, self._settings)
+        if isinstance(verdict, Wait):
+            self._ledger.waiting[key] = verdict.reason
+            return sight
+        ended = await self._ledger.settle(record, verdict, now_ms=self._clock())
+        logger.info("order_reconciled", key=key, outcome=verdict.outcome, by=verdict.evidence)
+        self._on_outcome(told(ended))
+        return dataclasses.replace(sight, claimed=sight.claimed | {verdict.order})
+
+    async def _compact(self) -> None:
+        now_ms = self._clock()
+        if now_ms - self._compacted_ms < self._settings.compact_interval_s * 1000:
+            return
+        self._compacted_ms = now_ms
+        await self._ledger.journal.compact(now_ms - int(self._settings.retention_s * 1000))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The broker: a hedging book that carries out requests, and remembers each under its own tag."""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from order_world.records import Deal, Order, OrderSendResult, Position, made, send_result
+
+DEAL, PENDING, SLTP, MODIFY, REMOVE = 1, 5, 6, 7, 8
+COMMENTS = ("keep", "cut", "drop", "mixed")
+
+
+def tag_of(request: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a client made unique in this request, and the order core never looks at."""
+    match request["action"]:
+        case 1 if request["position"]:
+            return ("close", request["deviation"])
+        case 1 | 5:
+            return ("order", round(request["tp"], 5))
+        case 6:
+            return ("sltp", round(request["sl"], 5))
+        case 7:
+            return ("modify", round(request["sl"], 5))
+        case _:
+            return ("remove", request["order"])
+
+
+@dataclass
+class Broker:
+    """`comments`: what it does to comments. Times are broker milliseconds."""
+
+    random: random.Random
+    comments: str = "keep"
+    offset_s: int = 0
+    tickets: int = 1000
+    now_ms: int = 0
+    orders: dict[int, Order] = field(default_factory=dict)
+    positions: dict[int, Position] = field(default_factory=dict)
+    past: dict[int, Order] = field(default_factory=dict)
+    deals: list[Deal] = field(default_factory=list)
+    executed: dict[tuple[Any, ...], list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def execute(self, request: dict[str, Any], *, partial: bool = False) -> OrderSendResult:
+        """Carry out `request`, or refuse it."""
+        match request["action"]:
+            case 1 if request["position"]:
+                return self._close(request)
+            case 1:
+                return self._open(request, partial=partial)
+            case 5:
+                return self._place(request)
+            case 6:
+                return self._protect(request)
+            case _:
+                return self._change(request)
+
+    def trade_by_hand(
+        self, symbol: str, side: int, volume: float, *, magic: int, reason: int
+    ) -> None:
+        """Trade as a person or a robot elsewhere does: in the book, without a tag of ours."""
+        order = self._order(
+            {"symbol": symbol, "type": side, "volume": volume, "magic": magic, "comment": ""},
+            reason=reason,
+        )
+        self._fill(order, volume)
+
+    def stop_out(self, ticket: int) -> None:
+        """Close a position by its stop: the order inherits the magic, and says so."""
+        held = self.positions.pop(ticket)
+        order = made(
+            Order, ticket=self._ticket(), type=1 - held.type, symbol=held.symbol, magic=held.magic,
+            volume_initial=held.volume, position_id=ticket, comment="[sl 1.0]", state=4, reason=4,
+            time_setup_msc=self._time(),
+        )  # fmt: skip
+        self._book(order, held.volume, entry=1, position=ticket)
+
+    def trigger(self, ticket: int) -> None:
+        """Fill a waiting order."""
+        order = self.orders.pop(ticket)
+        self._fill(order, order.volume_initial)
+
+    def _open(self, request: dict[str, Any], *, partial: bool) -> OrderSendResult:
+        volume = request["volume"]
+        part = round(volume / 2, 2)
+        filled = part if partial and part >= 0.01 else volume
+        order = self._order(request)
+        deal = self._fill(order, filled)
+        self.executed[tag_of(request)].append(order.ticket)
+        code = 10009 if filled == volume else 10010
+        return send_result(code, deal=deal, order=order.ticket, volume=filled, price=1.1)
+
+    def _place(self, request: dict[str, Any]) -> OrderSendResult:
+        order = self._order(request)
+        self.orders[order.ticket] = order
+        self.executed[tag_of(request)].append(order.ticket)
+        return send_result(10009, order=order.ticket, volume=request["volume"])
+
+    def _close(self, request: dict[str, Any]) -> OrderSendResult:
+        held = self.positions.get(request["position"])
+        if held is None:
+            return send_result(10036)
+        if request["volume"] > held.volume + 1e-9:
+            return send_result(10038)
+        order = self._order(request, position_id=held.ticket)
+        left = round(held.volume - request["volume"], 2)
+        self.positions.pop(held.ticket)
+        if left > 0:
+            self.positions[held.ticket] = replace(held, volume=left)
+        done = replace(order, state=4, volume_current=0.0)
+        deal = self._book(done, request["volume"], entry=1, position=held.ticket)
+        self.executed[tag_of(request)].append(order.ticket)
+        return send_result(
+            10009, deal=deal, order=order.ticket, volume=request["volume"], price=1.1
+        )
+
+    def _protect(self, request: dict[str, Any]) -> OrderSendResult:
+        held = self.positions.get(request["position"])
+        if held is None:
+            return send_result(10036)
+        self.positions[held.ticket] = replace(held, sl=request["sl"], tp=request["tp"])
+        self.executed[tag_of(request)].append(held.ticket)
+        return send_result(10009)
+
+    def _change(self, request: dict[str, Any]) -> OrderSendResult:
+        order = self.orders.get(request["order"])
+        if order is None:
+            return send_result(10035)
+        self.executed[tag_of(request)].append(order.ticket)
+        if request["action"] == REMOVE:
+            self.orders.pop(order.ticket)
+            self.past[order.ticket] = replace(order, state=2, time_done_msc=self._time())
+            return send_result(10009, order=order.ticket)
+        names = {
+            "price": "price_open",
+            "stoplimit": "price_stoplimit",
+            "expiration": "time_expiration",
+        }
+        wanted = {
+            names.get(n, n): request[n] for n in ("price", "stoplimit", "sl", "tp", "expiration")
+        }
+        self.orders[order.ticket] = replace(order, **wanted)
+        return send_result(10009, order=order.ticket)
+
+    def _order(self, request: dict[str, Any], *, reason: int = 3, position_id: int = 0) -> Order:
+        return made(
+            Order, ticket=self._ticket(), type=request["type"], symbol=request["symbol"],
+            magic=request["magic"], volume_initial=request["volume"], reason=reason,
+            volume_current=request["volume"], comment=self._rewritten(request["comment"]),
+            price_open=request.get("price", 0.0), sl=request.get("sl", 0.0), state=1,
+            tp=request.get("tp", 0.0), time_setup_msc=self._time(), position_id=position_id,
+            time_setup=self._time() // 1000,
+        )  # fmt: skip
+
+    def _fill(self, order: Order, volume: float) -> int:
+        left = round(order.volume_initial - volume, 2)
+        state = 4 if not left else 2
+        done = replace(order, state=state, volume_current=left, position_id=order.ticket)
+        self.positions[order.ticket] = made(
+            Position, ticket=order.ticket, identifier=order.ticket, type=order.type % 2,
+            magic=order.magic, volume=volume, symbol=order.symbol, comment=order.comment,
+            price_open=1.1, sl=order.sl, tp=order.tp,
+        )  # fmt: skip
+        return self._book(done, volume, entry=0, position=order.ticket)
+
+    def _book(self, order: Order, volume: float, *, entry: int, position: int) -> int:
+        self.past[order.ticket] = order
+        deal = made(
+            Deal, ticket=self._ticket(), order=order.ticket, type=order.type % 2, entry=entry,
+            magic=order.magic, position_id=position, volume=volume, price=1.1,
+            symbol=order.symbol, comment=order.comment, time_msc=self._time(),
+        )  # fmt: skip
+        self.deals.append(deal)
+        return deal.ticket
+
+    def _rewritten(self, comment: str) -> str:
+        how = self.comments
+        if how == "mixed":
+            how = self.random.choice(COMMENTS[:3])
+        return {"keep": comment, "cut": comment[:16], "drop": "web-gateway"}[how]
+
+    def _time(self) -> int:
+        return self.now_ms + self.offset_s * 1000
+
+    def _ticket(self) -> int:
+        self.tickets += 1
+        return self.tickets

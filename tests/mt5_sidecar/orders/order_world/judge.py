@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare what clients were told with what is in the broker's book."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mt5_sidecar.orders import Ask, Outcome
+from order_world.broker import Broker
+
+MADE = ("Done", "Placed", "Partial")
+
+
+@dataclass
+class Trade:
+    """A client's trade: its key, its tag in the book, and all it was ever told."""
+
+    key: str
+    ask: Ask
+    tag: tuple[Any, ...]
+    told: list[Outcome] = field(default_factory=list)
+    lives: list[int] = field(default_factory=list)
+
+    @property
+    def final(self) -> Outcome | None:
+        """Return the first final answer."""
+        return next((outcome for outcome in self.told if outcome.final), None)
+
+
+class Wrong(AssertionError):
+    """The order core broke its word."""
+
+
+def judge(trade: Trade, broker: Broker) -> None:
+    """Raise Wrong unless what was told of `trade` is what the book says, now and for good."""
+    times = len(broker.executed.get(trade.tag, []))
+    if times > 1 and trade.ask.operation in ("order", "close_position"):
+        raise Wrong(f"{trade.key} was executed {times} times")
+    for outcome in trade.told:
+        if outcome.final:
+            _judge_final(trade, outcome, broker, made=times > 0)
+
+
+def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) -> None:
+    if outcome.outcome in MADE and not made and outcome.reason != "AlreadyClosed":
+        raise Wrong(f"{trade.key} was told {outcome}, and the book has nothing")
+    if outcome.outcome in ("NotSent", "Refused") and made:
+        raise Wrong(f"{trade.key} was told {outcome}, and the book has it")
+    if outcome.outcome == "Unknown" and trade.ask.operation in ("order", "close_position"):
+        raise Wrong(f"{trade.key} was given up: {outcome}")
+    ticket = outcome.order
+    traded = trade.ask.operation in ("order", "close_position")
+    told_made = traded and made and outcome.outcome in MADE
+    if told_made and ticket and ticket not in broker.executed[trade.tag]:
+        raise Wrong(f"{trade.key} was told order {ticket}, it is {broker.executed[trade.tag]}")
+    first = trade.final
+    if first is not None and (first.outcome in MADE) != (outcome.outcome in MADE):
+        raise Wrong(f"{trade.key} was told {first.outcome}, then {outcome.outcome}")

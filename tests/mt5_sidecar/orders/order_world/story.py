@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One seed's story: clients, faults, kills, and at the end the truth."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.orders import (
+    Ask,
+    CancelOrder,
+    ClosePosition,
+    ModifyOrder,
+    ModifyPosition,
+    NewOrder,
+    Outcome,
+)
+from mt5_sidecar.orders.errors import KeyInFlight, KeyReused, KeyUnknown, OrderError
+from order_world.broker import COMMENTS
+from order_world.house import House
+from order_world.judge import Trade, Wrong, judge
+from order_world.terminal import SETTLE_MS, Killed, World
+
+CENT = Decimal("0.01")
+TICK = Decimal("0.00001")
+OFFSETS = (0, 7200, 10_800, -18_000, None)
+
+
+class Story:
+    """Clients of one account, and everything that happens to them."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.random = random.Random(seed)  # noqa: S311  a replayable story
+        self.comments = self.random.choice(COMMENTS)
+        self.own_magics = self.random.random() < 0.5
+        self.world = World(seed, comments=self.comments, offset_s=self.random.choice(OFFSETS))
+        self.house = House(self.world, folder)
+        self.trades: list[Trade] = []
+        self.free: list[Trade] = []
+        self.count: Counter[str] = Counter()
+        self.life = 0
+        self.lost_lives: set[int] = set()
+
+    async def run(self, submits: int) -> Counter[str]:
+        """Live through `submits` submits, settle, and compare with the book."""
+        await self.house.begin()
+        await self._wait_until_open()
+        while self.count["submits"] < submits:
+            await self._chapter()
+        await self._ending()
+        return self.count
+
+    async def _chapter(self) -> None:
+        happening = self.random.choices(_HAPPENINGS, _WEIGHTS)[0]
+        await happening(self)
+        if self.house.dead:
+            await self._restart()
+
+    # What clients do.
+
+    async def submit_new(self) -> None:
+        if not self.world.connected and self.random.random() < 0.8:
+            self.world.advance(self.random.randrange(30_000))
+        self._arm_kill()
+        await self._submit(self._any_trade())
+
+    async def retry(self) -> None:
+        if trade := self._retried():
+            await self._submit(trade)
+
+    async def submit_twice_at_once(self) -> None:
+        trade = self._any_trade()
+        await asyncio.gather(self._submit(trade), self._submit(trade))
+
+    async def submit_several(self) -> None:
+        self._arm_kill()
+        await asyncio.gather(*(self._submit(self._any_trade()) for _ in range(4)))
+
+    async def other_body(self) -> None:
+        told = [t for t in self.trades if t.told and t.lives[-1] not in self.lost_lives]
+        if not told:
+            return
+        trade = self.random.choice(told)
+        other = Ask("order", NewOrder(symbol="EURUSD", side="buy", type="market", volume=CENT * 77))
+        try:
+            await self.house.desk.submit(trade.key, other)
+        except KeyReused:
+            self.count["reused"] += 1
+        except Killed:
+            return
+        else:
+            raise Wrong(f"{trade.key} was accepted with another body")
+
+    async def ask(self) -> None:
+        if self.trades:
+            await self._tell(
+                trade := self.random.choice(self.trades),
+                lambda: self.house.desk.outcome(trade.key),
+            )
+
+    async def give_up_waiting(self) -> None:
+        trade = self._any_trade()
+        task = asyncio.ensure_future(self._submit(trade))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    # What the world does.
+
+    async def reconcile(self) -> None:
+        self.world.advance(self.random.randrange(8000))
+        try:
+            await self.house.desk.reconcile()
+        except (Killed, OrderError):
+            self.count["killed"] += 1
+
+    async def time_passes(self) -> None:
+        self.world.advance(self.random.randrange(20_000))
+
+    async def link_breaks(self) -> None:
+        if self.world.connected:
+            self.world.lose_link(self.random.randrange(50, 30_000))
+
+    async def killed(self) -> None:
+        await self._restart()
+
+    async def journal_lost(self) -> None:
+        # A broker that rewrites comments leaves nothing of an order whose magic the client chose.
+        if self.own_magics and self.comments in ("drop", "mixed"):
+            return
+        await self.house.kill()
+        self.house.lose_journal()
+        self.lost_lives |= set(range(self.life + 1))
+        self.count["journals lost"] += 1
+        await self._restart()
+
+    async def moved_to_the_other_slot(self) -> None:
+        desk = self.house.desk
+        try:
+            await desk.activation.fence()
+            exported = await desk.activation.export()
+        except Killed:
+            return
+        await self.house.kill()
+        self.house = House(
+            self.world, self.house.settings.journal_file.parent, name=f"m{self.life}"
+        )
+        self.house.epoch = desk.activation.epoch + 1
+        self.count["moves"] += 1
+        await self._begin(adopt=exported)
+
+    async def others_trade(self) -> None:
+        volume = float(CENT * self.random.randrange(1, 4))
+        magic, reason = self.random.choice([(0, 0), (7, 1), (99, 3)])
+        self.world.broker.trade_by_hand(
+            "EURUSD", self.random.randrange(2), volume, magic=magic, reason=reason
+        )
+
+    async def market_moves(self) -> None:
+        broker = self.world.broker
+        if broker.positions and self.random.random() < 0.5:
+            broker.stop_out(self.random.choice(list(broker.positions)))
+        elif broker.orders:
+            broker.trigger(self.random.choice(list(broker.orders)))
+
+    # How.
+
+    async def _submit(self, trade: Trade) -> None:
+        self.count["submits"] += 1
+        await self._tell(trade, lambda: self.house.desk.submit(trade.key, trade.ask))
+
+    async def _tell(self, trade: Trade, ask: Callable[[], Awaitable[Outcome]]) -> None:
+        try:
+            outcome = await ask()
+        except (KeyReused, Wrong) as error:
+            raise Wrong(f"{trade.key}: {error!r}") from error
+        except KeyUnknown as error:
+            if trade.told and trade.lives[-1] not in self.lost_lives:
+                raise Wrong(f"{trade.key} was forgotten") from error
+        except KeyInFlight:
+            self.count["in flight"] += 1
+        except (OrderError, BridgeError) as error:
+            self.count[type(error).__name__] += 1
+        except Killed:
+            self.count["killed"] += 1
+        else:
+            self.count[f"{outcome.outcome} by {outcome.evidence}"] += 1
+            trade.told.append(outcome)
+            trade.lives.append(self.life)
+            judge(trade, self.world.broker)
+
+    def _retried(self) -> Trade | None:
+        # A key that was told its end is not used again once its journal is lost (docs/orders.md).
+        fit = [
+            t for t in self.trades if t.final is None or not self.lost_lives.intersection(t.lives)
+        ]
+        return self.random.choice(fit) if fit else None
+
+    def _any_trade(self) -> Trade:
+        number = len(self.trades) + 1
+        ask, tag = self.random.choices(_ASKS, _ASK_WEIGHTS)[0](self, number)
+        trade = Trade(f"key-{number}", ask, tag)
+        self.trades.append(trade)
+        return trade
+
+    def _new_order(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+        buy = self.random.random() < 0.5
+        kind = self.random.choice(["market", "market", "limit", "stop"])
+        tp = Decimal(2) + TICK * number if buy else Decimal("0.9") - TICK * number
+        price = {
+            ("limit", True): "1.05", ("limit", False): "1.15",
+            ("stop", True): "1.15", ("stop", False): "1.05",
+        }.get((kind, buy))  # fmt: skip
+        magic = self.random.choice([7, 8]) if self.own_magics else None
+        body = NewOrder(
+            symbol="EURUSD", side="buy" if buy else "sell", type=kind,  # type: ignore[arg-type]
+            volume=CENT * self.random.randrange(1, 4), tp=tp, magic=magic,
+            price=Decimal(price) if price else None,
+        )  # fmt: skip
+        return Ask("order", body), ("order", round(float(tp), 5))
+
+    def _close(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+        if not self.world.broker.positions:
+            return self._new_order(number)
+        ticket = self.random.choice(list(self.world.broker.positions))
+        volume = CENT if self.random.random() < 0.3 else None
+        body = ClosePosition(deviation=number, volume=volume)
+        return Ask("close_position", body, ticket), ("close", number)
+
+    def _protect(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+        broker = self.world.broker
+        if not broker.positions:
+            return self._new_order(number)
+        held = broker.positions[self.random.choice(list(broker.positions))]
+        sl = Decimal("0.5") + TICK * number if held.type == 0 else Decimal(3) + TICK * number
+        ask = Ask("modify_position", ModifyPosition(sl=sl), held.ticket)
+        return ask, ("sltp", round(float(sl), 5))
+
+    def _change(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+        broker = self.world.broker
+        if not broker.orders:
+            return self._new_order(number)
+        order = broker.orders[self.random.choice(list(broker.orders))]
+        sl = Decimal("0.5") + TICK * number if order.type % 2 == 0 else Decimal(3) + TICK * number
+        ask = Ask("modify_order", ModifyOrder(sl=sl), order.ticket)
+        return ask, ("modify", round(float(sl), 5))
+
+    def _remove(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+        removed = {t.ask.ticket for t in self.trades if t.ask.operation == "cancel_order"}
+        left = [ticket for ticket in self.world.broker.orders if ticket not in removed]
+        if not left:
+            return self._new_order(number)
+        ticket = self.random.choice(left)
+        return Ask("cancel_order", CancelOrder(), ticket), ("remove", ticket)
+
+    def _arm_kill(self) -> None:
+        if self.house.store is not None and self.random.random() < 0.05:
+            self.house.store.kill_at = self.random.randrange(1, 4)
+            self.house.store.kill_before = self.random.random() < 0.5
+
+    async def _restart(self) -> None:
+        await self.house.kill()
+        await self._begin()
+
+    async def _begin(self, *, adopt: bytes | None = None) -> None:
+        self.life += 1
+        self.count["lives"] += 1
+        self.world.advance(self.random.randrange(3000))
+        await self.house.begin(adopt=adopt)
+        if self.random.random() < 0.7:
+            await self._wait_until_open()
+
+    async def _wait_until_open(self) -> None:
+        for _ in range(20):
+            if self.house.desk.ready:
+                return
+            self.world.advance(2000)
+            await self.house.desk.reconcile()
+
+    async def _ending(self) -> None:
+        self.house.terminal.quiet = True
+        if self.house.store is not None:
+            self.house.store.kill_at = 0
+        self.world.restore()
+        for _ in range(20):
+            self.world.advance(SETTLE_MS // 3)
+            await self.house.desk.reconcile()
+        if self.house.desk.unknown:
+            raise Wrong(f"still unknown: {self.house.desk.unknown}")
+        for trade in self.trades:
+            await self._tell(trade, lambda key=trade.key: self.house.desk.outcome(key))  # type: ignore[misc]
+            judge(trade, self.world.broker)
+        await self.house.desk.stop()
+
+
+_ASKS = (Story._new_order, Story._close, Story._protect, Story._change, Story._remove)
+_ASK_WEIGHTS = (60, 15, 10, 8, 7)
+_HAPPENINGS = (
+    Story.submit_new, Story.retry, Story.submit_twice_at_once, Story.submit_several,
+    Story.other_body, Story.ask, Story.give_up_waiting, Story.reconcile, Story.time_passes,
+    Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
+    Story.others_trade, Story.market_moves,
+)  # fmt: skip
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5)
+
+
+def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:
+    """Live through one seed; raise Wrong, with the seed, when the order core breaks its word."""
+    try:
+        return asyncio.run(Story(seed, folder).run(submits))
+    except Wrong as error:
+        raise Wrong(f"seed {seed}: {error}") from error
