@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Wine image as tests build it, and its files under a pod's restrictions but without a node."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cluster.command import run
+from cluster.images import Image, build_image
+from cluster.paths import REPOSITORY, cache
+
+POD: Final = Path(__file__).with_name("pod.sh")
+PYTHON: Final = "/opt/mt5/bin/windows-python"
+START_S: Final = 120.0
+"""Longest wait for Wine on a busy machine; 3 s on an idle one."""
+
+
+def build(arguments: Mapping[str, str] | None = None) -> Image:
+    """Return the Wine image, with Windows Python from a package registry."""
+    return build_image(
+        "localhost/mt5-bridge/wine",
+        dockerfile=REPOSITORY / "images" / "wine" / "Dockerfile",
+        context=REPOSITORY,
+        arguments={"PYTHON_SOURCE": "package", **(arguments or {})},
+    )
+
+
+@contextmanager
+def unpacked(image: Image) -> Iterator[Path]:
+    """Give the image's root file system; layers of an earlier image are not unpacked again."""
+    have = run([*_buildah(), "images", "--format", "{{.Name}}:{{.Tag}}"]).split()
+    # By name, or read from its archive, which takes some seconds.
+    source = image.name if image.name in have else f"docker-archive:{image.archive}"
+    container = run([*_buildah(), "from", "--pull-never", *_policy(), source]).strip()
+    for older in {*have} - {image.name}:
+        run([*_buildah(), "rmi", "--force", older])
+    try:
+        yield Path(run([*_buildah(), "mount", container]).strip())
+    finally:
+        run([*_buildah(), "rm", container])
+
+
+class Pod:
+    """A root file system in which processes run as in a pod: no rights, read-only, own /tmp."""
+
+    def __init__(self, root: Path) -> None:
+        """Run in `root`."""
+        self._root = root
+
+    def start(self, argv: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
+        """Start the image's entry point, with `argv` in the agent's place if any is given."""
+        given = [f"{key}={value}" for key, value in env.items()]
+        return subprocess.Popen(
+            [POD, self._root, *given, "--", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def python(self, source: str, *arguments: str) -> str:
+        """Run Windows Python on a program's text; return what it printed."""
+        with self.start([PYTHON, "-c", source, *arguments]) as process:
+            output, errors = process.communicate(timeout=START_S)
+        assert process.returncode == 0, errors
+        return output
+
+
+def _buildah() -> list[str]:
+    storage = cache() / "wine-root"
+    return ["buildah", f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}"]
+
+
+def _policy() -> list[str]:
+    return [f"--signature-policy={cache() / 'containers' / 'policy.json'}"]
