@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test cluster: a real Kubernetes from ordinary package registries, without Docker.
 
 `ControlPlane` is a Kubernetes API with its controllers and, if wanted, fake nodes; `Node` adds a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: `python -m cluster up`, `kubectl get nodes`, `down`; and see `--help`."""
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cluster import binaries, images, state
+from cluster.backends import Cluster, node_backend
 from cluster.errors import ClusterError, Unsupported
 from cluster.local import LocalCluster
 from cluster.paths import REPOSITORY
@@ -37,26 +39,31 @@ def up(arguments: argparse.Namespace) -> None:
     """Start a cluster, or what is missing of it."""
     place = state.directory(arguments.name)
     before = state.wish(place) or state.Wish(node=False, kwok=False)
-    wish = state.Wish(node=arguments.node or before.node, kwok=arguments.kwok or before.kwok)
-    state.write_wish(place, wish)
-    cluster = _cluster(place)
+    wants_kwok = arguments.kwok or arguments.fake_linux > 0 or arguments.fake_windows > 0
+    state.write_wish(
+        place, state.Wish(node=arguments.node or before.node, kwok=wants_kwok or before.kwok)
+    )
+    cluster = _chosen(place)
     cluster.start()
-    if arguments.fake_linux:
+    if isinstance(cluster, LocalCluster):
         cluster.control_plane.add_fake_nodes(arguments.fake_linux, os="linux")
-    if arguments.fake_windows:
         cluster.control_plane.add_fake_nodes(arguments.fake_windows, os="windows")
-    print(f'cluster {arguments.name} is up; for this shell: eval "$(python -m cluster env)"')
+    command = f"python -m cluster env --name {arguments.name}"
+    print(f'cluster {arguments.name} is up; for this shell: eval "$({command})"')
 
 
 def down(arguments: argparse.Namespace) -> None:
     """End a cluster, and everything of it."""
-    _cluster(state.directory(arguments.name)).stop()
+    _chosen(state.directory(arguments.name)).stop()
+    (state.directory(arguments.name) / "wish.json").unlink(missing_ok=True)
     print(f"cluster {arguments.name} is gone")
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what runs; the exit status is 1 if something that should run does not."""
     cluster = _running(arguments.name)
+    if not isinstance(cluster, LocalCluster):
+        raise Unsupported("only a local cluster's programs are ours to show")
     programs = cluster.programs()
     for program in programs:
         process = program.running
@@ -123,16 +130,19 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return words, []
 
 
-def _cluster(place: Path) -> LocalCluster:
+def _chosen(place: Path) -> Cluster:
+    kind = os.environ.get("CLUSTER", "")
+    if kind not in ("", "local"):
+        return node_backend(kind, place)
     wish = state.wish(place) or state.Wish()
     return LocalCluster(place, with_node=wish.node, with_kwok=wish.kwok, outlives_us=True)
 
 
-def _running(name: str) -> LocalCluster:
+def _running(name: str) -> Cluster:
     place = state.directory(name)
     if state.wish(place) is None:
         raise Unsupported(f"no cluster {name}: python -m cluster up --name {name}")
-    return _cluster(place)
+    return _chosen(place)
 
 
 def _parser() -> argparse.ArgumentParser:

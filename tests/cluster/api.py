@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Kubernetes API over HTTP, for our own programs: ask, and watch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clusters that run pods: ours, one by kind, or one that is there already.
 
 Our own needs root and no Docker; kind needs Docker; the existing one is whatever the current
@@ -11,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster.command import run
+from cluster.command import run, succeeds
 from cluster.errors import Unsupported
 from cluster.kubectl import Kubectl
 from cluster.local import LocalCluster
@@ -79,15 +80,27 @@ class ExistingCluster:
 
 
 class KindCluster:
-    """A cluster in Docker, made by pytest-kind."""
+    """A cluster in Docker, made by pytest-kind; a `kind` in the search path is used if it is there.
+
+    Raises:
+        Unsupported: Docker does not answer.
+    """
 
     def __init__(self, directory: Path) -> None:
-        if shutil.which("docker") is None:
-            raise Unsupported("CLUSTER=kind needs Docker; without CLUSTER, root is enough")
+        if shutil.which("docker") is None or not succeeds(["docker", "info"]):
+            raise Unsupported(
+                "CLUSTER=kind needs a running Docker; without CLUSTER, root is enough"
+            )
         # Here, because pytest-kind brings a client library that our own cluster does not need.
         from pytest_kind import KindCluster as PytestKindCluster
 
-        self._kind: Any = PytestKindCluster(directory.name)
+        directory.mkdir(parents=True, exist_ok=True)
+        kind = shutil.which("kind")
+        self._kind: Any = PytestKindCluster(
+            directory.name,
+            kubeconfig=directory / "kubeconfig",
+            kind_path=Path(kind) if kind else None,
+        )
 
     @property
     def kubeconfig(self) -> Path:
@@ -102,6 +115,9 @@ class KindCluster:
     def start(self) -> None:
         """Create it, and wait until it runs pods."""
         self._kind.create()
+        self.kubectl(
+            "wait", "--for=condition=Ready", "--timeout=120s", "nodes", "--all", timeout_s=130
+        )
 
     def stop(self) -> None:
         """Delete it."""

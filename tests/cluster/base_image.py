@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stand-in for Debian's image on the public registry, made with debootstrap.
 
 It has the registry's name, so Dockerfiles build on it unchanged. What this host needs to reach

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kubernetes' own programs, built from the Go modules under `tools/` and kept in the cache.
 
 A program's place in the cache is named by everything that decides what it is, so a changed pin

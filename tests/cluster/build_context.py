@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a Dockerfile's build can see, as a hash: the same hash means the same image."""
 
 from __future__ import annotations

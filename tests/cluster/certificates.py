@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A certificate authority for one cluster, and what it signs. Keys never leave their directory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Control groups of a node: one below the root of each hierarchy, and gone when the node is.
 
 The node sees its own group as the root (a cgroup namespace), so whatever kubelet and containerd

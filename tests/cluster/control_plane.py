@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """etcd, API server, controller manager and scheduler of one cluster, and KWOK if wanted.
 
 Each component is a `Program`: tests stop, kill and start them one by one to see what the project

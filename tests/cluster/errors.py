@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can go wrong with a test cluster. Every message says what to do about it.
 
 ClusterError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pytest fixtures; `pytest_plugins = ["cluster.fixtures"]` in a conftest brings them in.
 
 control_plane   ControlPlane with KWOK, one per session: seconds to start

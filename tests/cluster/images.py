@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Container images without Docker and without a registry: buildah, with a storage of its own.
 
 Images are built from ordinary Dockerfiles on a Debian base that is made here (`base_image`), and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kubeconfig files: who one is, and where the cluster is."""
 
 from __future__ import annotations

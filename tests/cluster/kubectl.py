@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Talk to a cluster's API, as a test wants to: apply, get, wait, delete."""
 
 from __future__ import annotations

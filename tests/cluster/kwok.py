@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fake nodes: KWOK plays kubelet for them, and their pods become Ready without running.
 
 KWOK touches only nodes with the annotation `kwok.x-k8s.io/node=fake`, so that real nodes can live

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own cluster: the control plane, and a real node if wanted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addresses of a cluster, and the bridge device that holds them.
 
 Every cluster has a slot, a number that its addresses are made from; so clusters live side by side

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real node: kubelet, kube-proxy and containerd in namespaces of their own, DNS and volumes.
 
 Seen from the host, the node is a machine on the cluster's bridge: its pods, its Services and its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration of a real node's programs; all paths are as seen inside the node."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The first process of a real node: makes it look like a machine, and keeps its programs running.
 
 A node is a set of namespaces (mounts, network, processes, control groups) in which kubelet,

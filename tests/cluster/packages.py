@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian packages that a real node and image builds need; only what is missing is installed."""
 
 from __future__ import annotations

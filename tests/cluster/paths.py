@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where things are kept. Nothing is written outside the cache directory and the kernel's own."""
 
 from __future__ import annotations

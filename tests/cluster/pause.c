@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The process that holds a pod's namespaces: waits, buries orphans, and goes when told to. */
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The image of a pod's own container, which Kubernetes' users usually pull from a registry."""
 
 from __future__ import annotations

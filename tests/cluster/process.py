@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long-running programs that are started, found again and ended, and never mistaken for others.
 
 A program records itself: a shell writes its own line of `/proc/PID/stat` and then becomes the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes: every claim of our StorageClass gets a directory of the host.
 
 kube-controller-manager's own host-path provisioner makes directories that only root may write,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which clusters there are, and whose: one directory each, and a mark of who made it."""
 
 from __future__ import annotations

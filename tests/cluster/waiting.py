@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wait for conditions, never for times."""
 
 from __future__ import annotations

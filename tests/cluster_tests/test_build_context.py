@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hash of a build covers what the build can see, and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cluster's authority vouches for its clients and servers, by keys that stay private."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hierarchies of control groups are read from the kernel's own list."""
 
 from __future__ import annotations

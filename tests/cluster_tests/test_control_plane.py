@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The control plane with fake nodes, as tests of the operator use it."""
 
 from __future__ import annotations

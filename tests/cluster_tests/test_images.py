@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images: their names, the base's sources, the archive of `pause`."""
 
 from __future__ import annotations

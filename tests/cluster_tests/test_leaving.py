@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cluster that is ended, or killed and then ended, leaves nothing on the host."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addresses are made from a slot, and no two slots touch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real node: one image, built without Docker, in pods that do what our own pods do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program is known by its process id and its start, and ends when it should."""
 
 from __future__ import annotations

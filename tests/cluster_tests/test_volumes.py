@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which claims get a volume, what kind, and when it goes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command coredns is CoreDNS with only the plugins that answer for a cluster's Services; the
 // full program links every cloud provider's client and takes several times as long to build.
 package main
