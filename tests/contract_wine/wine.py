@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,17 @@ class Pod:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file where another container of the pod would."""
+        file = self._root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def signal(self, process: subprocess.Popen[str], number: int) -> None:
+        """Send a signal to the container's first process."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]), number)
 
     def python(self, source: str, *arguments: str) -> str:
         """Run Windows Python on a program's text; return what it printed."""
