@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -80,7 +82,13 @@ class _Operator:
             namespaces=settings.namespaces,
             vanished=lambda kind, key: gone(self._world, kind, key),
         )
-        self._lock = ApiLock(api, Key(settings.namespace, settings.lease_name), settings.pod_name)
+        self._lock = ApiLock(
+            api,
+            Key(settings.namespace, settings.lease_name),
+            settings.pod_name,
+            # Two tries fit into the time in which a leader must renew.
+            timeout_s=settings.lease_renew_deadline_s / 2,
+        )
 
     async def run(self) -> None:
         stop, ready, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -93,8 +101,9 @@ class _Operator:
             tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                _log.info("stopping")
+                _log.info("stopping", causes=[_cause(task) for task in tasks if task.done()])
             finally:
+                _end_for_certain(self._settings.shutdown_timeout_s + 5)
                 await _cancelled(tasks[1:])
                 await self._lock.release()
                 stop.set()
@@ -211,6 +220,18 @@ def _redis(settings: Settings) -> RedisStore | None:
         password_file=settings.redis_password_file,
         ca_file=settings.redis_ca_file,
     )
+
+
+def _cause(task: asyncio.Future[None]) -> str:
+    error = None if task.cancelled() else task.exception()
+    return repr(error) if error else "told to"
+
+
+def _end_for_certain(after_s: float) -> None:
+    # A process that may have lost its Lease must not live on because something hangs.
+    timer = threading.Timer(after_s, os._exit, [1])
+    timer.daemon = True
+    timer.start()
 
 
 async def _signalled(ready: asyncio.Event, told: asyncio.Event) -> None:

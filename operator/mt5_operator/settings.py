@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     api_connections: Annotated[int, Field(ge=1)] = 32
     watch_audit_s: Seconds = 60
     watch_inactivity_s: Seconds = 90
-    shutdown_timeout_s: Seconds = 10
+    shutdown_timeout_s: Seconds = 5
 
     # Leading.
     lease_name: str = "mt5-bridge-operator"

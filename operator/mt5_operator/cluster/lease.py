@@ -30,19 +30,21 @@ from mt5_operator.spec.parse import Manifest
 class ApiLock(BaseLock):
     """The Lease, reached through our port."""
 
-    def __init__(self, api: Api, key: Key, identity: str) -> None:
+    def __init__(self, api: Api, key: Key, identity: str, *, timeout_s: float) -> None:
         super().__init__(key.name, key.namespace, identity)
         self._api = api
+        self._timeout_s = timeout_s
         self._key = key
         self._lease: Manifest = {}
 
     async def get(self, name: str, namespace: str) -> tuple[bool, Any]:
         """Return the record of who leads, or the error in the form that the election knows."""
         try:
-            self._lease = await self._api.get(LEASE, Key(namespace, name))
+            async with asyncio.timeout(self._timeout_s):
+                self._lease = await self._api.get(LEASE, Key(namespace, name))
         except ApiError as error:
             return False, _as_theirs(error.status, error.message)
-        except ApiUnavailable as error:
+        except (ApiUnavailable, TimeoutError) as error:
             return False, _as_theirs(503, str(error))
         return True, _record(self._lease.get("spec", {}))
 
@@ -68,8 +70,9 @@ class ApiLock(BaseLock):
         self, write: Callable[..., Awaitable[Manifest]], meta: Manifest, record: Any
     ) -> bool:
         try:
-            self._lease = await write(LEASE, {"metadata": meta, "spec": _spec(record)})
-        except (ApiError, ApiUnavailable):
+            async with asyncio.timeout(self._timeout_s):
+                self._lease = await write(LEASE, {"metadata": meta, "spec": _spec(record)})
+        except (ApiError, ApiUnavailable, TimeoutError):
             return False
         return True
 
