@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -22,6 +19,7 @@ from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.cluster.lease import ApiLock, lead
+from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.ops import create_app
@@ -97,17 +95,17 @@ class _Operator:
             watch = asyncio.ensure_future(
                 self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
             )
-            ours = [_signalled(ready, told), self._audits(), self._leads()]
+            ours = [signalled(ready, told), self._audits(), self._leads()]
             tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                _log.info("stopping", causes=[_cause(task) for task in tasks if task.done()])
+                _log.info("stopping", causes=[cause(task) for task in tasks if task.done()])
             finally:
-                _end_for_certain(self._settings.shutdown_timeout_s + 5)
-                await _cancelled(tasks[1:])
+                end_for_certain(self._settings.shutdown_timeout_s + 5)
+                await cancelled(tasks[1:])
                 await self._lock.release()
                 stop.set()
-                await _ended(watch, timeout_s=self._settings.shutdown_timeout_s)
+                await ended(watch, timeout_s=self._settings.shutdown_timeout_s)
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
                 raise error
@@ -220,36 +218,3 @@ def _redis(settings: Settings) -> RedisStore | None:
         password_file=settings.redis_password_file,
         ca_file=settings.redis_ca_file,
     )
-
-
-def _cause(task: asyncio.Future[None]) -> str:
-    error = None if task.cancelled() else task.exception()
-    return repr(error) if error else "told to"
-
-
-def _end_for_certain(after_s: float) -> None:
-    # A process that may have lost its Lease must not live on because something hangs.
-    timer = threading.Timer(after_s, os._exit, [1])
-    timer.daemon = True
-    timer.start()
-
-
-async def _signalled(ready: asyncio.Event, told: asyncio.Event) -> None:
-    # kopf takes the signals when it starts, and takes its time when it ends: take them back.
-    await ready.wait()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-
-
-async def _cancelled(tasks: Sequence[asyncio.Future[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _ended(watch: asyncio.Future[None], *, timeout_s: float) -> None:
-    # kopf ends by itself once it is told to, and complains when it is cut off.
-    await asyncio.wait({watch}, timeout=timeout_s)
-    await _cancelled([watch])

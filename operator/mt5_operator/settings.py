@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     termination_grace_s: Annotated[int, Field(ge=1)] = 180
     simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
     stuck_pod_s: Seconds = 30
+    agent_patience_s: Seconds = 60
 
     # The loop.
     workers: Annotated[int, Field(ge=1)] = 16

@@ -61,6 +61,18 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ("logging in", replace(WELL, pod=STARTED, sidecar=SidecarSeen("LoggingIn")), Reason.CONNECTING),
     ("not yet found ready", replace(WELL, pod=STARTED), Reason.CONNECTING),
     ("refused", replace(WELL, pod=STARTED, sidecar=BAD), Reason.BAD_CREDENTIALS),
+    (
+        "agent not there yet",
+        replace(WELL, pod=STARTED, sidecar=SidecarSeen("AgentMissing", "AgentMissing")),
+        Reason.CONNECTING,
+    ),
+    (
+        "agent overdue",
+        replace(
+            WELL, pod=STARTED, overdue=True, sidecar=SidecarSeen("AgentMissing", "AgentMissing")
+        ),
+        Reason.AGENT_MISSING,
+    ),
     ("lost", replace(WELL, pod=STARTED, sidecar=SidecarSeen("Disconnected")), Reason.DISCONNECTED),
     ("new word", replace(WELL, sidecar=SidecarSeen("Refused", "Moon")), Reason.UNKNOWN),
     ("no route", replace(WELL, route=RouteSeen(problem="x")), Reason.ROUTE_STORE_UNAVAILABLE),

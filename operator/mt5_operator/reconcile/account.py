@@ -116,6 +116,7 @@ def _seen(
         no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
         pod=pod,
         sidecar=sidecar,
+        overdue=refresh.not_ready_s(world, pod) > world.settings.agent_patience_s,
     )
 
 

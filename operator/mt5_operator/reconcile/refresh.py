@@ -16,7 +16,7 @@ from mt5_operator.cluster.cache import changed_at
 from mt5_operator.cluster.kinds import CONFIG_MAP, POD, STATEFUL_SET
 from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.workload import pod_key
 from mt5_operator.spec.parse import Account, Manifest
@@ -77,10 +77,16 @@ def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     manifest = context.world.caches[STATEFUL_SET].get(key) or {}
     newest = manifest.get("status", {}).get("updateRevision", pod.revision)
-    if pod.ready or not pod.revision or pod.revision == newest or not pod.not_ready_since:
-        return False
+    old = bool(pod.revision) and pod.revision != newest
+    return old and not_ready_s(context.world, pod) >= context.world.settings.stuck_pod_s
+
+
+def not_ready_s(world: World, pod: PodSeen | None) -> float:
+    """Return for how long a pod is not ready, in seconds; 0 if it is, or if there is none."""
+    if pod is None or pod.ready or not pod.not_ready_since:
+        return 0
     since = datetime.fromisoformat(pod.not_ready_since).astimezone(UTC)
-    return (context.world.now() - since).total_seconds() >= context.world.settings.stuck_pod_s
+    return (world.now() - since).total_seconds()
 
 
 async def _replace(context: Context, pod: Manifest) -> None:

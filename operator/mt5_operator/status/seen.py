@@ -70,6 +70,8 @@ class Seen:
     no_capacity: str = ""
     pod: PodSeen | None = None
     sidecar: SidecarSeen | None = None
+    # The pod is not ready for longer than a start takes.
+    overdue: bool = False
     route: RouteSeen = RouteSeen()
 
 

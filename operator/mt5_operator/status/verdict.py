@@ -93,6 +93,8 @@ def _terminal(seen: Seen) -> Verdict | None:
         return _silent(pod, sidecar)
     if sidecar.connected:
         return Verdict(Reason.CONNECTING, "logged in; waiting for the pod to be found ready")
+    if sidecar.reason == Reason.AGENT_MISSING and not seen.overdue:
+        return Verdict(Reason.CONNECTING, "the terminal starts and logs in")
     return _told(sidecar)
 
 
