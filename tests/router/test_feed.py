@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +60,6 @@ async def test_a_change_is_visible_at_once(
     redis: RedisServer,
     upstream: Upstream,
     other: Upstream,
-    record_property: Callable[[str, object], None],
 ) -> None:
     taken_s = []
     for turn in range(20):
@@ -72,8 +69,6 @@ async def test_a_change_is_visible_at_once(
         await becomes(router, "10001", target.name, timeout_s=1)
         taken_s.append(time.perf_counter() - began)
 
-    record_property("median_s", statistics.median(taken_s))
-    record_property("longest_s", max(taken_s))
     assert max(taken_s) < 1
 
 
@@ -302,7 +297,6 @@ async def test_ten_thousand_routes_fit_into_16_megabytes(
     make_router: MakeRouter,
     redis: RedisServer,
     upstream: Upstream,
-    record_property: Callable[[str, object], None],
 ) -> None:
     text = json.dumps(route("10.123.234.123:8080", uid="11111111-1111-4111-8111-111111111111"))
     routes: dict[Any, Any] = {f"account-{number:010d}": text for number in range(10_000)}
@@ -313,8 +307,6 @@ async def test_ten_thousand_routes_fit_into_16_megabytes(
 
     await until(router.ready, what="ready")
 
-    free = await router.metric("mt5_router_table_free_bytes")
-    record_property("used_bytes", 16 * 1024 * 1024 - free)
     assert await router.metric("mt5_router_routes") == 10_001
     assert await router.metric("mt5_router_table_full") == 0
     assert await stub_of(router, "10001") == "one"

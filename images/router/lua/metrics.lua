@@ -21,6 +21,11 @@ local function bucket(seconds)
     return #BOUNDS_S + 1
 end
 
+-- Of several tries, the last: "0.001, 0.002".
+local function last_number(text)
+    return tonumber(text) or tonumber((text or ""):match("([%d.]+)$"))
+end
+
 -- Count one finished request. Sockets last as long as they last: no histogram for them.
 function _M.count()
     local var = ngx.var
@@ -29,7 +34,7 @@ function _M.count()
     local slug = var.mt5_problem
     if slug ~= "" then add("problems|" .. slug, 1) end
     if kind ~= "read" and kind ~= "write" then return end
-    local seconds = tonumber((var.upstream_response_time or ""):match("([%d.]+)$"))
+    local seconds = last_number(var.upstream_response_time)
     if not seconds then return end
     add("bucket|" .. kind .. "|" .. bucket(seconds), 1)
     add("sum|" .. kind, seconds)

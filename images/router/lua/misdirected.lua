@@ -17,6 +17,7 @@ function _M.header()
 end
 
 function _M.body()
+    if ngx.status ~= 503 then return end -- ngx.ctx would make a table for each request
     local text = ngx.ctx.mt5_replacement
     if not text then return end
     -- Whatever the sidecar wrote goes; ours is written with the last piece.
