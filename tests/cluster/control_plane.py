@@ -170,6 +170,16 @@ class ControlPlane:
             )
         return names
 
+    def write_kubeconfig(self, path: Path, *, user: str, groups: tuple[str, ...] = ()) -> Path:
+        """Write a kubeconfig for a user whom the cluster knows by certificate; return its path."""
+        content = kubeconfig.kubeconfig(
+            server=self.server,
+            cluster=self.name,
+            authority=self.authority.pair.certificate.read_bytes(),
+            client=self.authority.client(path.name, user=user, groups=groups),
+        )
+        return kubeconfig.write(path, content)
+
     def _program(self, name: str, argv: list[str]) -> Program:
         return Program(name, argv, self.directory, outlives_us=self.outlives_us)
 
@@ -197,16 +207,6 @@ class ControlPlane:
             "kube-scheduler",
         ]
         return [*names, "kwok"] if self.with_kwok or every else names
-
-    def write_kubeconfig(self, path: Path, *, user: str, groups: tuple[str, ...] = ()) -> Path:
-        """Write a kubeconfig for a user whom the cluster knows by certificate; return its path."""
-        content = kubeconfig.kubeconfig(
-            server=self.server,
-            cluster=self.name,
-            authority=self.authority.pair.certificate.read_bytes(),
-            client=self.authority.client(path.name, user=user, groups=groups),
-        )
-        return kubeconfig.write(path, content)
 
     def _write_kubeconfigs(self) -> None:
         self.write_kubeconfig(self.kubeconfig, user="admin", groups=("system:masters",))

@@ -7,6 +7,7 @@ kept as archives in the cache, named by the hash of all that went into them; a n
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -73,9 +74,9 @@ def build_image(
         return Image(full, archive)
     make_base()
     with _alone():
-        _build(full, dockerfile, context, given)
+        _build(full, dockerfile, context, given, log=archive.with_suffix(".log"))
         _push(full, archive)
-    _remove_old_archives(_file_name(name))
+        _remove_old(name)
     return Image(full, archive)
 
 
@@ -120,14 +121,15 @@ def _commit_base(mark: str) -> None:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _build(name: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> None:
+def _build(
+    name: str, dockerfile: Path, context: Path, arguments: Mapping[str, str], *, log: Path
+) -> None:
     _say(f"building the image {name} (usually 1 to 3 min the first time) ...")
     began = time.monotonic()
     given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     options = ["--pull-never", "--layers", "--format=docker", *_policy(), *given]
     places = ["--file", str(dockerfile), str(context)]
     argv = [*_buildah(), "build", *options, "--tag", name, *places]
-    log = _archives() / f"{_file_name(name)}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         done = subprocess.run(argv, env=_environment(), stdout=output, stderr=subprocess.STDOUT)
@@ -145,10 +147,15 @@ def _push(name: str, archive: Path) -> None:
     draft.rename(archive)
 
 
-def _remove_old_archives(name: str) -> None:
-    found = [file for file in _archives().glob(f"{name}-*.tar") if _is_of(file, name)]
+def _remove_old(name: str) -> None:
+    file_name = _file_name(name)
+    found = [file for file in _archives().glob(f"{file_name}-*.tar") if _is_of(file, file_name)]
     for file in sorted(found, key=lambda file: file.stat().st_mtime)[:-_KEPT_ARCHIVES]:
+        tag = f"{qualified(name)}:{file.stem.rpartition('-')[2]}"
+        with contextlib.suppress(CommandFailed):  # an image with a tag of its own has no other
+            run([*_buildah(), "rmi", tag])
         file.unlink()
+        file.with_suffix(".log").unlink(missing_ok=True)
 
 
 def _is_of(file: Path, name: str) -> bool:

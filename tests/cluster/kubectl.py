@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,10 @@ class Kubectl:
         self("delete", kind, *names, "--ignore-not-found", "--wait=false")
         for name, uid in before.items():
             wait_for(
-                lambda name=name, uid=uid: uid is None or self._uid(kind, name) != uid,  # type: ignore[misc]
+                partial(self._is_another, kind, name, uid),
                 what=f"{kind}/{name} in {self.namespace} to go",
                 timeout_s=timeout_s,
-                hint=lambda name=name: self._state(kind, name),  # type: ignore[misc]
+                hint=partial(self._state, kind, name),
             )
 
     def wait_for(
@@ -135,6 +136,9 @@ class Kubectl:
         """Run a command in a pod's container and return what it printed."""
         where = ["--container", container] if container else []
         return self("exec", pod, *where, "--", *command)
+
+    def _is_another(self, kind: str, name: str, uid: str | None) -> bool:
+        return uid is None or self._uid(kind, name) != uid
 
     def _uid(self, kind: str, name: str) -> str | None:
         found = self.get(kind, name)

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -266,7 +266,7 @@ class Node:
         api = Api(self._plane.kubeconfig)
         for path in (f"/api/v1/nodes/{self.name}", f"/api/v1/nodes/{self.name}/proxy/healthz"):
             wait_for(
-                lambda path=path: api.answers(path),  # type: ignore[misc]
+                partial(api.answers, path),
                 what=f"kubelet of {self.name} to answer",
                 timeout_s=timeout_s,
                 hint=self._program("kubelet").last_words,
