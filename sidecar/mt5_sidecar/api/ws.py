@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from aiohttp import WSMsgType, web
 
@@ -22,7 +22,9 @@ from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
+from mt5_sidecar.logs import logger
 from mt5_sidecar.streams.client import Client
+from mt5_sidecar.streams.codes import Close
 
 # Only what happens to the connection; no part of the account.
 STATUS_ONLY: Final = Choice(frozenset(), frozenset())
@@ -38,11 +40,10 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
         interval_ms = _interval(context, request)
         with _place(context):
             ws = await _opened(context, request)
-            client = _client(context, request, ws, choice, interval_ms=interval_ms)
-            bucket = _bucket(context)
-            wire = client.wire
-            assert isinstance(wire, SocketWire)  # noqa: S101  _client made it
-            socket = Socket(client, wire, caller(request), scope, bucket)
+            wire = _wire(context, request, ws)
+            client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
+            client.wants = choice.channels
+            socket = Socket(client, wire, caller(request), scope, _bucket(context))
             await _serve(context, ws, socket, resume)
         return ws
 
@@ -61,6 +62,9 @@ async def _serve(
         async for message in ws:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 await hear(context, socket, message.data)
+    except Exception:  # noqa: BLE001  after the upgrade no HTTP answer may follow
+        logger.exception("stream_failed")
+        socket.client.close(Close.INTERNAL, "a fault of ours; see the sidecar's log")
     finally:
         context.metrics.sockets.dec()
         context.sockets.remove(socket)
@@ -118,26 +122,16 @@ async def _opened(context: Context, request: web.Request) -> web.WebSocketRespon
     )
     if not ws.can_prepare(request):
         raise InvalidRequest("this path speaks WebSocket: send Upgrade: websocket")
+    if request.transport is None:
+        raise Draining("the client is gone")
     await ws.prepare(request)
     return ws
 
 
-def _client(
-    context: Context,
-    request: web.Request,
-    ws: web.WebSocketResponse,
-    choice: Choice,
-    *,
-    interval_ms: int,
-) -> Client:
-    transport = request.transport
-    if not isinstance(transport, asyncio.WriteTransport):
-        raise ConnectionResetError("gone before the first message")
-    grace_s = context.settings.ws_close_grace_s
-    wire = SocketWire(ws, transport, context.metrics, grace_s=grace_s)
-    client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
-    client.wants = choice.channels
-    return client
+def _wire(context: Context, request: web.Request, ws: web.WebSocketResponse) -> SocketWire:
+    # Typed as a bare transport; every loop gives one that writes (uvloop's has no asyncio base).
+    transport = cast("asyncio.WriteTransport", request.transport)
+    return SocketWire(ws, transport, context.metrics, grace_s=context.settings.ws_close_grace_s)
 
 
 def _bucket(context: Context) -> Bucket:

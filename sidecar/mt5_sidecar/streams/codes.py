@@ -8,6 +8,7 @@ class Close(IntEnum):
     """The codes that clients may meet."""
 
     TOO_BIG = 1009
+    INTERNAL = 1011
     RESTART = 1012
     UNAUTHENTICATED = 4401
     FORBIDDEN = 4403
