@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rendered chart before a real API server."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+import yaml
+
+from chart.rendering import CHART, NAMES, NAMESPACE, VALUES, helm, rendered
+from cluster.control_plane import ControlPlane
+
+pytestmark = pytest.mark.cluster
+
+PROMETHEUS = "monitoring.coreos.com/v1"
+
+
+@pytest.fixture(scope="module")
+def namespaces(control_plane: ControlPlane) -> ControlPlane:
+    """Return the control plane with the chart's namespaces, which enforce `restricted`."""
+    for name in (NAMESPACE, "traders", "prop"):
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": name, "labels": labels}
+        control_plane.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    return control_plane
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_api_server_accepts_every_object(namespaces: ControlPlane, name: str) -> None:
+    manifests = [m for m in rendered(name) if m["apiVersion"] != PROMETHEUS]
+
+    answer = namespaces.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-",
+        stdin=yaml.safe_dump_all(manifests),
+    )  # fmt: skip
+
+    assert len(answer.splitlines()) == len(manifests)
+    assert "Warning" not in answer
+
+
+@pytest.mark.parametrize("name", ["default", "windows"])
+def test_every_pod_is_admitted_to_a_restricted_namespace(
+    namespaces: ControlPlane, name: str
+) -> None:
+    for manifest in rendered(name):
+        if "template" not in manifest.get("spec", {}):
+            continue
+        pod = {"apiVersion": "v1", "kind": "Pod"} | manifest["spec"]["template"]
+        pod["metadata"] |= {"name": "probe", "namespace": NAMESPACE}
+        pod["spec"] = dict(pod["spec"])
+        pod["spec"].pop("serviceAccountName", None)
+
+        words = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
+        assert "created" in namespaces.kubectl(*words, stdin=json.dumps(pod))
+
+
+def test_an_upgrade_keeps_the_password_and_the_keys(namespaces: ControlPlane) -> None:
+    kubectl = namespaces.kubectl
+    words = ("--namespace", NAMESPACE, "--kubeconfig", namespaces.kubeconfig)
+    keys = {"first": '{"sha256": "00"}'}
+
+    helm("install", "demo", CHART, *words, "--values", VALUES / "default.yaml")
+    try:
+        before = _secret(namespaces, "demo-redis")
+        kubectl(
+            "create", "secret", "generic", "mt5-bridge-api-keys",
+            "--namespace", NAMESPACE, f"--from-literal=first={keys['first']}",
+        )  # fmt: skip
+        helm("upgrade", "demo", CHART, *words, "--set", "router.replicas=3")
+
+        assert _secret(namespaces, "demo-redis") == before
+        assert _secret(namespaces, "mt5-bridge-api-keys") == keys
+    finally:
+        helm("uninstall", "demo", *words, "--wait")
+
+    assert "mt5accounts.mt5bridge.io" in kubectl("get", "crd", "-o", "name")
+    assert _secret(namespaces, "mt5-bridge-api-keys") == keys
+
+
+def _secret(plane: ControlPlane, name: str) -> dict[str, str]:
+    text = plane.kubectl("get", "secret", name, "--namespace", NAMESPACE, "-o", "json")
+    data = json.loads(text)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}

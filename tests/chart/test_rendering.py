@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the chart promises for every set of values."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from chart.rendering import CHART, NAMES, VALUES, environment, helm, only, pods, rendered, template
+from cluster.errors import CommandFailed
+from cluster.paths import REPOSITORY
+
+pytestmark = pytest.mark.cluster  # needs helm, which the test cluster builds
+
+READ_ONLY = {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_helm_finds_nothing_to_complain_about(name: str) -> None:
+    helm("lint", "--strict", CHART, "--values", VALUES / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_object_is_labelled_and_in_its_namespace(name: str) -> None:
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    for manifest in rendered(name):
+        assert ("namespace" in manifest["metadata"]) != (manifest["kind"] in cluster_wide)
+        if manifest["kind"] != "CustomResourceDefinition":
+            assert manifest["metadata"]["labels"]["app.kubernetes.io/part-of"] == "mt5-bridge"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_pod_meets_the_restricted_standard(name: str) -> None:
+    for workload, pod in pods(rendered(name)):
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["runAsUser"] > 0
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        for container in pod["containers"] + pod.get("initContainers", []):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, workload
+            assert container["resources"]["requests"]
+            assert container["resources"]["limits"]["memory"]
+            assert container["livenessProbe"]
+            assert container["readinessProbe"]
+        kinds = {next(key for key in volume if key != "name") for volume in pod["volumes"]}
+        assert kinds <= {"emptyDir", "secret", "configMap", "projected"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_operator_may_speak_to_the_api(name: str) -> None:
+    for workload, pod in pods(rendered(name)):
+        assert workload.endswith("-operator") or pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rule_has_a_wildcard_or_more_of_secrets_than_it_needs(name: str) -> None:
+    for role in rendered(name):
+        for rule in role.get("rules", []):
+            words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not [word for word in words if "*" in word], role["metadata"]["name"]
+            if "secrets" in rule["resources"]:
+                assert rule["resources"] == ["secrets"]
+                assert rule["verbs"] in (["get"], ["create"])
+                assert rule["verbs"] == ["get"] or role["kind"] == "Role"
+            if "nodes" in rule["resources"]:
+                assert set(rule["verbs"]) <= READ_ONLY
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_secret_is_in_an_environment_or_an_argument(name: str) -> None:
+    manifests = rendered(name)
+    secrets = [value for m in manifests if m["kind"] == "Secret" for value in m["data"].values()]
+    for workload, pod in pods(manifests):
+        text = json.dumps(pod)
+        assert "secretKeyRef" not in text, workload
+        assert "envFrom" not in text
+        assert not [secret for secret in secrets if secret in text]
+        assert not re.search(r"rediss?://[^/\"]*:[^/\"@]*@", text)
+
+
+def test_the_crds_are_kept_when_the_release_goes() -> None:
+    crds = [m for m in rendered("default") if m["kind"] == "CustomResourceDefinition"]
+
+    assert [crd["metadata"]["name"] for crd in crds]
+    for crd in crds:
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    kinds = {m["kind"] for m in rendered("small")}
+    assert "CustomResourceDefinition" not in kinds
+
+
+def test_the_chart_carries_the_generated_crds() -> None:
+    for file in (REPOSITORY / "crds").glob("*.yaml"):
+        assert (CHART / "files/crds" / file.name).read_text() == file.read_text()
+
+
+@pytest.mark.parametrize(
+    "typo",
+    [
+        "operater.replicas=2",
+        "operator.replica=2",
+        "operator.replicas=0",
+        "operator.image.tga=x",
+        "operator.logLevel=LOUD",
+        "router.service.type=Nodeport",
+        "router.settings.READ_TIMEOUT=60",
+        "router.settings.READ_TIMEOUT_S=soon",
+        "router.ingress.hosts=x",
+        "redis.enabled=false",
+        "externalRedis.url=redis://:secret@host:6379/0",
+        "accounts.windows.tolerations[0].efect=NoSchedule",
+        "accounts.linux.requests.memry=1Gi",
+        "networkPolicy.monitoringNamespaceSelector.matchLabel.a=b",
+    ],
+)
+def test_a_typo_is_refused_by_name(typo: str) -> None:
+    with pytest.raises(CommandFailed) as refusal:
+        template("--set", typo)
+
+    path = typo.partition("=")[0]
+    last = re.sub(r"\[\d+\]", "", path).split(".")
+    assert any(word in str(refusal.value) for word in last[-2:])
+
+
+def test_every_value_has_a_place_in_the_schema() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    free = {"global", "affinity", "items"}
+
+    def walk(node: object, name: str) -> None:
+        if not isinstance(node, dict):
+            return
+        if node.get("type") == "object" and name not in free:
+            assert "additionalProperties" in node, name
+        for key, child in (node.get("properties") or {}).items():
+            walk(child, key)
+
+    walk(schema, "values")
+
+
+def test_redis_is_bundled_with_a_password_in_a_file() -> None:
+    manifests = rendered("default")
+
+    secret = only(manifests, "Secret", "demo-redis")
+    assert len(secret["data"]["password"]) > 40
+    by_name = dict(pods(manifests))
+    url = "redis://demo-redis.mt5-system.svc.cluster.local:6379/0"
+    operator, router = environment(by_name["demo-operator"]), environment(by_name["demo-router"])
+    assert operator["MT5_OPERATOR_REDIS_URL"] == router["MT5_ROUTER_REDIS_URL"] == url
+    assert operator["MT5_OPERATOR_REDIS_PASSWORD_FILE"] == "/run/mt5/redis/password"
+    assert router["MT5_ROUTER_REDIS_PASSWORD_FILE"] == "/run/mt5/redis/password"
+
+
+def test_an_external_redis_replaces_the_bundled_one() -> None:
+    manifests = rendered("external-redis")
+
+    assert "demo-redis" not in {m["metadata"]["name"] for m in manifests}
+    router = dict(pods(manifests))["demo-router"]
+    assert environment(router)["MT5_ROUTER_REDIS_URL"] == "rediss://mt5@redis.example:6380/2"
+    assert environment(router)["MT5_ROUTER_REDIS_CA_FILE"] == "/run/mt5/redis-ca/ca.crt"
+    volumes = {volume["name"]: volume for volume in router["volumes"]}
+    assert volumes["redis-password"]["secret"]["secretName"] == "redis-login"
+
+
+def test_without_redis_the_config_maps_remain() -> None:
+    router = dict(pods(rendered("no-redis")))["demo-router"]
+
+    assert "MT5_ROUTER_REDIS_URL" not in environment(router)
+    [routes] = [volume for volume in router["volumes"] if volume["name"] == "routes"]
+    sources = [source["configMap"] for source in routes["projected"]["sources"]]
+    assert [source["name"] for source in sources] == [f"mt5-routes-{n}" for n in range(4)]
+    assert all(source["optional"] for source in sources)
+    assert [source["items"][0]["path"] for source in sources] == [
+        f"{n}/routes.json" for n in range(4)
+    ]
+
+
+def test_settings_reach_operator_and_router() -> None:
+    windows = environment(dict(pods(rendered("windows")))["demo-operator"])
+    small = dict(pods(rendered("small")))
+
+    assert json.loads(windows["MT5_OPERATOR_WINDOWS_REQUESTS"]) == {"memory": "1500Mi"}
+    assert json.loads(windows["MT5_OPERATOR_WINDOWS_NODE_SELECTOR"]) == {"pool": "windows"}
+    assert json.loads(windows["MT5_OPERATOR_IMAGE_PULL_SECRETS"]) == ["registry"]
+    assert json.loads(windows["MT5_OPERATOR_WINDOWS_TOLERATIONS"])[0]["value"] == "windows"
+    assert environment(small["bridge-operator"])["MT5_OPERATOR_WORKERS"] == "4"
+    assert environment(small["bridge-router"])["MT5_ROUTER_TABLE_BYTES"] == "33554432"
+    assert small["bridge-router"]["terminationGracePeriodSeconds"] == 5 + 60 + 5
+
+
+def test_every_operator_setting_that_the_chart_sets_exists() -> None:
+    from mt5_operator.settings import Settings
+
+    known = {f"MT5_OPERATOR_{name.upper()}" for name in Settings.model_fields}
+    for name in NAMES:
+        pod = next(pod for workload, pod in pods(rendered(name)) if workload.endswith("-operator"))
+        assert {entry["name"] for entry in pod["containers"][0]["env"]} <= known
+
+
+def test_every_router_setting_of_the_schema_exists_and_is_documented() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    settings = schema["properties"]["router"]["properties"]["settings"]["properties"]
+    entrypoint = (REPOSITORY / "images/router/entrypoint.sh").read_text()
+    lua = (REPOSITORY / "images/router/lua/settings.lua").read_text()
+    guide = (REPOSITORY / "docs/router.md").read_text()
+
+    for name in settings:
+        assert f" {name} " in entrypoint or f'"{name}"' in lua, name
+        assert f"`{name}`" in guide, name
+
+
+def test_served_namespaces_get_role_bindings_instead_of_the_whole_cluster() -> None:
+    bindings = [m for m in rendered("small") if m["kind"].endswith("Binding")]
+    everywhere = [b["roleRef"]["name"] for b in bindings if b["kind"] == "ClusterRoleBinding"]
+
+    assert everywhere == ["mt5-system-bridge-operator-nodes"]
+    spaces = {b["metadata"]["namespace"] for b in bindings if b["kind"] == "RoleBinding"}
+    assert spaces == {"mt5-system", "traders", "prop"}
+
+
+def test_one_replica_has_no_disruption_budget_to_block_a_drain() -> None:
+    assert not [m for m in rendered("small") if m["kind"] == "PodDisruptionBudget"]
+    assert len([m for m in rendered("default") if m["kind"] == "PodDisruptionBudget"]) == 2
+
+
+def test_operations_ports_are_closed_to_all_but_operator_and_monitoring() -> None:
+    policies = {
+        m["metadata"]["name"]: m for m in rendered("loadbalancer") if m["kind"] == "NetworkPolicy"
+    }  # noqa: E501
+
+    assert policies.keys() == {"demo-operator", "demo-router", "demo-redis", "demo-accounts"}
+    for policy in policies.values():
+        for rule in policy["spec"]["ingress"]:
+            public = (
+                policy["metadata"]["name"] == "demo-router" and rule["ports"][0]["port"] == 8080
+            )
+            assert public or rule["from"]
+
+
+def test_the_service_takes_a_fixed_node_port_and_a_digest_wins_over_a_tag() -> None:
+    service = only(rendered("small"), "Service", "bridge-router")
+    assert service["spec"]["ports"][0]["nodePort"] == 30080
+
+    operator = dict(pods(rendered("loadbalancer")))["demo-operator"]
+    assert operator["containers"][0]["image"].startswith("mt5-bridge/operator@sha256:0123")
+
+
+def test_the_ingress_leads_to_the_router() -> None:
+    ingress = only(rendered("ingress"), "Ingress", "demo-router")
+
+    [rule] = ingress["spec"]["rules"]
+    assert rule["host"] == "mt5.example"
+    assert rule["http"]["paths"][0]["backend"]["service"]["name"] == "demo-router"
+    assert ingress["spec"]["tls"] == [{"secretName": "mt5-tls", "hosts": ["mt5.example"]}]
+
+
+def test_the_api_keys_are_not_helms() -> None:
+    for name in NAMES:
+        names = {m["metadata"]["name"] for m in rendered(name) if m["kind"] == "Secret"}
+        assert "mt5-bridge-api-keys" not in names
+
+
+def test_the_values_file_is_explained() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    guide = (REPOSITORY / "docs/install.md").read_text()
+
+    for section in values:
+        assert f"`{section}" in guide, section
