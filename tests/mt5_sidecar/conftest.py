@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sidecar on free ports of loopback, and an agent that speaks the real protocol to it."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -8,10 +9,20 @@ from typing import Any
 
 import pytest
 
+try:
+    import uvloop
+except ImportError:  # Windows
+    uvloop = None
+
 # The folder cannot be a package: its name is that of the package under test.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from sidecar_rig import Rig
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the sidecar runs on in earnest: its transports are not asyncio's by type."""
+    return {"uvloop": uvloop.new_event_loop} if uvloop else {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from mt5_sidecar.api.wire import SocketWire
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
-from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.logs import logger
+from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
 
