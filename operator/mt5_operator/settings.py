@@ -92,4 +92,4 @@ class Settings(BaseSettings):
     redis_timeout_s: Seconds = 1
     redis_check_s: Seconds = 2
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
-    route_flush_s: Annotated[float, Field(ge=0)] = 0.2
+    route_flush_s: Annotated[float, Field(ge=0)] = 1
