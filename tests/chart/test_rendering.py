@@ -232,7 +232,7 @@ def test_one_replica_has_no_disruption_budget_to_block_a_drain() -> None:
 def test_operations_ports_are_closed_to_all_but_operator_and_monitoring() -> None:
     policies = {
         m["metadata"]["name"]: m for m in rendered("loadbalancer") if m["kind"] == "NetworkPolicy"
-    }  # noqa: E501
+    }
 
     assert policies.keys() == {"demo-operator", "demo-router", "demo-redis", "demo-accounts"}
     for policy in policies.values():

@@ -79,6 +79,10 @@ class Router:
         assert self._process is not None
         return self._process.pid
 
+    def set(self, name: str, value: object) -> None:
+        """Change a setting before the start."""
+        self._settings[name] = value
+
     def _environment(self) -> dict[str, str]:
         settings = {
             "BIND_ADDRESS": "127.0.0.1",

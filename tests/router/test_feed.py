@@ -165,22 +165,29 @@ async def test_a_hanging_redis_is_noticed_too(
     await until(lambda: _is(router, "mt5_router_redis_connected", 1), what="the return")
 
 
-async def test_a_password_is_read_from_its_file_at_each_connect(
-    make_router: MakeRouter, tmp_path: Path, upstream: Upstream
+async def test_a_password_is_read_from_its_file_again_for_each_new_connection(
+    tmp_path: Path, upstream: Upstream
 ) -> None:
     redis = RedisServer(tmp_path, password="correct-horse")
+    router = Router(REDIS_URL=redis.url)
+    file = router.directory / "password"  # where whoever it runs as may read
+    router.set("REDIS_PASSWORD_FILE", file)
     await redis.start()
     try:
         await redis.put("10001", upstream.address)
         await redis.complete()
-        router = await make_router(
-            REDIS_URL=redis.url,
-            REDIS_PASSWORD_FILE="/tmp/mt5-router-test-absent",  # noqa: S108
-        )
+        file.write_text("wrong")
+        await router.start()
+        await until(lambda: "WRONGPASS" in router.errors(), what="the refusal to be told")
         assert not await router.ready()
+
+        file.write_text("correct-horse\n")
+
+        await until(router.ready, what="ready")
+        assert "correct-horse" not in router.errors()
     finally:
+        await router.close()
         await redis.close()
-    assert "cannot read the Redis password" in router.errors()
 
 
 async def test_two_installations_in_one_redis_do_not_mix(
