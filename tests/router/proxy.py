@@ -79,7 +79,7 @@ class Router:
         assert self._process is not None
         return self._process.pid
 
-    def set(self, name: str, value: object) -> None:
+    def configure(self, name: str, value: object) -> None:
         """Change a setting before the start."""
         self._settings[name] = value
 

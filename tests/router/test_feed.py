@@ -171,7 +171,7 @@ async def test_a_password_is_read_from_its_file_again_for_each_new_connection(
     redis = RedisServer(tmp_path, password="correct-horse")
     router = Router(REDIS_URL=redis.url)
     file = router.directory / "password"  # where whoever it runs as may read
-    router.set("REDIS_PASSWORD_FILE", file)
+    router.configure("REDIS_PASSWORD_FILE", file)
     await redis.start()
     try:
         await redis.put("10001", upstream.address)
