@@ -35,7 +35,7 @@ def agent(pod: Pod, sidecar: SidecarEnd, **env: str) -> Iterator[subprocess.Pope
             sidecar.welcome()
             yield process
         finally:
-            process.kill()
+            pod.end(process)
 
 
 def test_without_a_terminal_the_account_is_told_so_and_what_to_do(

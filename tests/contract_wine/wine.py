@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,14 +71,24 @@ class Pod:
         file.write_text(text)
 
     def signal(self, process: subprocess.Popen[str], number: int) -> None:
-        """Send a signal to the container's first process."""
+        """Send a signal to the container's first process, if it still runs."""
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(children[0]), number)
+        for child in children:
+            os.kill(int(child), number)
+
+    def end(self, process: subprocess.Popen[str]) -> None:
+        """End everything in the container at once: the kernel does so with its first process."""
+        if process.poll() is None:
+            self.signal(process, signal.SIGKILL)
+        process.wait()
 
     def python(self, source: str, *arguments: str) -> str:
         """Run Windows Python on a program's text; return what it printed."""
         with self.start([PYTHON, "-c", source, *arguments]) as process:
-            output, errors = process.communicate(timeout=START_S)
+            try:
+                output, errors = process.communicate(timeout=START_S)
+            finally:
+                self.end(process)
         assert process.returncode == 0, errors
         return output
 
