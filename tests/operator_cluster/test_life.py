@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from cluster.kubectl import Kubectl
+from operator_cluster import sidecar_stub
 from operator_cluster.manifests import account, await_reason, condition, reason, secret
 from operator_cluster.operator_process import Operator, eventually, steady
 from operator_cluster.redis_process import RedisServer
@@ -197,16 +198,21 @@ def test_a_deleted_account_leaves_nothing(
 
     assert redis.routes() == {}
     assert redis.client.get("account:10001:container") is None
-    eventually(lambda: kubectl.get("pod", "demo-a-0") is None)
     eventually(lambda: kubectl.get("configmap", "mt5-bridge-access") is None)
-    assert kubectl.get("configmap", "demo-account") is None
+    # The garbage collector learns of a new CRD, such as this session's, within 30 s.
+    eventually(lambda: kubectl.get("pod", "demo-a-0") is None, timeout_s=45)
+    eventually(lambda: kubectl.get("configmap", "demo-account") is None)
 
 
-def test_events_tell_each_transition_once(operator: Operator, kubectl: Kubectl) -> None:
+def test_events_tell_each_transition_once(
+    operator: Operator, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    sidecars.says = sidecar_stub.SECRET_MISSING
     operator.lead()
     kubectl.apply(account())
     await_reason(kubectl, "SecretMissing")
     kubectl.apply(secret())
+    sidecars.says = sidecar_stub.CONNECTED
     await_reason(kubectl, "Connected")
 
     events = kubectl.list("events.events.k8s.io")
