@@ -17,6 +17,8 @@ from mt5_sidecar.orders.settings import OrderSettings
 
 # The WAL is folded into the file by `Store.checkpoint`, when nobody waits for a commit.
 PAGES_BEFORE_FORCED_CHECKPOINT: Final = 8000
+# Source: sqlite.org/fileformat.html: the smallest page.
+SMALLEST_BYTES: Final = 512
 _BUSY_CODES: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -59,6 +61,9 @@ def translated(error: Exception, path: Path) -> JournalError:
 
 def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and 0 < path.stat().st_size < SMALLEST_BYTES:
+        # SQLite would take it for a new file, and a journal that is cut is not a new one.
+        raise JournalUnreadable(f"{path}: cut off")
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
 
 

@@ -116,7 +116,8 @@ class Store:
     def checkpoint(self) -> None:
         """Fold the WAL into the file and give free pages back; for idle moments."""
         with self._errors():
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            # `execute` would step it once, and one step frees one page.
+            self._db.executescript("PRAGMA incremental_vacuum")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:

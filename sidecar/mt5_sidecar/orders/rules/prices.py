@@ -14,7 +14,11 @@ INVALID_PRICE = 10015
 INVALID_STOPS = 10016
 FROZEN = 10029
 
-_BUY_LIKE_LIMIT = (mt5.ORDER_TYPE_BUY_LIMIT, mt5.ORDER_TYPE_SELL_STOP)
+_BELOW_THE_MARKET = (
+    mt5.ORDER_TYPE_BUY_LIMIT,
+    mt5.ORDER_TYPE_SELL_STOP,
+    mt5.ORDER_TYPE_SELL_STOP_LIMIT,
+)
 
 
 def buying(order_type: int) -> bool:
@@ -44,7 +48,7 @@ def check_pending_price(order_type: int, price: Decimal, symbol: Symbol) -> None
         BrokenLimit: `stops_level`.
     """
     market = symbol.ask if buying(order_type) else symbol.bid
-    below = order_type in _BUY_LIKE_LIMIT
+    below = order_type in _BELOW_THE_MARKET
     distance = market - price if below else price - market
     if distance <= 0 or distance < symbol.stops_distance:
         side = "below" if below else "above"

@@ -58,6 +58,24 @@ class Broker:
             case _:
                 return self._change(request)
 
+    def begin(self, request: dict[str, Any]) -> int:
+        """Take a market order and be slow about it: `finish` ends it. 0: refused at once."""
+        if request["action"] != DEAL or request["position"]:
+            self.execute(request)
+            return 0
+        order = replace(self._order(request), state=0)
+        self.orders[order.ticket] = order
+        return order.ticket
+
+    def finish(self, ticket: int, request: dict[str, Any], *, fill: bool) -> None:
+        """Fill the order that `begin` took, or reject it."""
+        order = self.orders.pop(ticket)
+        if fill:
+            self._fill(order, order.volume_initial)
+            self.executed[tag_of(request)].append(ticket)
+        else:
+            self.past[ticket] = replace(order, state=5)
+
     def trade_by_hand(
         self, symbol: str, side: int, volume: float, *, magic: int, reason: int
     ) -> None:

@@ -166,8 +166,8 @@ class Story:
         broker = self.world.broker
         if broker.positions and self.random.random() < 0.5:
             broker.stop_out(self.random.choice(list(broker.positions)))
-        elif broker.orders:
-            broker.trigger(self.random.choice(list(broker.orders)))
+        elif waiting := self._waiting():
+            broker.trigger(self.random.choice(waiting))
 
     # How.
 
@@ -243,21 +243,24 @@ class Story:
         return ask, ("sltp", round(float(sl), 5))
 
     def _change(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
-        broker = self.world.broker
-        if not broker.orders:
+        waiting = self._waiting()
+        if not waiting:
             return self._new_order(number)
-        order = broker.orders[self.random.choice(list(broker.orders))]
+        order = self.world.broker.orders[self.random.choice(waiting)]
         sl = Decimal("0.5") + TICK * number if order.type % 2 == 0 else Decimal(3) + TICK * number
         ask = Ask("modify_order", ModifyOrder(sl=sl), order.ticket)
         return ask, ("modify", round(float(sl), 5))
 
     def _remove(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
         removed = {t.ask.ticket for t in self.trades if t.ask.operation == "cancel_order"}
-        left = [ticket for ticket in self.world.broker.orders if ticket not in removed]
+        left = [ticket for ticket in self._waiting() if ticket not in removed]
         if not left:
             return self._new_order(number)
         ticket = self.random.choice(left)
         return Ask("cancel_order", CancelOrder(), ticket), ("remove", ticket)
+
+    def _waiting(self) -> list[int]:
+        return [ticket for ticket, order in self.world.broker.orders.items() if order.state == 1]
 
     def _arm_kill(self) -> None:
         if self.house.store is not None and self.random.random() < 0.05:

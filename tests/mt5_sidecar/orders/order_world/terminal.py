@@ -144,13 +144,21 @@ class Terminal:
         raise self._lost()
 
     def _send_lost_after(self, request: dict[str, Any]) -> Any:
-        self.world.broker.execute(request)
+        self.world.broker.execute(request, partial=self.world.random.random() < 0.3)
         raise self._lost()
 
     def _send_lost_late(self, request: dict[str, Any]) -> Any:
         # Counted from the sending: the call itself takes CALL_MS.
         late_ms = self.world.random.randrange(CALL_MS + SETTLE_MS - LAG_MS)
         self.world.later(late_ms, lambda: self.world.broker.execute(request))
+        raise self._lost()
+
+    def _send_lost_slow(self, request: dict[str, Any]) -> Any:
+        # The broker has it, and takes longer than the settle time.
+        broker, fill = self.world.broker, self.world.random.random() < 0.5
+        if ticket := broker.begin(request):
+            slow_ms = self.world.random.randrange(60_000)
+            self.world.later(slow_ms, lambda: broker.finish(ticket, request, fill=fill))
         raise self._lost()
 
     def _send_ambiguous_before(self, _request: dict[str, Any]) -> Any:

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from order_world.records import made
+
+from mt5_agent.protocol import Deal, Order, Position
+from mt5_sidecar.orders import (
+    Ask,
+    CancelOrder,
+    CloseBy,
+    ClosePosition,
+    ModifyOrder,
+    ModifyPosition,
+    NewOrder,
+    OrderSettings,
+)
+from mt5_sidecar.orders.decisions import Wait, decide
+from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.records import Record, draft
+from mt5_sidecar.orders.sight import Sight
+
+SENT_MS = 1_000_000_000
+PROOF_MS = SENT_MS + 25_000
+SETTINGS = OrderSettings()
+
+
+def sent(
+    ask: Ask | None = None, *, context: dict[str, float] | None = None, **request: Any
+) -> Record:
+    record = draft("1", "k", ask or market())
+    return msgspec.structs.replace(
+        record, state="sent", sent_ms=SENT_MS, request=request, context=context or {}
+    )
+
+
+def market(**fields: Any) -> Ask:
+    usual: dict[str, Any] = {
+        "symbol": "EURUSD", "side": "buy", "type": "market", "volume": Decimal("0.1"),
+    }  # fmt: skip
+    return Ask("order", NewOrder(**{**usual, **fields}))
+
+
+def sight(*, at_ms: int = PROOF_MS, connected_ms: int = 0, **seen: Any) -> Sight:
+    return Sight(taken_ms=at_ms, connected_ms=connected_ms, utc_offset_s=0, **seen)
+
+
+def order(**fields: Any) -> Order:
+    usual: dict[str, Any] = {
+        "ticket": 5, "symbol": "EURUSD", "type": 0, "state": 4, "volume_initial": 0.1, "reason": 3,
+        "time_setup_msc": SENT_MS,
+    }  # fmt: skip
+    return made(Order, **{**usual, **fields})
+
+
+def outcome(decision: Verdict | Wait) -> str:
+    return decision.reason if isinstance(decision, Wait) else decision.outcome
+
+
+def test_an_intent_that_was_never_sent_needs_no_look() -> None:
+    record = msgspec.structs.replace(sent(), state="intent")
+
+    assert outcome(decide(record, sight(at_ms=0), SETTINGS)) == "NotSent"
+
+
+def test_absence_is_believed_after_call_timeout_and_settle_time_only() -> None:
+    assert outcome(decide(sent(), sight(at_ms=PROOF_MS - 1), SETTINGS)) == "Settling"
+    assert outcome(decide(sent(), sight(at_ms=PROOF_MS), SETTINGS)) == "NotSent"
+
+
+def test_absence_is_believed_of_a_terminal_that_was_connected_for_the_settle_time_only() -> None:
+    late = PROOF_MS + 60_000
+
+    assert outcome(decide(sent(), sight(at_ms=late, connected_ms=late - 14_999), SETTINGS)) == (
+        "Settling"
+    )
+    assert outcome(decide(sent(), sight(at_ms=late, connected_ms=late - 15_000), SETTINGS)) == (
+        "NotSent"
+    )
+
+
+def test_a_history_that_lacks_a_known_order_proves_nothing_until_patience_ends() -> None:
+    short = sight(whole=False)
+    much_later = sight(at_ms=SENT_MS + 600_000, whole=False)
+
+    assert outcome(decide(sent(), short, SETTINGS)) == "HistoryIncomplete"
+    assert outcome(decide(sent(), much_later, SETTINGS)) == "NotSent"
+
+
+def test_a_market_order_that_the_broker_still_holds_is_waited_for() -> None:
+    record = sent()
+    held = order(state=0, comment=record.token)
+
+    assert outcome(decide(record, sight(orders=(held,)), SETTINGS)) == "Executing"
+
+
+def test_an_order_that_moved_to_history_during_the_look_is_found_there() -> None:
+    record = sent()
+    before, after = order(state=1, comment=record.token), order(comment=record.token)
+
+    found = decide(record, sight(orders=(before,), past_orders=(after,)), SETTINGS)
+
+    assert outcome(found) == "Done"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": 4}, "Done"),
+        ({"state": 4, "volume_current": 0.06}, "Partial"),
+        ({"state": 2, "volume_current": 0.06}, "Partial"),
+        ({"state": 2, "volume_current": 0.1}, "Refused"),
+        ({"state": 5, "volume_current": 0.1}, "Refused"),
+    ],
+)
+def test_a_past_market_order_tells_by_its_state(fields: dict[str, Any], expected: str) -> None:
+    record = sent()
+    past = order(comment=record.token, **fields)
+
+    assert outcome(decide(record, sight(past_orders=(past,)), SETTINGS)) == expected
+
+
+@pytest.mark.parametrize("state", [1, 2, 6])
+def test_a_waiting_order_was_placed_though_it_ended_since(state: int) -> None:
+    record = sent(market(type="limit", price=Decimal(1)))
+    waiting = order(type=2, state=state, volume_current=0.1, magic=record.magic)
+
+    for seen in ({"orders": (waiting,)}, {"past_orders": (waiting,)}):
+        assert outcome(decide(record, sight(**seen), SETTINGS)) == "Placed"
+
+
+def test_price_and_deal_come_from_the_deals_weighted_by_lots() -> None:
+    record = sent()
+    deals = (
+        made(Deal, ticket=11, order=5, volume=0.03, price=1.2),
+        made(Deal, ticket=10, order=5, volume=0.01, price=1.0),
+    )
+
+    found = decide(record, sight(past_orders=(order(comment=record.token),), deals=deals), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert (found.deal, found.price, found.volume) == (10, Decimal("1.15"), Decimal("0.1"))
+
+
+def test_a_stop_of_the_same_position_is_not_taken_for_the_order() -> None:
+    record = sent()
+    stop = order(ticket=6, type=1, magic=record.magic, position_id=99, comment="[sl 1.0]")
+
+    assert outcome(decide(record, sight(past_orders=(stop,)), SETTINGS)) == "NotSent"
+
+
+def test_the_magic_finds_what_lost_its_comment() -> None:
+    record = sent()
+
+    for seen in (
+        {"past_orders": (order(magic=record.magic),)},
+        {"deals": (made(Deal, order=5, symbol="EURUSD", magic=record.magic, volume=0.1),)},
+        {"positions": (made(Position, ticket=5, symbol="EURUSD", magic=record.magic),)},
+    ):
+        found = decide(record, sight(**seen), SETTINGS)
+        assert isinstance(found, Verdict)
+        assert (found.outcome, found.evidence) == ("Done", "magic")
+
+
+SHAPED = sent(market(magic=7), symbol="EURUSD", type=0, volume=0.1)
+
+
+def test_the_one_order_of_its_shape_is_it_when_the_caller_chose_the_magic() -> None:
+    found = decide(SHAPED, sight(past_orders=(order(magic=7),)), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.evidence, found.order) == ("Done", "shape", 5)
+
+
+def test_two_orders_of_its_shape_are_left_to_a_person() -> None:
+    two = (order(magic=7), order(ticket=6, magic=7))
+
+    assert outcome(decide(SHAPED, sight(past_orders=two), SETTINGS)) == "Ambiguous"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"magic": 8},
+        {"magic": 7, "symbol": "GBPUSD"},
+        {"magic": 7, "volume_initial": 0.2},
+        {"magic": 7, "type": 1},
+        {"magic": 7, "reason": 1},
+        {"magic": 7, "comment": "mt5b-aaaaaaaaaaaaaaaaaaaaaaaa"},
+        {"magic": 7, "time_setup_msc": SENT_MS - 400_000},
+    ],
+)
+def test_orders_of_another_shape_are_others(fields: dict[str, Any]) -> None:
+    other = order(**fields)
+
+    assert outcome(decide(SHAPED, sight(past_orders=(other,)), SETTINGS)) == "NotSent"
+
+
+def test_an_order_that_belongs_to_another_key_is_not_taken_by_its_shape() -> None:
+    seen = sight(past_orders=(order(magic=7),), claimed=frozenset({5}))
+
+    assert outcome(decide(SHAPED, seen, SETTINGS)) == "NotSent"
+
+
+CLOSE = sent(Ask("close_position", ClosePosition(), 7), volume=0.1)
+
+
+def test_a_close_is_found_by_its_deal_on_that_position() -> None:
+    deal = made(Deal, order=5, entry=1, position_id=7, magic=CLOSE.magic, volume=0.1)
+    other = msgspec.structs.replace(deal, position_id=8)
+
+    assert outcome(decide(CLOSE, sight(deals=(deal,)), SETTINGS)) == "Done"
+    assert outcome(decide(CLOSE, sight(deals=(other,)), SETTINGS)) == "NotSent"
+
+
+def test_half_of_a_close_is_partial() -> None:
+    deal = made(Deal, order=5, entry=1, position_id=7, magic=CLOSE.magic, volume=0.05)
+
+    assert outcome(decide(CLOSE, sight(deals=(deal,)), SETTINGS)) == "Partial"
+
+
+def test_two_positions_closed_by_each_other_show_in_their_deals() -> None:
+    record = sent(Ask("close_by", CloseBy(position_by=8), 7))
+    halves = tuple(made(Deal, order=5, entry=3, position_id=p, volume=0.1) for p in (7, 8))
+
+    assert outcome(decide(record, sight(deals=halves), SETTINGS)) == "Done"
+    assert outcome(decide(record, sight(deals=halves[:1]), SETTINGS)) == "NotSent"
+
+
+STOPS = sent(
+    Ask("modify_position", ModifyPosition(sl=Decimal(2)), 7),
+    context={"sl": 1.0, "tp": 0.0},
+    sl=2.0,
+    tp=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("sl", "early", "late"),
+    [(2.0, "Done", "Done"), (1.0, "Settling", "NotSent"), (1.5, "Settling", "Unknown")],
+)
+def test_moved_stops_show_in_the_position(sl: float, early: str, late: str) -> None:
+    seen = (made(Position, ticket=7, sl=sl),)
+
+    assert outcome(decide(STOPS, sight(at_ms=SENT_MS, positions=seen), SETTINGS)) == early
+    assert outcome(decide(STOPS, sight(positions=seen), SETTINGS)) == late
+
+
+def test_a_target_that_is_gone_leaves_what_nobody_can_know() -> None:
+    found = decide(STOPS, sight(), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.final, found.reason) == ("Unknown", True, "TargetGone")
+    assert outcome(decide(STOPS, sight(at_ms=SENT_MS), SETTINGS)) == "Settling"
+
+
+def test_a_changed_order_shows_in_its_prices_even_after_its_end() -> None:
+    record = sent(
+        Ask("modify_order", ModifyOrder(price=Decimal(2)), 5), context={"price": 1.0}, price=2.0
+    )
+
+    for field in ("orders", "past_orders"):
+        moved = sight(**{field: (order(price_open=2.0),)})
+        same = sight(**{field: (order(price_open=1.0),)})
+        assert outcome(decide(record, moved, SETTINGS)) == "Done"
+        assert outcome(decide(record, same, SETTINGS)) == "NotSent"
+
+
+def test_a_removal_shows_in_what_became_of_the_order() -> None:
+    record = sent(Ask("cancel_order", CancelOrder(), 5))
+
+    canceled, filled = sight(past_orders=(order(state=2),)), sight(past_orders=(order(state=4),))
+    waiting = sight(orders=(order(state=1),))
+
+    assert outcome(decide(record, canceled, SETTINGS)) == "Done"
+    assert outcome(decide(record, filled, SETTINGS)) == "NotSent"
+    assert outcome(decide(record, waiting, SETTINGS)) == "NotSent"

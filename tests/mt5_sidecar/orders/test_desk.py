@@ -1,0 +1,490 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from order_world.house import House
+from order_world.records import symbol_info
+from order_world.terminal import World
+
+from mt5_sidecar.domain.account_file import Trading
+from mt5_sidecar.errors import TerminalUnavailable, TradingDisabled, UnknownSymbol
+from mt5_sidecar.orders import Ask, CancelOrder, ClosePosition, ModifyPosition, NewOrder, OrderDesk
+from mt5_sidecar.orders.errors import (
+    BadKey,
+    BrokenLimit,
+    Busy,
+    Fenced,
+    JournalFailed,
+    JournalForeign,
+    KeyInFlight,
+    KeyReused,
+    KeyUnknown,
+    LookalikeUnknown,
+    NoPrice,
+    OverLimit,
+    Reconciling,
+    Settling,
+    Stopping,
+    TooManyOrders,
+    UnknownTarget,
+)
+
+
+def buy(volume: str = "0.1", **fields: Any) -> Ask:
+    body = NewOrder(symbol="EURUSD", side="buy", type="market", volume=Decimal(volume), **fields)
+    return Ask("order", body)
+
+
+class Shop(House):
+    """A house whose calls are all good unless a test says otherwise."""
+
+    async def opened(self) -> "Shop":
+        await self.begin()
+        self.terminal.quiet = True
+        for _ in range(20):
+            if not self.desk.ready:
+                self.world.advance(2000)
+                await self.desk.reconcile()
+        return self
+
+    @property
+    def sends(self) -> int:
+        return self.terminal.calls.count("order_send")
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    made = await Shop(World(1), tmp_path).opened()
+    yield made
+    if not made.dead:
+        await made.desk.stop()
+
+
+async def test_a_key_sends_once_and_answers_the_same_for_ever(shop: Shop) -> None:
+    first = await shop.desk.submit("k", buy())
+    again = await shop.desk.submit("k", buy("0.10"))
+
+    assert (first.outcome, first.replayed, again.replayed) == ("Done", False, True)
+    assert (again.order, again.time, again.volume) == (first.order, first.time, first.volume)
+    assert shop.sends == 1
+
+
+async def test_a_key_with_another_body_is_refused_and_sends_nothing(shop: Shop) -> None:
+    await shop.desk.submit("k", buy())
+
+    with pytest.raises(KeyReused):
+        await shop.desk.submit("k", buy("0.2"))
+
+    assert shop.sends == 1
+
+
+async def test_a_key_that_is_being_carried_out_is_in_flight(shop: Shop) -> None:
+    first = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    await asyncio.sleep(0)
+
+    with pytest.raises(KeyInFlight):
+        await shop.desk.submit("k", buy())
+    with pytest.raises(KeyReused):
+        await shop.desk.submit("k", buy("0.2"))
+
+    assert (await first).outcome == "Done"
+    assert shop.sends == 1
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_order(shop: Shop) -> None:
+    caller = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await caller
+    await shop.desk._running.finished()
+    await shop.desk.stop()
+
+    again = await Shop(shop.world, shop.settings.journal_file.parent).opened()
+
+    assert (await again.desk.outcome("k")).outcome == "Done"
+    await again.desk.stop()
+
+
+async def test_the_outcome_of_a_key_can_be_asked_for_days_later(shop: Shop) -> None:
+    sent = await shop.desk.submit("k", buy(comment="mine"))
+    shop.world.advance(5 * 86_400_000)
+
+    told = await shop.desk.outcome("k")
+
+    assert (told.order, told.comment, told.replayed) == (sent.order, "mine", True)
+    with pytest.raises(KeyUnknown):
+        await shop.desk.outcome("other")
+
+
+@pytest.mark.parametrize("key", ["", "a b"])
+async def test_a_trade_needs_a_key(shop: Shop, key: str) -> None:
+    with pytest.raises(BadKey):
+        await shop.desk.submit(key, buy())
+
+
+async def test_trading_is_off_until_asked_for(shop: Shop) -> None:
+    shop.trading = Trading()
+
+    with pytest.raises(TradingDisabled):
+        await shop.desk.submit("k", buy())
+    with pytest.raises(TradingDisabled):
+        await shop.desk.submit("c", Ask("close_position", ClosePosition(), 1))
+
+    assert shop.sends == 0
+
+
+async def test_the_accounts_limits_hold_for_new_orders(shop: Shop) -> None:
+    shop.trading = Trading(enabled=True, max_volume="0.1", orders_per_minute=2)
+
+    with pytest.raises(OverLimit):
+        await shop.desk.submit("big", buy("0.11"))
+    for key in ("a", "b"):
+        await shop.desk.submit(key, buy())
+    with pytest.raises(TooManyOrders):
+        await shop.desk.submit("c", buy())
+    shop.world.advance(61_000)
+
+    assert (await shop.desk.submit("c", buy())).outcome == "Done"
+
+
+async def test_closing_is_never_too_much(shop: Shop) -> None:
+    opened = await shop.desk.submit("k", buy())
+    shop.trading = Trading(enabled=True, symbols=[], orders_per_minute=0, max_volume="0.01")
+    assert opened.position
+
+    closed = await shop.desk.submit("c", Ask("close_position", ClosePosition(), opened.position))
+
+    assert closed.outcome == "Done"
+    assert shop.world.broker.positions == {}
+
+
+async def test_a_broken_limit_sends_nothing_and_leaves_the_key_free(shop: Shop) -> None:
+    with pytest.raises(BrokenLimit):
+        await shop.desk.submit("k", buy("0.015"))
+
+    assert (await shop.desk.submit("k", buy())).outcome == "Done"
+
+
+async def test_without_a_link_nothing_is_sent_and_the_key_stays_free(shop: Shop) -> None:
+    shop.world.lose_link(1000)
+
+    with pytest.raises(TerminalUnavailable):
+        await shop.desk.submit("k", buy())
+    shop.world.advance(1000)
+
+    assert (await shop.desk.submit("k", buy())).outcome == "Done"
+
+
+async def test_an_unknown_symbol_and_an_unknown_ticket_are_told_apart(shop: Shop) -> None:
+    from mt5_sidecar.errors import TerminalRefused
+
+    def missing(_name: str) -> Any:
+        raise TerminalRefused("not found", code=-4)
+
+    shop.terminal._symbol_info = missing  # type: ignore[method-assign]
+
+    with pytest.raises(UnknownSymbol):
+        await shop.desk.submit("a", buy())
+    with pytest.raises(UnknownTarget):
+        await shop.desk.submit("b", Ask("cancel_order", CancelOrder(), 999))
+
+
+async def test_a_symbol_without_a_price_is_waited_for_and_then_given_up(shop: Shop) -> None:
+    looks = iter([symbol_info(bid=0.0, ask=0.0)] * 3 + [symbol_info()] * 9)
+    shop.terminal._symbol_info = lambda _name: next(looks)  # type: ignore[method-assign]
+    assert (await shop.desk.submit("a", buy())).outcome == "Done"
+
+    shop.terminal._symbol_info = lambda _name: symbol_info(  # type: ignore[method-assign]
+        bid=0.0, ask=0.0
+    )
+    with pytest.raises(NoPrice):
+        await shop.desk.submit("b", buy())
+
+
+@pytest.mark.parametrize("fault", ["lost_after", "ambiguous_after", "fault_after", "nonsense"])
+async def test_an_order_without_an_answer_is_unknown_then_found(shop: Shop, fault: str) -> None:
+    shop.terminal.fault = fault
+
+    first = await shop.desk.submit("k", buy())
+    shop.world.restore()
+    shop.world.advance(60_000)
+    await shop.desk.reconcile()
+    found = await shop.desk.submit("k", buy())
+
+    assert (first.outcome, first.final) == ("Unknown", False)
+    assert found.outcome in ("Done", "Partial")
+    assert found.final
+    assert found.order in shop.world.broker.past
+    assert shop.sends == 1
+
+
+async def test_an_order_that_was_never_made_is_proven_absent_and_not_sent_again(
+    shop: Shop,
+) -> None:
+    shop.terminal.fault = "lost_before"
+
+    await shop.desk.submit("k", buy())
+    shop.world.restore()
+    await shop.desk.reconcile()
+    early = await shop.desk.outcome("k")
+    shop.world.advance(60_000)
+    await shop.desk.reconcile()
+    late = await shop.desk.submit("k", buy())
+
+    assert (early.outcome, late.outcome, late.evidence) == ("Unknown", "NotSent", "absence")
+    assert shop.sends == 1
+
+
+async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
+    shop.terminal.fault = "ambiguous_before"
+    await shop.desk.submit("k", buy())
+
+    with pytest.raises(LookalikeUnknown) as refused:
+        await shop.desk.submit("twin", buy())
+
+    assert refused.value.extra["other_key"] == "k"
+    assert (await shop.desk.submit("other", buy("0.2"))).outcome == "Done"
+    assert shop.desk.unknown == {"k": ""}
+
+
+async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -> None:
+    shop.terminal.fault = "killed_after"
+    with contextlib.suppress(BaseException):
+        await shop.desk.submit("k", buy())
+    await shop.kill()
+
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    await again.begin()
+    again.terminal.quiet = True
+    with pytest.raises(Reconciling):
+        await again.desk.submit("new", buy())
+    shop.world.advance(5000)
+    await again.desk.reconcile()
+
+    assert (await again.desk.submit("k", buy())).outcome == "Done"
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
+    first = await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    await again.begin()
+    again.terminal.quiet = True
+    with pytest.raises((Settling, Reconciling)):
+        await again.desk.submit("k", buy())
+    for _ in range(20):
+        shop.world.advance(2000)
+        await again.desk.reconcile()
+    met = await again.desk.submit("k", buy())
+
+    assert (met.outcome, met.order, met.replayed) == ("Done", first.order, True)
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+async def test_an_account_that_never_traded_is_not_asked_again_after_a_restart(
+    shop: Shop,
+) -> None:
+    await shop.kill()
+
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    await again.begin()
+    await again.desk.reconcile()
+
+    assert again.desk.ready
+    await again.desk.stop()
+
+
+async def test_a_fenced_desk_trades_no_more_not_even_after_a_restart(shop: Shop) -> None:
+    await shop.desk.activation.fence()
+
+    with pytest.raises(Fenced):
+        await shop.desk.submit("k", buy())
+    with pytest.raises(Fenced):
+        await shop.desk.activation.activate(1)
+    await shop.kill()
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    again.epoch = 2
+    await again.begin()
+
+    assert again.desk.activation.active
+    assert again.desk.activation.epoch == 2
+    with pytest.raises(Fenced):
+        await again.desk.activation.activate(1)
+    await again.desk.stop()
+
+
+async def test_a_desk_that_was_never_activated_does_not_trade(tmp_path: Path) -> None:
+    house = Shop(World(1), tmp_path)
+    await house.begin()
+    house.desk._gate.epoch = 0
+    await house.desk.reconcile()
+
+    with pytest.raises(Fenced):
+        await house.desk.submit("k", buy())
+    await house.desk.stop()
+
+
+async def test_fencing_waits_for_the_order_that_is_being_sent(shop: Shop) -> None:
+    running = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    for _ in range(8):
+        await asyncio.sleep(0)
+    await shop.desk.activation.fence()
+
+    done = await asyncio.gather(running, return_exceptions=True)
+    sends = shop.sends
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    assert sends == shop.sends
+    assert isinstance(done[0], Fenced) or done[0].outcome == "Done"  # type: ignore[union-attr]
+
+
+async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> None:
+    done = await shop.desk.submit("done", buy())
+    shop.terminal.fault = "lost_after"
+    await shop.desk.submit("lost", buy("0.2"))
+    shop.world.restore()
+    await shop.desk.activation.fence()
+    exported = await shop.desk.activation.export()
+
+    other = Shop(shop.world, tmp_path, name="b")
+    other.epoch = 2
+    await other.begin(adopt=exported)
+    other.terminal.quiet = True
+    shop.world.advance(60_000)
+    await other.desk.reconcile()
+
+    assert (await other.desk.submit("done", buy())).order == done.order
+    assert (await other.desk.submit("lost", buy("0.2"))).outcome in ("Done", "Partial")
+    assert other.sends == 0
+    await other.desk.stop()
+
+
+async def test_another_accounts_handover_is_refused(shop: Shop) -> None:
+    exported = await shop.desk.activation.export()
+    foreign = exported.replace(b"10001@Simulator-Demo", b"10002@Simulator-Demo")
+
+    with pytest.raises(JournalForeign):
+        await shop.desk.activation.adopt(foreign)
+
+
+async def test_stopping_refuses_what_is_new(shop: Shop) -> None:
+    shop.desk._gate.stopping = True
+
+    with pytest.raises(Stopping):
+        await shop.desk.submit("k", buy())
+
+
+async def test_too_many_waiting_trades_are_told_to_come_back(tmp_path: Path) -> None:
+    small = await Shop(World(1), tmp_path, max_waiting=2).opened()
+    running = [asyncio.ensure_future(small.desk.submit(f"k{n}", buy())) for n in range(2)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Busy):
+        await small.desk.submit("k3", buy())
+
+    await asyncio.gather(*running)
+    await small.desk.stop()
+
+
+@pytest.mark.parametrize("failing", ["insert", "update"])
+async def test_what_cannot_be_written_is_not_sent(shop: Shop, failing: str) -> None:
+    def fails(_record: Any) -> None:
+        raise JournalFailed("disk full")
+
+    setattr(shop.store, failing, fails)
+
+    with pytest.raises(JournalFailed):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
+
+
+async def test_an_outcome_that_cannot_be_written_is_told_as_unknown_and_found_later(
+    shop: Shop,
+) -> None:
+    assert shop.store is not None
+    write, writes = shop.store.update, []
+
+    def second_fails(record: Any) -> None:
+        writes.append(record)
+        if len(writes) == 2:
+            raise JournalFailed("disk full")
+        write(record)
+
+    shop.store.update = second_fails  # type: ignore[method-assign]
+
+    told = await shop.desk.submit("k", buy())
+    shop.world.advance(5000)
+    await shop.desk.reconcile()
+
+    assert told.outcome == "Unknown"
+    assert (await shop.desk.outcome("k")).outcome == "Done"
+    assert shop.sends == 1
+
+
+async def test_check_asks_the_terminal_and_sends_nothing(shop: Shop) -> None:
+    shop.trading = Trading()
+    asked: list[Any] = []
+    shop.terminal._order_check = asked.append  # type: ignore[attr-defined]
+
+    await shop.desk.check(buy())
+
+    assert asked[0]["action"] == 1
+    assert shop.sends == 0
+
+
+async def test_stops_of_a_position_are_moved(shop: Shop) -> None:
+    opened = await shop.desk.submit("k", buy())
+    assert opened.position
+
+    moved = await shop.desk.submit(
+        "m", Ask("modify_position", ModifyPosition(sl=Decimal("1.05")), opened.position)
+    )
+
+    assert moved.outcome == "Done"
+    assert shop.world.broker.positions[opened.position].sl == 1.05
+
+
+async def test_the_reconciler_goes_on_though_a_pass_fails(shop: Shop) -> None:
+    shop.terminal.fault = "lost_after"
+    await shop.desk.submit("k", buy())
+    shop.world.restore()
+    passes = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal passes
+        passes += 1
+        shop.world.advance(int(seconds * 1000))
+        if passes == 1:
+            raise_once(shop.desk)
+        if passes == 60:
+            raise asyncio.CancelledError
+
+    shop.desk._sleep = sleep
+    with contextlib.suppress(asyncio.CancelledError):
+        await shop.desk.reconcile_forever()
+
+    assert (await shop.desk.outcome("k")).final
+
+
+def raise_once(desk: OrderDesk) -> None:
+    """Make the next pass fail."""
+    once = desk._reconciler.once
+
+    async def fails() -> None:
+        desk._reconciler.once = once  # type: ignore[method-assign]
+        raise RuntimeError("a bug")
+
+    desk._reconciler.once = fails  # type: ignore[method-assign]

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mt5_sidecar.orders import Ask, Journal, NewOrder, OrderSettings, Store
+from mt5_sidecar.orders.errors import (
+    JournalBusy,
+    JournalFailed,
+    JournalForeign,
+    JournalTooNew,
+    JournalUnreadable,
+    KeyReused,
+)
+from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.records import Record, draft
+
+ASK = Ask(
+    "order",
+    NewOrder(symbol="EURUSD", side="buy", type="market", volume=Decimal("0.10"), comment="é"),
+)
+DONE = Verdict(outcome="Done", order=5, volume=Decimal("0.10"), price=Decimal("1.10000"))
+
+
+def opened(folder: Path, account: str = "1@S") -> Store:
+    settings = OrderSettings(journal_file=folder / "orders.sqlite")
+    return Store(settings, account=account, now_ms=1)
+
+
+def record(key: str = "k", *, created_ms: int = 1) -> Record:
+    return msgspec.structs.replace(
+        draft("1", key, ASK), created_ms=created_ms, request={"volume": 0.1, "type": 0}
+    )
+
+
+def settled(key: str = "k", *, created_ms: int = 1) -> Record:
+    return msgspec.structs.replace(
+        record(key, created_ms=created_ms), state="outcome", verdict=DONE
+    )
+
+
+def test_a_record_comes_back_as_it_was_after_the_file_was_closed(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(record())
+    store.update(settled())
+    store.close()
+
+    again = opened(tmp_path)
+
+    assert again.get("k") == settled()
+    assert again.get("other") is None
+    again.close()
+
+
+def test_a_key_is_written_once(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(record())
+
+    with pytest.raises(KeyReused):
+        store.insert(settled())
+
+    assert store.get("k") == record()
+    store.close()
+
+
+def test_commits_are_synced_to_the_disk_unless_it_is_a_simulation(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+
+    modes = [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in MODES]
+
+    assert modes == ["wal", 2, "exclusive"]
+    store.close()
+
+
+MODES = ("journal_mode", "synchronous", "locking_mode")
+
+
+def test_two_processes_cannot_have_one_journal(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+
+    with pytest.raises(JournalBusy):
+        opened(tmp_path)
+
+    store.close()
+    opened(tmp_path).close()
+
+
+def test_another_accounts_journal_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+
+    with pytest.raises(JournalForeign):
+        opened(tmp_path, "2@S")
+
+
+def test_a_later_versions_journal_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    with sqlite3.connect(tmp_path / "orders.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(JournalTooNew):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"not a database, and long enough to be one" * 100, b"x"])
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "orders.sqlite").write_bytes(content)
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)
+
+    assert (tmp_path / "orders.sqlite").read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "orders.sqlite") as db:
+        db.execute("CREATE TABLE trade (x)")
+    db.close()
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)
+
+
+def test_a_cut_journal_is_refused(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for number in range(200):
+        store.insert(record(f"k{number}"))
+    store.checkpoint()
+    store.close()
+    file = tmp_path / "orders.sqlite"
+    os.truncate(file, file.stat().st_size // 2)
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)
+
+
+def test_a_journal_with_garbage_in_its_middle_is_refused(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for number in range(200):
+        store.insert(record(f"k{number}"))
+    store.checkpoint()
+    store.close()
+    file = tmp_path / "orders.sqlite"
+    content = bytearray(file.read_bytes())
+    content[4096:-4096] = os.urandom(len(content) - 8192)
+    file.write_bytes(content)
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)
+
+
+def test_a_row_that_this_program_did_not_write_is_an_error_not_a_guess(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(record())
+    store._db.execute('UPDATE trade SET verdict = \'{"outcome": "Fine"}\'')
+
+    with pytest.raises(JournalUnreadable):
+        store.get("k")
+    store.close()
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(JournalFailed):
+        store.adopt([record(f"k{number}") for number in range(500)])
+
+    assert store.since(0) == []
+    store.close()
+
+
+def test_only_what_is_settled_and_old_is_forgotten(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for stored in (settled("old"), settled("new", created_ms=100), record("open")):
+        store.insert(stored)
+
+    assert store.forget(50) == 1
+    store.checkpoint()
+
+    assert [r.key for r in store.since(0)] == ["open", "new"]
+    assert [r.key for r in store.unsettled()] == ["open"]
+    store.close()
+
+
+async def test_compaction_goes_on_until_nothing_is_old_and_gives_the_space_back(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(lambda: opened(tmp_path))
+    await journal.open()
+    await journal.read(lambda store: store.adopt([settled(f"k{n}") for n in range(1200)]))
+    await journal.compact(0)
+    full_bytes = (tmp_path / "orders.sqlite").stat().st_size
+
+    assert await journal.compact(50) == 1200
+
+    assert (tmp_path / "orders.sqlite").stat().st_size < full_bytes / 4
+    await journal.close()
+
+
+def test_what_is_settled_here_is_not_overwritten_by_another_slots_journal(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(settled("known"))
+    store.insert(record("open"))
+
+    store.adopt([record("known"), settled("open"), record("more")])
+
+    known, closed = store.get("known"), store.get("open")
+    assert known is not None
+    assert closed is not None
+    assert (known.settled, closed.settled) == (True, True)
+    assert store.get("more") is not None
+    store.close()
+
+
+async def test_each_write_is_measured(tmp_path: Path) -> None:
+    seconds: list[float] = []
+    journal = Journal(lambda: opened(tmp_path), on_write=seconds.append)
+    await journal.open()
+
+    await journal.insert(record())
+    await journal.update(settled())
+
+    assert len(seconds) == 2
+    assert all(0 < spent < 10 for spent in seconds)
+    await journal.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import msgspec
+from mt5_sidecar.orders import OrderSettings, Store
+from mt5_sidecar.orders.records import draft
+from mt5_sidecar.orders import Ask, CancelOrder
+store = Store(OrderSettings(journal_file=Path(sys.argv[1])), account="1@S", now_ms=1)
+number = 0
+while True:
+    number += 1
+    record = draft("1", f"k{number}", Ask("cancel_order", CancelOrder(), number))
+    store.insert(record)
+    store.update(msgspec.structs.replace(record, state="sent", sent_ms=number))
+    print(number, flush=True)
+"""
+
+
+def test_what_was_acknowledged_is_there_after_sigkill(tmp_path: Path) -> None:
+    file = tmp_path / "orders.sqlite"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "sidecar"},
+        cwd=Path(__file__).parents[3],
+    )
+    assert writer.stdout is not None
+    acknowledged = 0
+    while acknowledged < 100:
+        acknowledged = int(writer.stdout.readline())
+    writer.send_signal(signal.SIGKILL)
+    acknowledged = max(
+        [acknowledged, *(int(line) for line in writer.stdout if line.endswith("\n"))]
+    )
+    writer.wait()
+    writer.stdout.close()
+
+    store = opened(tmp_path)
+
+    stored = store.since(0)
+    assert acknowledged <= len(stored) <= acknowledged + 1
+    assert all(r.state == "sent" for r in stored[:acknowledged])
+    store.close()
