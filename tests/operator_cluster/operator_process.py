@@ -122,6 +122,12 @@ class Operator:
         fits = [line for line in ours if 'verb="GET"' not in line and 'kind="Lease"' not in line]
         return sum(float(line.rpartition(" ")[2]) for line in fits)
 
+    def writes_by_kind(self) -> list[str]:
+        """Return the counters of its requests, to explain a count."""
+        lines = self._get("/metrics")[1].splitlines()
+        ours = [line for line in lines if line.startswith("mt5_operator_api_requests_total{")]
+        return [line for line in ours if 'verb="GET"' not in line]
+
     def last_words(self) -> str:
         """Return how its log ends."""
         return self.log.read_text()[-2000:] if self.log.exists() else ""
