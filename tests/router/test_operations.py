@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 
 import aiohttp
 import pytest
@@ -62,12 +63,15 @@ async def test_metrics_count_what_happened(router: Router) -> None:
     await router.ask("/accounts/10001/api/order", "POST", json={})
     await router.ask("/accounts/777/api/account")
 
-    read = 'mt5_router_requests_total{kind="read",status="200"}'
-    await until(lambda: _is(router, read, 3), what="the counter")
-    assert await router.metric('mt5_router_requests_total{kind="write",status="200"}') == 1
-    assert await router.metric('mt5_router_problems_total{type="account-unknown"}') == 1
-    assert await router.metric('mt5_router_upstream_seconds_count{kind="read"}') == 3
-    assert await router.metric('mt5_router_upstream_seconds_bucket{kind="read",le="+Inf"}') == 3
+    expected = {
+        'mt5_router_requests_total{kind="read",status="200"}': 3,
+        'mt5_router_requests_total{kind="write",status="200"}': 1,
+        'mt5_router_problems_total{type="account-unknown"}': 1,
+        'mt5_router_upstream_seconds_count{kind="read"}': 3,
+        'mt5_router_upstream_seconds_bucket{kind="read",le="+Inf"}': 3,
+    }
+    for name, value in expected.items():
+        await until(partial(_is, router, name, value), what=f"{name} to be {value}")
     assert await router.metric("mt5_router_routes") == 2
     assert await router.metric("mt5_router_redis_connected") == 1
     assert 0 <= await router.metric("mt5_router_last_resync_age_seconds") < 60
