@@ -95,11 +95,7 @@ def _from_error(sight: Sight) -> Finding | None:
         case -5:
             return _OUTDATED
         case -10003 if _MISSING.search(sight.text):
-            return Finding(
-                Reason.TERMINAL_MISSING,
-                "There is no terminal in this image or volume: build the image with one "
-                "(images/wine/README.md).",
-            )
+            return missing()
         case -10001 | -10002 | -10003 | -10004:
             return Finding(
                 Reason.TERMINAL_FAULT,
@@ -122,6 +118,11 @@ def _from_silence(sight: Sight) -> Finding | None:
     if sight.code == -10005:
         return _unreachable(sight, "authorised but never synchronised")
     return None
+
+
+def missing(hint: str = "") -> Finding:
+    """Return what is said when there is no terminal to start; `hint` is the image's own advice."""
+    return Finding(Reason.TERMINAL_MISSING, hint or _MISSING_HINT)
 
 
 def _spoke_of_network(lines: Iterable[str]) -> bool:
@@ -157,6 +158,10 @@ def _failed(sight: Sight, match: re.Match[str]) -> Finding:
     return _bad_credentials(sight, words)
 
 
+_MISSING_HINT: Final = (
+    "This pod has no terminal: build the image with one, or mount one (docs/wine.md). It is looked "
+    "for again."
+)
 _NEEDS_INTERACTION: Final = Finding(
     Reason.NEEDS_INTERACTION,
     "The broker asks for a one-time password or a certificate, which only a person can give: turn "

@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes: started with their stdin held open, so that they end when the supervisor
-does."""
+"""Child processes: none outlives the supervisor.
+
+Each one's stdin is held open here, and it ends when that closes. One that is blocked inside a call
+does not look at its stdin, so on Linux the kernel kills it when the supervisor is gone:
+`setpriv --pdeathsig`, because the order has to be given between fork and exec (it survives exec,
+also into Wine, whose Windows Python could not give it itself), and Python code there is not safe
+beside threads. Until setpriv has run, the child was given no call yet, and sees its stdin close.
+"""
 
 import asyncio
 import contextlib
+import logging
+import shutil
+import sys
 from collections.abc import Sequence
+from typing import Final
+
+_SETPRIV: Final = shutil.which("setpriv") if sys.platform == "linux" else None
+_BOUND: Final = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
+_log = logging.getLogger(__name__)
 
 
 class Child:
@@ -17,10 +31,16 @@ class Child:
 
     @classmethod
     async def start(cls, argv: Sequence[str], *, speaks: bool) -> "Child":
-        """Start `argv`; `speaks`: its stdout is read."""
+        """Start `argv`; `speaks`: its stdout is read.
+
+        Raises:
+            OSError: There is no such program.
+        """
+        if _BOUND and shutil.which(argv[0]) is None:
+            raise FileNotFoundError(argv[0])  # setpriv itself would start, and then say so
         stdout = asyncio.subprocess.PIPE if speaks else asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.PIPE, stdout=stdout
+            *_BOUND, *argv, stdin=asyncio.subprocess.PIPE, stdout=stdout
         )
         return cls(process)
 
@@ -28,6 +48,11 @@ class Child:
     def pid(self) -> int:
         """Return the process's number."""
         return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether it has not ended yet."""
+        return self.process.returncode is None
 
     async def ended(self) -> int:
         """Wait for its end and return the exit code."""
@@ -50,3 +75,23 @@ class Child:
         await self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
+
+
+async def run(argv: Sequence[str], *, within_s: float) -> None:
+    """Run a command to its end, or to its kill at `within_s`. That it failed is logged, no more."""
+    null = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(*argv, stdin=null, stdout=null)
+    except OSError as error:
+        _log.error("%s cannot be run: %s", argv[0], error)
+        return
+    try:
+        async with asyncio.timeout(within_s):
+            code = await process.wait()
+    except TimeoutError:
+        _log.warning("%s did not end within %.0f s", argv[0], within_s)
+    else:
+        _log.info("%s ended with code %d", argv[0], code)
+    finally:
+        if process.returncode is None:
+            await Child(process).kill()

@@ -10,6 +10,7 @@ from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, WorkerHangs
 from mt5_agent.classify import Finding
+from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
 from mt5_agent.poller import Poller
 from mt5_agent.protocol import Login, StateName
@@ -36,6 +37,7 @@ class Session:
         *,
         settings: Settings,
         terminal: Terminal,
+        launch: Launch,
         wanted: Wanted,
         calls: Calls,
         board: Board,
@@ -44,6 +46,7 @@ class Session:
     ) -> None:
         """Put together what the loop needs."""
         self._settings, self._terminal, self._wanted = settings, terminal, wanted
+        self._launch = launch
         self._calls, self._board, self._report, self._watch = calls, board, report, watch
         self._backoff = Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s)
         self._account: tuple[int, str] | None = None
@@ -59,7 +62,6 @@ class Session:
     async def run(self) -> None:
         """Keep the account connected until cancelled."""
         while True:
-            await self._terminal.up()
             try:
                 worker = await WorkerProcess.start(self._settings.worker_argv)
             except WorkerGone as error:
@@ -68,12 +70,19 @@ class Session:
                 continue
             self._report.versions(package=worker.package)
             try:
-                await self._use(worker)
+                await self._after_the_terminal(worker)
             except WorkerGone:
                 _log.warning("worker %d ended by itself", worker.pid)
             finally:
                 self._calls.close("no terminal is logged in")
                 await worker.kill()
+
+    async def _after_the_terminal(self, worker: WorkerProcess) -> None:
+        await _first(self._terminal.up(), worker.ended())
+        if self._terminal.runs:
+            await self._use(worker)
+        else:
+            await self._backoff.wait()  # a worker that cannot live is not started in a hurry
 
     async def _use(self, worker: WorkerProcess) -> None:
         if self._wanted.login is None:
@@ -85,7 +94,10 @@ class Session:
             return
         login = await self._wanted.known()
         self._begin(login)
-        done = await self._log_in(worker, login)
+        try:
+            done = await self._log_in(worker, login)
+        finally:
+            self._launch.forget()
         if done is None:
             return
         if not done.ok:

@@ -5,14 +5,17 @@ carries msgspec only.
 No setting is a secret: the token comes from a file, the password over the wire.
 """
 
-import shlex
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final, Literal
 
+from mt5_agent.commands import BadCommand, filled, words
+
 PREFIX: Final = "MT5_AGENT_"
+_PROGRAM: Final = "terminal64.exe"
 
 Backend = Literal["simulator", "metatrader5"]
 Platform = Literal["Linux", "Windows"]
@@ -36,7 +39,19 @@ class Settings:
     token_file: Path = Path("/run/mt5/agent/token")
 
     terminal_command: str = ""
-    """Starts the terminal; empty: the backend's own way."""
+    """Starts the terminal and stays while it runs; `{ini}` is the start file, and a word with it is
+    left out when there is none. Empty: the backend's own way."""
+    terminal_stop_command: str = ""
+    """Asks the terminal with the process number `{pid}` to close. Empty: its stdin is closed."""
+    terminal_kill_command: str = ""
+    """Ends every terminal of this container, also one that `initialize` started: run before each
+    start and after the stop."""
+    terminal_ini: str = ""
+    """Where a real terminal's start file is written while it starts and logs in; empty: none."""
+    terminal_missing_hint: str = ""
+    """What to do when there is no terminal64.exe."""
+    selftest_file: str = ""
+    """What the image found about itself before the agent started."""
     terminal_path: str = ""
     """terminal64.exe as the package names it; empty: `<data_dir>/terminal64.exe`."""
     worker_command: str = ""
@@ -62,8 +77,9 @@ class Settings:
     backoff_s: float = 0.5
     """First wait before something is started again; doubles up to `backoff_max_s`."""
     backoff_max_s: float = 30.0
-    grace_s: float = 20.0
-    """From SIGTERM to the end; what is still alive then is killed."""
+    grace_s: float = 0.0
+    """From SIGTERM to the end; what is still alive then is killed. 0: 20 for the simulator, 120 for
+    a real terminal, which saves what it has before it closes."""
     max_in_flight: int = 64
     """Requests that may wait; one more is answered `not_sent`."""
 
@@ -86,25 +102,39 @@ class Settings:
         return self._by_backend(simulator=5, real=105)
 
     @property
+    def grace_limit_s(self) -> float:
+        """Return how long a stop may take."""
+        return self.grace_s or self._by_backend(simulator=20, real=120)
+
+    @property
     def program(self) -> str:
         """Return the path that `initialize` is given: always one, or two terminals get
         cross-wired."""
-        return self.terminal_path or str(self.data_dir / "terminal64.exe")
+        return self.terminal_path or str(self.data_dir / _PROGRAM)
 
     @property
-    def terminal_argv(self) -> list[str]:
-        """Return the command that starts the terminal."""
+    def program_file(self) -> Path:
+        """Return where this process finds the program: under Wine, `program` is Windows' name."""
+        path = PureWindowsPath(self.program)
+        if os.name == "nt" or not path.drive:
+            return Path(self.program)
+        outside = path.drive.upper() != "Z:"  # Z: is the root of Linux
+        return self.data_dir / _PROGRAM if outside else Path("/", *path.parts[1:])
+
+    def terminal_argv(self, ini: str = "") -> list[str]:
+        """Return the command that starts the terminal, from the start file `ini` if there is
+        one."""
         if self.terminal_command:
-            return shlex.split(self.terminal_command)
+            return filled(words(self.terminal_command), ini=ini)
         if self.backend == "metatrader5":
-            return [self.program, "/portable"]
+            return filled([self.program, "/portable", "/config:{ini}"], ini=ini)
         simulator = [sys.executable, "-m", "mt5_simulator.terminal"]
         return [*simulator, "--data-dir", str(self.data_dir), "--platform", self.platform]
 
     @property
     def worker_argv(self) -> list[str]:
         """Return the command that starts a worker."""
-        python = shlex.split(self.worker_command) or [sys.executable]
+        python = words(self.worker_command) or [sys.executable]
         return [*python, "-m", "mt5_agent.worker", self.backend]
 
     def _by_backend(self, *, simulator: float, real: float) -> float:
@@ -146,6 +176,10 @@ def _value(key: str, kind: Any, text: str) -> Any:
     if kind in {Backend, Platform}:
         return text
     try:
+        if key.endswith("_COMMAND"):
+            words(text)
         return kind(text)
+    except BadCommand as error:
+        raise BadSetting(f"{key} is {text!r}, expected a command: {error}") from error
     except ValueError as error:
         raise BadSetting(f"{key} is {text!r}, expected {kind.__name__}") from error

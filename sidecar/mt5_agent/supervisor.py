@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, Ending
-from mt5_agent.classify import Sight, finding
+from mt5_agent.classify import Finding
+from mt5_agent.launch import Launch
 from mt5_agent.link import Link
 from mt5_agent.pipe import Job
 from mt5_agent.protocol import (
@@ -26,7 +28,9 @@ from mt5_agent.protocol import (
     State,
     Watch,
 )
+from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
+from mt5_agent.selftest import trouble
 from mt5_agent.session import Session
 from mt5_agent.settings import Settings
 from mt5_agent.tail import JournalTail
@@ -53,15 +57,17 @@ class Supervisor:
         self._calls = Calls(
             most_waiting=settings.max_in_flight, patience_s=settings.call_patience_s
         )
+        self._launch = Launch(settings, wanted=self._wanted, report=self._report)
         self._terminal = Terminal(
-            settings.terminal_argv,
+            self._launch,
             backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
             restarted=lambda: self._report.count("terminal_restarts"),
-            missing=self._terminal_missing,
+            failed=self._launch.failed,
         )
         self._session = Session(
             settings=settings,
             terminal=self._terminal,
+            launch=self._launch,
             wanted=self._wanted,
             calls=self._calls,
             board=self._board,
@@ -76,6 +82,8 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then end within the grace setting."""
+        self._launch.forget()  # what a killed agent left
+        self._tell_of_the_selftest()
         tasks = {
             "terminal": asyncio.ensure_future(self._terminal.keep()),
             "session": asyncio.ensure_future(self._session.run()),
@@ -93,23 +101,27 @@ class Supervisor:
 
     async def _end(self, tasks: Mapping[str, asyncio.Future[None]]) -> None:
         _log.info("stopping")
+        grace_s = self._settings.grace_limit_s
         self._calls.close("the agent is stopping")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.grace_s / 2):
+            async with asyncio.timeout(grace_s / 2):
                 await self._calls.idle()
         await _cancel(tasks["session"])
         keeper = tasks["terminal"]
         keeper.cancel()
-        await self._terminal.stop(self._settings.grace_s / 2)
+        await self._terminal.stop(grace_s / 2)
         await _cancel(keeper)
+        self._launch.forget()
         await self.link.goodbye("stopping")
         await _cancel(tasks["link"])
         _log.info("stopped")
 
-    def _terminal_missing(self, error: OSError) -> None:
-        found = finding(Sight(server="", platform="", code=-10003, text="not found"))
-        _log.error("the terminal cannot be started: %s", error)
-        self._report.show("TerminalStarting", found)
+    def _tell_of_the_selftest(self) -> None:
+        found = self._settings.selftest_file and trouble(Path(self._settings.selftest_file))
+        if found:
+            message = f"The self-test of this image failed: {found}."
+            _log.error("%s", message)
+            self._report.show("TerminalStarting", Finding(Reason.TERMINAL_FAULT, message))
 
     # What the link asks for
 

@@ -3,8 +3,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.processes import Child
@@ -14,22 +14,44 @@ _STEADY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
+class NotThere(Exception):
+    """There is no program to start."""
+
+
+class Start(Protocol):
+    """How a terminal is started, asked to close, and cleared away."""
+
+    async def argv(self) -> list[str]:
+        """Make ready for a start, and return its command.
+
+        Raises:
+            NotThere: There is no terminal.
+            OSError: What it reads at its start cannot be written.
+        """
+
+    async def ask(self, pid: int) -> None:
+        """Ask the terminal with this process number to close; return at once or soon."""
+
+    async def clear(self) -> None:
+        """End what a terminal left behind."""
+
+
 class Terminal:
     """The terminal process, over all its lives."""
 
     def __init__(
         self,
-        argv: Sequence[str],
+        start: Start,
         *,
         backoff: Backoff,
         restarted: Callable[[], None],
-        missing: Callable[[OSError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
-        """Keep `argv` running; call `restarted` before each life but the first, `missing`
-        when there is no such program."""
-        self._argv = argv
+        """Keep one running, as `start` says; call `restarted` before each life but the first,
+        `failed` when it cannot be started."""
+        self._start = start
         self._backoff = backoff
-        self._restarted, self._missing = restarted, missing
+        self._restarted, self._failed = restarted, failed
         self._child: Child | None = None
         self._up = asyncio.Event()
         self._down = asyncio.Event()
@@ -53,20 +75,26 @@ class Terminal:
         """Keep it running until cancelled."""
         while True:
             try:
-                await self._one_life()
-            except OSError as error:  # no such program
-                self._missing(error)
-            await self._backoff.wait()
-            self._restarted()
+                await self._one_life(await self._start.argv())
+            except (NotThere, OSError) as error:
+                self._failed(error)
+                await self._backoff.wait()
+            else:
+                await self._backoff.wait()
+                self._restarted()
 
     async def stop(self, patience_s: float) -> None:
-        """Close it as a person would, and wait."""
-        if self._child is not None:
-            await self._child.stop(patience_s)
+        """Close it as a person would, wait, and leave nothing behind."""
+        if self._child is None:
+            return
+        if self._child.runs:
+            await self._start.ask(self._child.pid)
+        await self._child.stop(patience_s)
+        await self._start.clear()
 
-    async def _one_life(self) -> None:
+    async def _one_life(self, argv: list[str]) -> None:
         loop = asyncio.get_running_loop()
-        self._child = await Child.start(self._argv, speaks=False)
+        self._child = await Child.start(argv, speaks=False)
         self.started_s = loop.time()
         _log.info("terminal started, pid %d", self._child.pid)
         self._down.clear()

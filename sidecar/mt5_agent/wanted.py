@@ -15,10 +15,12 @@ class Wanted:
         self.login: Login | None = None
         self.symbols: tuple[str, ...] = ()
         self._changed = asyncio.Event()
+        self._some = asyncio.Event()
 
     def want(self, login: Login) -> bool:
         """Want `login`; tell whether that is another account or password than before."""
         before, self.login, self.symbols = self.login, login, login.symbols
+        self._some.set()
         if before is not None and _credentials(before) == _credentials(login):
             return False
         self._changed.set()
@@ -27,7 +29,14 @@ class Wanted:
     def forget(self) -> None:
         """Want nothing any more."""
         self.login = None
+        self._some.clear()
         self._changed.set()
+
+    async def some(self) -> Login:
+        """Wait until something is wanted; `changed` is not touched."""
+        while self.login is None:
+            await self._some.wait()
+        return self.login
 
     async def known(self) -> Login:
         """Wait until something is wanted; from here on `changed` speaks of what comes later."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +201,8 @@ class Agent:
 
     async def end(self) -> int:
         """Send SIGTERM and wait."""
-        assert self.process
-        assert self._reading
+        if self.process is None or self._reading is None:
+            return 0
         if self.process.returncode is None:
             self.process.terminate()
         async with asyncio.timeout(PATIENCE_S):
@@ -231,10 +231,27 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[SidecarEnd]:
 
 
 @pytest.fixture
-async def agent(tmp_path: Path, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
+def made_agent(tmp_path: Path, sidecar: SidecarEnd) -> Agent:
+    """An agent that is not started yet."""
+    return Agent(tmp_path, sidecar)
+
+
+@pytest.fixture
+async def agent(made_agent: Agent, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
     """An agent that was started and has joined `sidecar`."""
-    made = Agent(tmp_path, sidecar)
-    await made.start()
+    await made_agent.start()
     await sidecar.joined()
-    yield made
-    await made.end()
+    yield made_agent
+    await made_agent.end()
+
+
+@pytest.fixture
+def ended() -> Callable[..., Awaitable[None]]:
+    """Return a function that waits for the end of processes that are not our children."""
+
+    async def wait(*pids: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while any(Path(f"/proc/{pid}").exists() for pid in pids):  # noqa: ASYNC110, ASYNC240
+                await asyncio.sleep(0.01)
+
+    return wait

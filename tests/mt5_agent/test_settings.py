@@ -10,7 +10,7 @@ def test_numbers_and_paths_are_parsed():
     settings = load({"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "7"})
 
     assert settings.grace_s == 7.0
-    assert settings.terminal_argv[1:3] == ["-m", "mt5_simulator.terminal"]
+    assert settings.terminal_argv()[1:3] == ["-m", "mt5_simulator.terminal"]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ def test_numbers_and_paths_are_parsed():
         {"MT5_AGENT_BACKEND": "real"},
         {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_PLATFORM": "macOS"},
         {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "soon"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_WORKER_COMMAND": "'open"},
     ],
 )
 def test_a_bad_setting_is_named(environment):
@@ -37,4 +38,5 @@ def test_a_variable_that_is_no_setting_is_told_of_and_harmless():
 def test_the_real_backend_never_starts_the_simulator():
     settings = load({"MT5_AGENT_BACKEND": "metatrader5", "MT5_AGENT_TERMINAL_PATH": "C:/t.exe"})
 
-    assert settings.terminal_argv == ["C:/t.exe", "/portable"]
+    assert settings.terminal_argv() == ["C:/t.exe", "/portable"]
+    assert settings.terminal_argv("a.ini") == ["C:/t.exe", "/portable", "/config:a.ini"]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers, terminals and sidecars may end at any moment; the account goes on."""
 
-import asyncio
 import os
 import signal
 from pathlib import Path
@@ -144,13 +143,11 @@ async def test_sigterm_ends_all_and_says_goodbye(agent, sidecar):
     assert "exit with code 0" in agent.journal()
 
 
-async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar):
+async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar, ended):
     sidecar.login()
     await sidecar.serves()
     children = agent.children()
 
     os.kill(agent.pid, signal.SIGKILL)
 
-    async with asyncio.timeout(10):
-        while any(alive(pid) for pid in children.values()):  # noqa: ASYNC110 (no event for it)
-            await asyncio.sleep(0.01)
+    await ended(*children.values())

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What comes before a terminal's start and after its end: the program is there, nothing is left of
+an earlier one, and a real terminal finds its account in the start file.
+
+Without that file a real terminal's first start shows a window that waits for a person (MT5.md 1.3),
+so it is started when the first `Login` is known. The file holds the password: `forget` takes it
+away as soon as the log-in has ended, however it ended.
+"""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from mt5_agent import terminal_ini
+from mt5_agent.classify import Finding, missing
+from mt5_agent.commands import filled, words
+from mt5_agent.processes import run
+from mt5_agent.protocol import Login
+from mt5_agent.reasons import Reason
+from mt5_agent.report import Report
+from mt5_agent.settings import Settings
+from mt5_agent.terminals import NotThere
+from mt5_agent.wanted import Wanted
+
+_COMMAND_S: Final = 20.0
+_log = logging.getLogger(__name__)
+
+
+class Launch:
+    """Starts of one terminal; the `Start` of `mt5_agent.terminals`."""
+
+    def __init__(self, settings: Settings, *, wanted: Wanted, report: Report) -> None:
+        """Start what `settings` name, for the account that is wanted."""
+        self._settings, self._wanted, self._report = settings, wanted, report
+        given = settings.terminal_ini if settings.backend == "metatrader5" else ""
+        self._ini = Path(given) if given else None
+
+    async def argv(self) -> list[str]:
+        """Make ready for a start, and return its command. Waits for the first `Login`.
+
+        Raises:
+            NotThere: There is no terminal.
+            OSError: The start file cannot be written.
+        """
+        settings = self._settings
+        if settings.backend == "metatrader5" and not settings.program_file.is_file():
+            raise NotThere(str(settings.program_file))
+        await self.clear()
+        return settings.terminal_argv(await self._written())
+
+    async def ask(self, pid: int) -> None:
+        """Ask the terminal to close, if there is a command for that."""
+        await self._command(self._settings.terminal_stop_command, pid=str(pid))
+
+    async def clear(self) -> None:
+        """End terminals that nobody here started, if there is a command for that."""
+        await self._command(self._settings.terminal_kill_command)
+
+    def forget(self) -> None:
+        """Take the start file away: the terminal has read it, or never will."""
+        if self._ini is not None:
+            terminal_ini.forget(self._ini)
+
+    def failed(self, error: Exception) -> None:
+        """Say why there is no terminal, and what to do."""
+        _log.error("the terminal cannot be started: %r", error)
+        if isinstance(error, NotThere | FileNotFoundError):
+            found = missing(self._settings.terminal_missing_hint)
+        else:
+            found = Finding(
+                Reason.TERMINAL_FAULT,
+                f"The terminal cannot be started ({error}); it is tried again.",
+            )
+        self._report.show("TerminalStarting", found)
+
+    async def _written(self) -> str:
+        if self._ini is None:
+            return ""
+        if self._wanted.login is None:
+            self._report.show("WaitingForLogin")
+        login = await self._wanted.some()
+        if self._report.state.state == "WaitingForLogin":
+            self._report.show("TerminalStarting")
+        try:
+            terminal_ini.prepare(self._settings.data_dir, self._ini, _text(login))
+        except terminal_ini.Unwritable as error:
+            self.forget()
+            _log.warning("started without a start file: %s", error)
+            return ""
+        return str(self._ini)
+
+    async def _command(self, text: str, **values: str) -> None:
+        if text:
+            await run(filled(words(text), **values), within_s=_COMMAND_S)
+
+
+def _text(login: Login) -> bytes:
+    return terminal_ini.start_ini(login=login.login, password=login.password, server=login.server)

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a real terminal is started, asked to close and cleared away, with a small program in its
+place."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mt5_agent.settings import load
+
+STUB = Path(__file__).parent / "stub"
+SECRET = "canary-5c1d;x"
+APPENDS = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')"
+KILLS = APPENDS + "; import os; os.kill(int(sys.argv[3]), 15)"
+
+
+class Installed:
+    """An agent with the real backend, and a terminal that is a small program."""
+
+    def __init__(self, agent, folder: Path) -> None:
+        self.agent, self.ini = agent, folder / "start.ini"
+        self.log = folder / "commands.log"
+        self.program = agent.data_dir / "terminal64.exe"
+        command = [sys.executable, str(STUB / "terminal.py"), str(agent.data_dir)]
+        noted = [sys.executable, "-c"]
+        agent.environment |= {
+            "PYTHONPATH": os.pathsep.join([str(STUB), *sys.path]),
+            "MT5_AGENT_BACKEND": "metatrader5",
+            "MT5_AGENT_TERMINAL_COMMAND": json.dumps([*command, "/portable", "/config:{ini}"]),
+            "MT5_AGENT_TERMINAL_STOP_COMMAND": json.dumps(
+                [*noted, KILLS, str(self.log), "stop", "{pid}"]
+            ),
+            "MT5_AGENT_TERMINAL_KILL_COMMAND": json.dumps([*noted, APPENDS, str(self.log), "kill"]),
+            "MT5_AGENT_TERMINAL_INI": str(self.ini),
+            "MT5_AGENT_TERMINAL_MISSING_HINT": "mount a terminal",
+            "MT5_AGENT_GRACE_S": "20",
+        }
+
+    def install(self) -> None:
+        self.program.parent.mkdir(exist_ok=True)
+        self.program.touch()
+
+    def starts(self) -> list[dict]:
+        path = self.agent.data_dir / "starts.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def commands(self) -> list[str]:
+        return self.log.read_text().split()
+
+
+@pytest.fixture
+async def installed(made_agent, sidecar, tmp_path) -> AsyncIterator[Installed]:
+    """A terminal that is there; the agent is not started yet."""
+    found = Installed(made_agent, tmp_path)
+    found.install()
+    yield found
+    await made_agent.end()
+
+
+async def test_a_real_terminal_starts_with_its_account_in_a_file_that_is_then_gone(
+    installed, sidecar
+):
+    await installed.agent.start()
+    await sidecar.becomes("WaitingForLogin")
+    assert "terminal" not in installed.agent.children()
+
+    sidecar.login(10001, password=SECRET)
+    await sidecar.serves()
+
+    (start,) = installed.starts()
+    assert start["words"] == ["/portable", f"/config:{installed.ini}"]
+    assert "Login=10001" in start["ini"]
+    assert f'Password="{SECRET}"' in start["ini"]
+    assert not installed.ini.exists()
+    assert SECRET not in installed.agent.log
+
+
+@pytest.mark.parametrize(
+    ("server", "state"), [("Simulator-BadPassword", "Refused"), ("Simulator-Nope", "LoggingIn")]
+)
+async def test_the_file_is_gone_after_a_log_in_that_failed(installed, sidecar, server, state):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(server=server, password=SECRET)
+
+    said = await sidecar.becomes(state)
+    await sidecar.until(lambda: sidecar.state.reason != "")
+
+    if said.state != "Refused":  # it gives up one attempt, and begins the next without the file
+        sidecar.login(password="other")
+        await sidecar.serves()
+    assert not installed.ini.exists()
+
+
+async def test_a_password_that_no_file_can_hold_logs_in_all_the_same(installed, sidecar):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password="pässword")
+
+    await sidecar.serves()
+
+    (start,) = installed.starts()
+    assert start["words"] == ["/portable"]
+
+
+async def test_a_terminal_that_ended_is_started_with_its_file_again(installed, sidecar):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password=SECRET)
+    await sidecar.serves()
+
+    installed.agent.kill_child("terminal")
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_restarts == 1)
+    await sidecar.serves()
+
+    assert [bool(start["ini"]) for start in installed.starts()] == [True, True]
+    assert not installed.ini.exists()
+
+
+async def test_the_terminal_is_asked_to_close_and_what_it_left_is_ended(installed, sidecar):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login()
+    await sidecar.serves()
+
+    assert await installed.agent.end() == 0
+
+    assert installed.commands() == ["kill", "stop", "kill"]
+    assert "exit with code 0" in installed.agent.journal()
+
+
+async def test_without_a_terminal_the_package_is_told_and_what_to_do(installed, sidecar):
+    installed.program.unlink()
+    await installed.agent.start()
+
+    state = await sidecar.becomes("TerminalStarting", "TerminalMissing")
+    await sidecar.until(lambda: sidecar.state.versions.package == "5.0.6231")
+
+    assert state.message == "mount a terminal"
+    installed.install()
+    sidecar.login()
+    await sidecar.serves()
+    assert sidecar.state.evidence.terminal_restarts == 0
+
+
+async def test_a_start_file_left_by_a_killed_agent_is_removed(installed, sidecar):
+    installed.ini.write_text("Password=old")
+    installed.program.unlink()
+
+    await installed.agent.start()
+    await sidecar.becomes("TerminalStarting", "TerminalMissing")
+
+    assert not installed.ini.exists()
+
+
+async def test_a_failed_selftest_is_told_until_the_account_connects(installed, sidecar, tmp_path):
+    report = {"ok": False, "findings": [{"name": "desktop", "ok": False, "detail": "no window"}]}
+    (tmp_path / "selftest.json").write_text(json.dumps(report))
+    installed.agent.environment["MT5_AGENT_SELFTEST_FILE"] = str(tmp_path / "selftest.json")
+
+    await installed.agent.start()
+    await sidecar.joined()
+
+    assert any("desktop (no window)" in state.message for state in sidecar.states)
+    sidecar.login()
+    await sidecar.serves()
+    assert sidecar.state.message == ""
+
+
+async def test_a_worker_in_a_call_does_not_outlive_a_killed_supervisor(agent, sidecar, ended):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+    children = agent.children()
+    sidecar.request("symbol_info", "HANGS", within_s=60)
+    late = await sidecar.ask("version", within_s=0.05)
+    assert late.outcome == "not_sent"  # the call before it is in the worker's hands
+    os.kill(children["terminal"], signal.SIGSTOP)  # and nothing will wake it
+
+    os.kill(agent.pid, signal.SIGKILL)
+
+    await ended(*children.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("", "/d/terminal64.exe"),
+        ("/opt/t/terminal64.exe", "/opt/t/terminal64.exe"),
+        ("Z:\\opt\\t\\terminal64.exe", "/opt/t/terminal64.exe"),
+        ("C:\\mt5\\terminal64.exe", "/d/terminal64.exe"),
+    ],
+)
+def test_the_program_is_looked_for_where_linux_has_it(path, file):
+    given = {"BACKEND": "metatrader5", "DATA_DIR": "/d", "TERMINAL_PATH": path}
+    settings = load({f"MT5_AGENT_{name}": value for name, value in given.items()})
+
+    assert settings.program_file == Path(file)
