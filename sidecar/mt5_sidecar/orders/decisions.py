@@ -48,8 +48,13 @@ def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | W
 
 
 def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> int:
-    """Return from when on a look can prove absence (UTC)."""
-    last_call_ms = record.sent_ms + int(settings.call_timeout_s * 1000)
+    """Return from when on a look can prove absence (UTC).
+
+    The request reached the agent before the call ended here, or before the restart that noted it
+    (`ended_ms`); the agent may begin it until its own deadline after that, and not later.
+    """
+    handed_over_ms = max(record.sent_ms, record.ended_ms)
+    last_call_ms = handed_over_ms + int(settings.call_timeout_s * 1000)
     return max(last_call_ms, connected_ms) + int(settings.settle_s * 1000)
 
 

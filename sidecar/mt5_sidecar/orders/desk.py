@@ -33,6 +33,7 @@ from mt5_sidecar.orders.records import Record, draft, told
 from mt5_sidecar.orders.rules.account import MINUTE_MS, check_enabled, check_rate
 from mt5_sidecar.orders.running import Running
 from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.targets import as_asked_already
 from mt5_sidecar.orders.verdicts import from_error, from_result
 
 
@@ -173,13 +174,15 @@ class OrderDesk:
         )
         return msgspec.structs.replace(wanted, request=plan.request, context=plan.context)
 
-    async def _met_again(self, wanted: Record, verdict: Verdict) -> Outcome:
+    async def _met_again(
+        self, wanted: Record, verdict: Verdict, *, replayed: bool = True
+    ) -> Outcome:
         now = self._clock()
         record = msgspec.structs.replace(
             wanted, state="outcome", verdict=verdict, created_ms=now, sent_ms=now, ended_ms=now
         )
         await self._ledger.journal.insert(record)
-        return told(record, replayed=True)
+        return told(record, replayed=replayed)
 
     async def _send(self, planned: Record) -> Outcome:
         # Much may have changed while it waited for its turn.
@@ -190,6 +193,9 @@ class OrderDesk:
                 other_key=other.key,
                 retry_after_s=5,
             )
+        if as_asked_already(planned):
+            done = Verdict(outcome="Done", evidence="state", reason="AlreadyAsAsked")
+            return await self._met_again(planned, done, replayed=False)
         await self._check_rate(planned)
         now = self._clock()
         sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)

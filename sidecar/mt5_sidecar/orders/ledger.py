@@ -43,7 +43,7 @@ class Ledger:
             await self.journal.update(ended)
         except JournalError as error:
             verdict = unknown(f"the outcome could not be written: {error.detail}")
-            ended = msgspec.structs.replace(record, verdict=verdict)
+            ended = msgspec.structs.replace(record, verdict=verdict, ended_ms=now_ms)
         self.note(ended)
         return ended
 

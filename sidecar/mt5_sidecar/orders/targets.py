@@ -36,6 +36,18 @@ def judged_by_target(record: Record, sight: Sight) -> Verdict | None:
             return _removal(record, sight)
 
 
+def as_asked_already(record: Record) -> bool:
+    """Tell whether the target was as asked before anything was sent: then nothing need be.
+
+    A retry whose journal is lost meets its own change here.
+    """
+    names = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
+    compared = names.get(record.operation, ())
+    wanted = {name: float(record.request.get(name, 0.0)) for name in compared}
+    before = {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in compared}
+    return bool(compared) and _same(before, wanted)
+
+
 def _position(record: Record, sight: Sight) -> Verdict | None:
     for held in sight.positions:
         if held.ticket == record.ask.ticket:

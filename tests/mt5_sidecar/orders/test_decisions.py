@@ -70,6 +70,14 @@ def test_absence_is_believed_after_call_timeout_and_settle_time_only() -> None:
     assert outcome(decide(sent(), sight(at_ms=PROOF_MS), SETTINGS)) == "NotSent"
 
 
+def test_the_clock_of_absence_starts_when_the_call_ended_or_the_sidecar_came_back() -> None:
+    # The write of "sent" may take long on a sick disk: the call began after it.
+    record = msgspec.structs.replace(sent(), ended_ms=SENT_MS + 10_000)
+
+    assert outcome(decide(record, sight(at_ms=PROOF_MS + 9_999), SETTINGS)) == "Settling"
+    assert outcome(decide(record, sight(at_ms=PROOF_MS + 10_000), SETTINGS)) == "NotSent"
+
+
 def test_absence_is_believed_of_a_terminal_that_was_connected_for_the_settle_time_only() -> None:
     late = PROOF_MS + 60_000
 

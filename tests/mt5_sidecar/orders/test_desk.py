@@ -457,6 +457,19 @@ async def test_stops_of_a_position_are_moved(shop: Shop) -> None:
     assert shop.world.broker.positions[opened.position].sl == 1.05
 
 
+async def test_a_change_that_is_there_already_is_done_without_being_sent(shop: Shop) -> None:
+    opened = await shop.desk.submit("k", buy())
+    assert opened.position
+    ask = Ask("modify_position", ModifyPosition(sl=Decimal("1.05")), opened.position)
+    await shop.desk.submit("m", ask)
+    sends = shop.sends
+
+    again = await shop.desk.submit("m2", ask)
+
+    assert (again.outcome, again.reason, again.replayed) == ("Done", "AlreadyAsAsked", False)
+    assert shop.sends == sends
+
+
 async def test_the_reconciler_goes_on_though_a_pass_fails(shop: Shop) -> None:
     shop.terminal.fault = "lost_after"
     await shop.desk.submit("k", buy())

@@ -19,6 +19,7 @@ class Trade:
     tag: tuple[Any, ...]
     told: list[Outcome] = field(default_factory=list)
     lives: list[int] = field(default_factory=list)
+    journal_lost: bool = False
 
     @property
     def final(self) -> Outcome | None:
@@ -43,7 +44,9 @@ def judge(trade: Trade, broker: Broker) -> None:
 def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) -> None:
     if outcome.outcome in MADE and not made and outcome.reason != "AlreadyClosed":
         raise Wrong(f"{trade.key} was told {outcome}, and the book has nothing")
-    if outcome.outcome in ("NotSent", "Refused") and made:
+    # A change carries no mark: of one whose journal is lost, only the new attempt can be told.
+    unmarked = trade.journal_lost and trade.ask.operation not in ("order", "close_position")
+    if outcome.outcome in ("NotSent", "Refused") and made and not unmarked:
         raise Wrong(f"{trade.key} was told {outcome}, and the book has it")
     if outcome.outcome == "Unknown" and trade.ask.operation in ("order", "close_position"):
         raise Wrong(f"{trade.key} was given up: {outcome}")

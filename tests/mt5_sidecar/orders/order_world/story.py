@@ -138,6 +138,8 @@ class Story:
         self.house.lose_journal()
         self.lost_lives |= set(range(self.life + 1))
         self.count["journals lost"] += 1
+        for trade in self.trades:
+            trade.journal_lost = True
         await self._restart()
 
     async def moved_to_the_other_slot(self) -> None:
