@@ -16,8 +16,9 @@ class OrderSettings:
     synchronous: Literal["FULL", "OFF"] = "FULL"
     """OFF is for simulations only: a power loss would forget orders that were sent."""
 
-    call_timeout_s: float = 10.0
-    """The terminal's own deadline for a call, and the agent's slack: after it no call can begin."""
+    call_timeout_s: float = 13.0
+    """After this long no call that was handed to the agent runs any more: the sidecar's
+    `call_timeout_s` (10), the agent's `call_patience_s` (2) until it kills the worker, and slack."""
 
     settle_s: float = 15.0
     """How long after that, and after the terminal was connected, an order may still appear.

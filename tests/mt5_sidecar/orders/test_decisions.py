@@ -24,7 +24,7 @@ from mt5_sidecar.orders.sight import Sight
 
 SENT_MS = 1_000_000_000
 PROOF_MS = SENT_MS + 25_000
-SETTINGS = OrderSettings()
+SETTINGS = OrderSettings(call_timeout_s=10.0, settle_s=15.0)
 
 
 def sent(

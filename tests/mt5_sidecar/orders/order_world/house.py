@@ -63,7 +63,7 @@ class House:
 
     def __init__(self, world: World, folder: Path, *, name: str = "a", **settings: Any) -> None:
         self.world = world
-        usual: dict[str, Any] = {"synchronous": "OFF", "newborn_s": 3600.0}
+        usual: dict[str, Any] = {"synchronous": "OFF", "newborn_s": 3600.0, "call_timeout_s": 10.0}
         self.settings = OrderSettings(
             journal_file=folder / f"{name}.sqlite", **{**usual, **settings}
         )
