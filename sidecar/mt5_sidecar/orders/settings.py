@@ -18,7 +18,7 @@ class OrderSettings:
 
     call_timeout_s: float = 13.0
     """After this long no call that was handed to the agent runs any more: the sidecar's
-    `call_timeout_s` (10), the agent's `call_patience_s` (2) until it kills the worker, and slack."""
+    `call_timeout_s` (10), the agent's `call_patience_s` (2) before it kills a worker, and slack."""
 
     settle_s: float = 15.0
     """How long after that, and after the terminal was connected, an order may still appear.
