@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,13 +21,13 @@ START_S: Final = 120.0
 """Longest wait for Wine on a busy machine; 3 s on an idle one."""
 
 
-def build(arguments: Mapping[str, str] | None = None) -> Image:
+def build(*, name: str = "localhost/mt5-bridge/wine") -> Image:
     """Return the Wine image, with Windows Python from a package registry."""
     return build_image(
-        "localhost/mt5-bridge/wine",
+        name,
         dockerfile=REPOSITORY / "images" / "wine" / "Dockerfile",
         context=REPOSITORY,
-        arguments={"PYTHON_SOURCE": "package", **(arguments or {})},
+        arguments={"PYTHON_SOURCE": "package"},
     )
 
 
@@ -64,9 +64,13 @@ class Pod:
             text=True,
         )
 
+    def path(self, name: str) -> Path:
+        """Return where a path of the container is, to change it from outside."""
+        return self._root / name
+
     def write(self, path: str, text: str) -> None:
         """Put a file where another container of the pod would."""
-        file = self._root / path
+        file = self.path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
