@@ -37,5 +37,8 @@ def world(installation: Installation) -> Iterator[World]:
     namespace = f"e2e-{secrets.token_hex(4)}"
     installation.kubectl("create", "namespace", namespace)
     yield World(installation, namespace)
-    installation.kubectl.within(namespace).delete("mt5account", "--all", timeout_s=120)
+    accounts = installation.kubectl.within(namespace)
+    names = [each["metadata"]["name"] for each in accounts.list("mt5account")]
+    if names:
+        accounts.delete("mt5account", *names, timeout_s=120)
     installation.kubectl.delete("namespace", namespace, wait=False)

@@ -31,7 +31,7 @@ import os, signal, sys
 for pid in filter(str.isdigit, os.listdir('/proc')):
     try: words = open(f'/proc/{pid}/cmdline').read().split(chr(0))
     except OSError: continue
-    if sys.argv[1] in words:
+    if sys.argv[1] in words and int(pid) != os.getpid():
         print(pid)
         if sys.argv[2] == 'kill': os.kill(int(pid), signal.SIGKILL)
 """

@@ -34,7 +34,7 @@ def test_an_account_is_answered_through_the_router(world: World) -> None:
 
     assert status == 200
     assert headers["Content-Type"].startswith("application/json")
-    assert json.loads(body)["login"] == account.login
+    assert json.loads(body)["account"]["login"] == account.login
     old_style = world.get(f"/api/positions?account_id={account.id}")
     assert old_style.status == 200
     assert json.loads(old_style.body)["positions"]
@@ -86,7 +86,9 @@ def test_an_unknown_account_is_a_404_that_says_so(world: World) -> None:
 
     assert status == 404
     assert headers["Content-Type"] == "application/problem+json"
-    assert "no-such-account" in json.loads(body)["detail"]
+    problem = json.loads(body)
+    assert problem["type"] == "/problems/account-unknown"
+    assert problem["account_id"] == "no-such-account"
 
 
 def test_a_deleted_account_is_gone_everywhere(world: World) -> None:

@@ -53,7 +53,7 @@ return {
     resync_interval_s = number("RESYNC_INTERVAL_S", 30),
     configmap_dir = text("CONFIGMAP_DIR", "/run/mt5/routes"),
     configmap_shards = number("CONFIGMAP_SHARDS", 64),
-    configmap_interval_s = number("CONFIGMAP_INTERVAL_S", 30),
+    configmap_interval_s = number("CONFIGMAP_INTERVAL_S", 2),
     installation = text("INSTALLATION"),
     resolver_search = words(text("RESOLVER_SEARCH", "")),
     retry_after_s = number("RETRY_AFTER_S", 2),

@@ -112,6 +112,7 @@ def _seen(
         image=terminal_image(wanted, platform, world.settings),
         unknown_fields=unknown_fields(manifest),
         conflict=conflict(world.index, spec.id, wanted.key),
+        secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
         no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
         pod=pod,

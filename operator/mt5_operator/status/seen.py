@@ -65,6 +65,7 @@ class Seen:
     invalid: str = ""
     unknown_fields: tuple[str, ...] = ()
     conflict: str = ""
+    secret: str = ""
     secret_problem: str = ""
     workload_problem: str = ""
     no_capacity: str = ""

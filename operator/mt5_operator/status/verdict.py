@@ -95,7 +95,7 @@ def _terminal(seen: Seen) -> Verdict | None:
         return Verdict(Reason.CONNECTING, "logged in; waiting for the pod to be found ready")
     if sidecar.reason == Reason.AGENT_MISSING and not seen.overdue:
         return Verdict(Reason.CONNECTING, "the terminal starts and logs in")
-    return _told(sidecar)
+    return _told(seen, sidecar)
 
 
 def _silent(pod: PodSeen, sidecar: SidecarSeen | None) -> Verdict:
@@ -104,13 +104,18 @@ def _silent(pod: PodSeen, sidecar: SidecarSeen | None) -> Verdict:
     return Verdict(Reason.SIDECAR_UNREACHABLE, sidecar.error)
 
 
-def _told(sidecar: SidecarSeen) -> Verdict:
+def _which_secret(reason: Reason, seen: Seen) -> str:
+    # The sidecar does not know where its password comes from; who has to correct it must.
+    return f" ({seen.secret})" if reason is Reason.BAD_CREDENTIALS and seen.secret else ""
+
+
+def _told(seen: Seen, sidecar: SidecarSeen) -> Verdict:
     if sidecar.reason:
         reason = known(sidecar.reason)
         if reason is None:
             raw = f"the sidecar says {sidecar.reason!r}: {sidecar.message}"
             return Verdict(Reason.UNKNOWN, raw)
-        return Verdict(reason, sidecar.message or reason.value)
+        return Verdict(reason, (sidecar.message or reason.value) + _which_secret(reason, seen))
     if sidecar.state in _STARTING:
         return Verdict(Reason.CONNECTING, "the terminal starts and logs in")
     return Verdict(Reason.DISCONNECTED, sidecar.message or f"the terminal is {sidecar.state}")
