@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from cluster import packages
 from mt5_operator.cluster.kinds import Kind
 from mt5_operator.errors import NotFound, RouteStoreUnavailable
 from mt5_operator.names import Key
@@ -51,8 +51,7 @@ def table(maps: ConfigMaps, redis: RedisStore | None, ids: set[str]) -> Table:
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        pytest.fail("these tests need a real Redis: apt-get install redis-server")
+    packages.ensure(packages.REDIS)
     server = RedisServer()
     server.start()
     yield server

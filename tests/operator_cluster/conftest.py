@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from cluster import packages
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
@@ -28,8 +28,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     """Return a running Redis of this test's own."""
-    if shutil.which("redis-server") is None:
-        pytest.fail("these tests need a real Redis: apt-get install redis-server")
+    packages.ensure(packages.REDIS)
     server = RedisServer()
     server.start()
     yield server
