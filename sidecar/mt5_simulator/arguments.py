@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package's rules for arguments, odd ones included (MT5.md 3.5)."""
+"""The package's rules for arguments, odd ones included: MT5.md 3.5, and what the real package said
+under Wine (`tests/contract_wine/behaviour.json`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -10,8 +11,11 @@ from mt5_simulator.structs import TradeRequest
 
 TEXT_CHARACTERS: Final = 29
 """Most characters of `comment` and `symbol`. Source: MT5.md 3.5, read in the wheel."""
+SYMBOL_CHARACTERS: Final = 63
+"""Most characters of a symbol as an argument: 300 are refused, the exact limit is not known."""
 
 DEFAULT_TIMEOUT_MS: Final = 60_000
+_LARGEST: Final = 2**64
 _REALS: Final = frozenset({"volume", "price", "stoplimit", "sl", "tp"})
 _TEXTS: Final = frozenset({"symbol", "comment"})
 _ZEROS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -20,7 +24,11 @@ _ZEROS: Final[Mapping[str, Any]] = MappingProxyType(
 
 
 class BadArgument(Exception):
-    """The package answers this with None and -2; `str()` is last_error's text."""
+    """The package answers this with None or False and -2; `str()` is last_error's text."""
+
+    def __init__(self, text: str = "Invalid arguments") -> None:
+        """Say `text`."""
+        super().__init__(text)
 
 
 def trade_request(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -28,24 +36,50 @@ def trade_request(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
     Raises:
         BadArgument: A value has the wrong type or length.
+        SystemError: A number does not fit 64 bits; the package fails so.
     """
     if kwargs and args:
         raise BadArgument("Unnamed arguments not allowed")
-    if args and (len(args) != 1 or not isinstance(args[0], dict)):
-        raise BadArgument("Invalid arguments")
+    if not kwargs and len(args) != 1:
+        raise BadArgument("Invalid number of arguments")
+    if args and not isinstance(args[0], dict):
+        raise BadArgument
     given = args[0] if args else kwargs
     return [_checked(name, given.get(name, zero)) for name, zero in _ZEROS.items()]
 
 
+def placed(args: tuple[Any, ...], *kinds: Callable[[Any], Any], fewest: int = -1) -> list[Any]:
+    """Return positional arguments, each as its kind reads it; the last ones may be missing.
+
+    Raises:
+        BadArgument: There are too few or too many, or one is not of its kind.
+    """
+    if not (len(kinds) if fewest < 0 else fewest) <= len(args) <= len(kinds):
+        raise BadArgument
+    return [kind(value) for kind, value in zip(kinds, args, strict=False)]
+
+
+def named(name: str, kind: type, value: Any) -> Any:
+    """Return the keyword argument `name`.
+
+    Raises:
+        BadArgument: It is not of its kind.
+    """
+    if not isinstance(value, kind):
+        raise BadArgument(f'Invalid "{name}" argument')
+    return value
+
+
 def period(dates: tuple[Any, ...], *, by_number: bool) -> tuple[int, int]:
-    """Return the two dates of a history call, none when it asks by ticket or position.
+    """Return the two dates of a history call; one that asks by ticket or position needs none.
 
     Raises:
         BadArgument: There are too few or too many.
     """
-    if len(dates) != (0 if by_number else 2):
-        raise BadArgument("Invalid arguments")
-    return (seconds(dates[0]), seconds(dates[1])) if dates else (0, 0)
+    if not dates and by_number:
+        return 0, 0
+    begin_s, end_s = placed(dates, seconds, seconds)
+    return begin_s, end_s
 
 
 def seconds(moment: Any) -> int:
@@ -56,9 +90,28 @@ def seconds(moment: Any) -> int:
     """
     if isinstance(moment, datetime):
         moment = moment.timestamp()  # a naive one means the local zone, as in the package
-    if isinstance(moment, bool) or not isinstance(moment, int | float):
-        raise BadArgument("Invalid arguments")
-    return int(moment) & 0xFFFFFFFF
+    return int(real(moment)) & 0xFFFFFFFF
+
+
+def symbol(value: Any) -> str:
+    """Return a symbol's name."""
+    if not isinstance(value, str) or len(value) > SYMBOL_CHARACTERS:
+        raise BadArgument
+    return value
+
+
+def whole(value: Any) -> int:
+    """Return a whole number."""
+    if not isinstance(value, int):
+        raise BadArgument
+    return value
+
+
+def real(value: Any) -> float:
+    """Return a number, whole or not."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadArgument
+    return value
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -70,4 +123,6 @@ def _checked(name: str, value: Any) -> Any:
         fits = isinstance(value, int)
     if not fits:
         raise BadArgument(f'Invalid "{name}" argument')
+    if isinstance(value, int) and not 0 <= value < _LARGEST:
+        raise SystemError("<built-in function> returned a result with an exception set")
     return value

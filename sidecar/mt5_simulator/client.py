@@ -3,10 +3,12 @@
 
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from mt5_simulator import wire
+from mt5_simulator.arguments import BadArgument, placed
 
 _POLL_S: Final = 0.1
 """How often a log-in is asked after. Source: MT5.md 3.4, point 3."""
@@ -20,13 +22,18 @@ class Connection:
         self._socket: socket.socket | None = None
         self.error: tuple[int, str] = (0, "")
 
-    def open(self, data_dir: Path) -> bool:
-        """Attach to the terminal that runs in `data_dir`."""
+    @property
+    def attached(self) -> bool:
+        """Tell whether there is a terminal."""
+        return self._socket is not None
+
+    def open(self, program: str) -> bool:
+        """Attach to the terminal whose program is `program`."""
         self.close()
         try:
-            self._socket = wire.connect(data_dir)
+            self._socket = wire.connect(Path(program).parent)
         except wire.Gone:
-            self.fail(-10003, "IPC initialize failed, Process create failed")
+            self.fail(-10003, f"IPC initialize failed, Process create failed '{program}'")
         return self._socket is not None
 
     def close(self) -> None:
@@ -38,6 +45,17 @@ class Connection:
     def fail(self, code: int, text: str) -> None:
         """Set last_error."""
         self.error = (code, text)
+
+    def asked(
+        self, name: str, args: tuple[Any, ...], *kinds: Callable[[Any], Any], fewest: int = -1
+    ) -> Any:
+        """Make a call with positional arguments; None and -2 when they are not of their kinds."""
+        try:
+            arguments = placed(args, *kinds, fewest=fewest)
+        except BadArgument as error:
+            self.fail(-2, str(error))
+            return None
+        return self.call(name, *arguments)
 
     def call(self, name: str, *args: Any) -> Any:
         """Make one call; None and last_error when it fails."""
@@ -78,3 +96,7 @@ class Connection:
                 return False
             time.sleep(_POLL_S)
         return False
+
+
+CONNECTION: Final = Connection()
+"""The one of this process, as the package has one."""

@@ -4,7 +4,7 @@
 from typing import Any, Final, Literal
 
 from mt5_simulator import constants as mt5
-from mt5_simulator import package
+from mt5_simulator import package, trades
 from mt5_simulator.structs import OrderSendResult, TradePosition
 
 _TRIES: Final = 10
@@ -41,9 +41,9 @@ def Close(  # noqa: N802  (the package's name)
 ) -> bool | Literal["Partially"] | None:
     """Close one position, or all of `symbol`; "Partially" when some stayed."""
     wanted = {"ticket": ticket} if ticket is not None else {"symbol": symbol}
-    results = [
-        _closed(position, symbol, comment) for position in package.positions_get(**wanted) or ()
-    ]
+    # Without a terminal this is a TypeError, and `Buy` an AttributeError: as in the package.
+    held: Any = trades.positions_get(**wanted)
+    results = [_closed(position, symbol, comment) for position in held]
     if None in results:
         return None
     if not any(results):
@@ -79,15 +79,13 @@ def _market(
     }
     result = None
     for _ in range(_TRIES if price is None else 1):
-        result = package.order_send({**request, "price": price or _current(side, symbol)})
+        result = trades.order_send({**request, "price": price or _current(side, symbol)})
         if result is None or result.retcode not in _AGAIN:
             break
     return result
 
 
 def _current(side: int, symbol: str) -> float:
-    tick = package.symbol_info_tick(symbol)
-    if tick is None:
-        return 0.0
+    tick: Any = package.symbol_info_tick(symbol)
     price: float = tick.ask if side == mt5.ORDER_TYPE_BUY else tick.bid
     return price

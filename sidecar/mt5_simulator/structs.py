@@ -5,7 +5,7 @@ Source: PyStructSequence_Desc tables of the MetaTrader5 5.0.6231 wheel (MT5.md 3
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -45,6 +45,9 @@ class Struct(tuple[Any, ...]):
 
     def _asdict(self) -> dict[str, Any]:
         return dict(zip(self.fields, self, strict=True))
+
+
+S = TypeVar("S", bound=Struct)
 
 
 class AccountInfo(Struct):
@@ -208,3 +211,13 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (
     OrderCheckResult,
 )
 """All of them, for the contract test."""
+
+
+def one(kind: type[S], row: Sequence[Any] | None) -> S | None:
+    """Return a row as a struct; None stays None."""
+    return None if row is None else kind(row)
+
+
+def many(kind: type[S], rows: Sequence[Sequence[Any]] | None) -> tuple[S, ...] | None:
+    """Return rows as structs; None stays None."""
+    return None if rows is None else tuple(kind(row) for row in rows)

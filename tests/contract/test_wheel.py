@@ -9,19 +9,9 @@ import pytest
 import mt5_simulator
 from contract import wheel
 from mt5_agent import protocol
-from mt5_simulator import structs
+from mt5_simulator import arrays, structs
 
 INVENTORY = json.loads(wheel.INVENTORY.read_text())
-NOT_SIMULATED_YET = {
-    "copy_rates_from",
-    "copy_rates_from_pos",
-    "copy_rates_range",
-    "copy_ticks_from",
-    "copy_ticks_range",
-    "market_book_add",
-    "market_book_get",
-    "market_book_release",
-}
 RECORDS = {
     "AccountInfo": protocol.AccountInfo,
     "TerminalInfo": protocol.TerminalInfo,
@@ -67,26 +57,27 @@ def test_the_wire_keeps_the_packages_order(name):
     assert list(RECORDS[name].__struct_fields__) == INVENTORY["structs"][name]
 
 
-def test_what_is_not_simulated_yet_is_known():
+def test_no_function_is_missing():
     missing = {name for name in INVENTORY["functions"] if not hasattr(mt5_simulator, name)}
 
-    assert missing == NOT_SIMULATED_YET
+    assert not missing
 
 
-@pytest.mark.parametrize(
-    ("name", "call"),
-    [(n, c) for n, c in INVENTORY["functions"].items() if n not in NOT_SIMULATED_YET],
-)
+@pytest.mark.parametrize(("name", "call"), INVENTORY["functions"].items())
 def test_functions_take_arguments_as_the_package_does(name, call):
     kinds = {p.kind for p in inspect.signature(getattr(mt5_simulator, name)).parameters.values()}
-    positional = {inspect.Parameter.POSITIONAL_ONLY}
+    in_c = {
+        "no arguments": set(),
+        "positional": {inspect.Parameter.VAR_POSITIONAL},
+        "keywords": {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD},
+    }
 
-    if call == "no arguments":
-        assert not kinds
-    elif call == "positional":
-        assert kinds == positional
-    else:
-        assert inspect.Parameter.VAR_KEYWORD in kinds
+    assert kinds == in_c[call]
+
+
+@pytest.mark.parametrize("fields", [arrays.RATES, arrays.TICKS], ids=["rates", "ticks"])
+def test_rows_of_arrays_are_packed_into_60_bytes(fields):
+    assert arrays.array([], fields).dtype.itemsize == 60
 
 
 @pytest.mark.parametrize(("name", "signature"), INVENTORY["python_functions"].items())

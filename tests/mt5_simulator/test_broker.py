@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from mt5_simulator import constants as mt5
 from mt5_simulator import structs
-from mt5_simulator.broker.clock import utc_offset_s
+from mt5_simulator.broker.clock import broker_ms, utc_offset_s
 from mt5_simulator.broker.opening import opening_book
+from mt5_simulator.broker.passing import advance
 from mt5_simulator.broker.quotes import quote
 from mt5_simulator.broker.requests import TradeRequest
 from mt5_simulator.broker.symbols import MARKET
-from mt5_simulator.broker.trading import advance, send
+from mt5_simulator.broker.trading import send
 from mt5_simulator.broker.valuation import Prices
 
 NOW_MS = 1_795_428_000_000
@@ -180,3 +181,80 @@ def test_structs_are_tuples_with_names():
         _ = tick.nope
     with pytest.raises(TypeError):
         structs.Tick((1, 2))
+
+
+def netting_book():
+    return opening_book("Simulator-Netting", 1, netting=True)
+
+
+def test_on_a_netting_account_an_opposite_deal_reduces_closes_and_turns():
+    book, now = netting_book(), prices()
+    trade = {"symbol": "US500", "volume": 0.2}
+    ticket = send(market(type=0, **trade), book, now).order
+
+    send(market(type=1, symbol="US500", volume=0.1), book, now)
+    reduced = book.positions[ticket].volume
+    send(market(type=1, symbol="US500", volume=0.4), book, now)
+    turned = book.positions[ticket]
+
+    assert reduced == 0.1
+    assert (turned.side, turned.volume) == (1, 0.3)
+    assert book.deals[-1].entry == mt5.DEAL_ENTRY_INOUT
+    send(market(type=0, symbol="US500", volume=0.3), book, now)
+    assert ticket not in book.positions
+    assert {deal.position for deal in book.deals[-4:]} == {ticket}
+
+
+def test_a_position_that_grows_has_the_average_price():
+    book = netting_book()
+    later = prices(NOW_MS + 86_400_000)
+    first = send(market(type=0, symbol="US500", volume=0.1), book, prices())
+    second = send(market(type=0, symbol="US500", volume=0.3), book, later)
+
+    held = book.positions[first.order]
+
+    assert held.price_open == pytest.approx((first.price + 3 * second.price) / 4)
+
+
+def test_more_than_the_market_takes_is_filled_in_part_or_not_at_all():
+    book = opening_book("Simulator-Demo", 4)
+    order = {"symbol": "BTCUSD", "volume": 3.0, "type": 0}
+
+    part = send(market(type_filling=mt5.ORDER_FILLING_IOC, **order), book, prices())
+    none = send(market(type_filling=mt5.ORDER_FILLING_FOK, **order), book, prices())
+
+    assert (part.retcode, part.volume) == (mt5.TRADE_RETCODE_DONE_PARTIAL, 2.0)
+    assert book.positions[part.order].volume == 2.0
+    assert book.past_orders[-1].volume_left == 1.0
+    assert none.retcode == mt5.TRADE_RETCODE_REJECT
+
+
+@pytest.mark.parametrize(
+    ("fields", "hours"),
+    [
+        ({"type_time": mt5.ORDER_TIME_SPECIFIED, "expiration": 3 * 3600}, 3),
+        ({"type_time": mt5.ORDER_TIME_SPECIFIED_DAY, "expiration": 3 * 3600}, 12),
+        ({"type_time": mt5.ORDER_TIME_DAY}, 12),
+    ],
+)
+def test_a_waiting_order_expires_on_the_brokers_clock(fields, hours):
+    book, noon = opening_book("Simulator-Demo", 1), prices(NOW_MS)  # 12:00 at the broker
+    if "expiration" in fields:
+        fields = {**fields, "expiration": broker_ms(NOW_MS) // 1000 + fields["expiration"]}
+    placed = send(market(action=5, type=2, price=0.9, **fields), book, noon)
+
+    advance(book, prices(NOW_MS + hours * 3_600_000 - 1))
+    still = placed.order in book.orders
+    advance(book, prices(NOW_MS + hours * 3_600_000))
+
+    assert still
+    assert placed.order not in book.orders
+    assert book.past_orders[-1].state == mt5.ORDER_STATE_EXPIRED
+
+
+def test_an_expiration_in_the_past_is_refused():
+    order = market(action=5, type=2, price=0.9, type_time=mt5.ORDER_TIME_SPECIFIED, expiration=5)
+
+    refused = send(order, opening_book("Simulator-Demo", 1), prices())
+
+    assert refused.retcode == mt5.TRADE_RETCODE_INVALID_EXPIRATION

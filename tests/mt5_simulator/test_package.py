@@ -32,8 +32,9 @@ def test_without_a_terminal_calls_say_no_connection():
 
 
 def test_initialize_without_a_terminal_says_so(tmp_path):
-    assert not mt5.initialize(str(tmp_path / "terminal64.exe"), nonsense=1)
-    assert mt5.last_error() == (-10003, "IPC initialize failed, Process create failed")
+    path = str(tmp_path / "terminal64.exe")
+    assert not mt5.initialize(path, nonsense=1)
+    assert mt5.last_error() == (-10003, f"IPC initialize failed, Process create failed '{path}'")
     assert not mt5.initialize()
     assert "not found" in mt5.last_error()[1]
 
@@ -112,3 +113,44 @@ def test_check_and_calculators_agree(attached):
     assert checked.retcode == 0
     assert checked.margin == pytest.approx(before + margin, abs=0.05)
     assert attached.order_calc_profit(0, "EURUSD", 1.0, 1.0, 1.001) == pytest.approx(100.0)
+
+
+def test_bars_are_records_of_the_packages_shape_and_join_each_other(attached):
+    bars = attached.copy_rates_from_pos("EURUSD", attached.TIMEFRAME_M5, 1, 20)
+    again = attached.copy_rates_range(
+        "EURUSD", attached.TIMEFRAME_M5, int(bars["time"][0]), int(bars["time"][-1])
+    )
+
+    assert len(bars) == 20
+    assert (bars["time"][1:] - bars["time"][:-1] == 300).all()
+    assert (bars["low"] <= bars["open"]).all()
+    assert (bars["close"] <= bars["high"]).all()
+    assert (again == bars).all()
+    assert attached.copy_rates_from_pos("NOPE", attached.TIMEFRAME_M5, 0, 1) is None
+    assert attached.last_error()[0] == attached.RES_E_NOT_FOUND
+
+
+def test_ticks_are_records_in_order(attached):
+    now = attached.symbol_info_tick("EURUSD")
+
+    ticks = attached.copy_ticks_range("EURUSD", now.time - 60, now.time, attached.COPY_TICKS_ALL)
+    trades = attached.copy_ticks_from("EURUSD", now.time - 60, 10, attached.COPY_TICKS_TRADE)
+
+    assert 50 < len(ticks) < 300
+    assert (ticks["time_msc"][1:] > ticks["time_msc"][:-1]).all()
+    assert (ticks["ask"] > ticks["bid"]).all()
+    assert len(trades) == 0
+
+
+def test_depth_must_be_asked_for_and_surrounds_the_price(attached):
+    assert attached.market_book_get("EURUSD") is None
+    assert attached.market_book_add("EURUSD")
+
+    book = attached.market_book_get("EURUSD")
+
+    assert [row.type for row in book] == [attached.BOOK_TYPE_SELL] * 5 + [
+        attached.BOOK_TYPE_BUY
+    ] * 5
+    assert [row.price for row in book] == sorted((row.price for row in book), reverse=True)
+    assert attached.market_book_release("EURUSD")
+    assert attached.market_book_get("EURUSD") is None

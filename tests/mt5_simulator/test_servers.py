@@ -2,6 +2,7 @@
 """Each test server does what `docs/test-servers.md` says."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,61 @@ def test_a_terminal_that_is_started_again_still_has_its_trades(bench):
     again.login()
 
     assert [row[17] for row in again.ask("positions_get", "", order, "")] == ["kept"]
+
+
+BUY = [1, 0, 0, "EURUSD", 0.1, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, "mine", 0, 0]
+SELL = [*BUY[:10], 1, *BUY[11:]]
+
+
+def test_the_requoting_server_fills_the_third_try(bench):
+    bench.login(server="Simulator-Requotes")
+
+    codes = [bench.ask("order_send", BUY)[0] for _ in range(4)]
+
+    assert codes == [10004, 10004, 10009, 10004]
+
+
+def test_the_server_that_loses_replies_carries_orders_out(bench):
+    bench.login(server="Simulator-LosesReplies")
+
+    code, _, value = bench.calls.answer("order_send", [BUY])
+
+    assert (code, value) == (-10002, None)
+    assert "mine" in [row[17] for row in bench.ask("positions_get", "", 0, "")]
+
+
+def test_the_closed_market_stands_still_and_takes_no_order(bench):
+    bench.login(server="Simulator-MarketClosed")
+    before = bench.ask("symbol_info_tick", "EURUSD")
+
+    bench.passes(3_600_000)
+
+    assert bench.ask("symbol_info_tick", "EURUSD") == before
+    assert datetime.fromtimestamp(before[0], UTC).strftime("%A %H") == "Friday 23"
+    assert bench.ask("order_send", BUY)[0] == 10018
+    assert bench.ask("order_check", BUY)[0] == 10018
+
+
+def test_the_netting_server_has_one_position_of_a_symbol(bench):
+    bench.login(server="Simulator-Netting")
+    assert bench.ask("account_info")[7] == 0
+    assert "netting mode" in bench.journal()
+    held = [row[16] for row in bench.ask("positions_get", "", 0, "")]
+    assert len(held) == len(set(held))
+
+    order = ["US500" if value == "EURUSD" else value for value in BUY]
+    first, second = (bench.ask("order_send", order) for _ in range(2))
+
+    ((ticket, *_, volume),) = (row[:10] for row in bench.ask("positions_get", "US500", 0, ""))
+    assert (ticket, volume) == (first[2], 0.2)
+    assert second[2] != first[2]
+
+
+def test_history_comes_from_the_server_only_when_it_is_asked_for(bench):
+    bench.login()
+
+    first = bench.ask("copy_rates_from_pos", "EURUSD", 1, 0, 150)
+    bench.passes(1_000)
+    then = bench.ask("copy_rates_from_pos", "EURUSD", 1, 0, 150)
+
+    assert (len(first), len(then)) == (100, 150)

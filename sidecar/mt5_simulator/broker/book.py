@@ -10,7 +10,7 @@ Side = Literal[0, 1]
 
 
 class Position(msgspec.Struct):
-    """An open position of a hedging account."""
+    """An open position. On a netting account there is at most one of a symbol."""
 
     ticket: int
     symbol: str
@@ -79,6 +79,7 @@ class Book(msgspec.Struct):
     orders: dict[int, Order] = {}
     past_orders: list[Order] = []
     deals: list[Deal] = []
+    netting: bool = False
 
     def ticket(self) -> int:
         """Return a ticket that nothing else has."""

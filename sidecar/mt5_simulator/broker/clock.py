@@ -8,10 +8,14 @@ American summer UTC+3. Computed here because Windows Python has no zone data.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 Clock = Callable[[], int]
 """Returns UTC milliseconds."""
 
+DAY_MS: Final = 86_400_000
+_SATURDAY: Final = 2
+"""Days of the epoch modulo 7: it began on a Thursday."""
 _WINTER_S = 2 * 3600
 _SUMMER_S = 3 * 3600
 
@@ -32,6 +36,21 @@ def utc_offset_s(utc_ms: int) -> int:
 def broker_ms(utc_ms: int) -> int:
     """Return the broker's wall clock at `utc_ms`, as milliseconds of a pretended epoch."""
     return utc_ms + utc_offset_s(utc_ms) * 1000
+
+
+def utc_ms_of(moment_ms: int) -> int:
+    """Return the UTC milliseconds at which the broker's clock shows `moment_ms`."""
+    guess = moment_ms - utc_offset_s(moment_ms) * 1000
+    return moment_ms - utc_offset_s(guess) * 1000
+
+
+def last_close_ms(utc_ms: int) -> int:
+    """Return the UTC end of the last full trading week before `utc_ms`: Friday's last
+    millisecond."""
+    now_ms = broker_ms(utc_ms)
+    day = now_ms // DAY_MS
+    saturday_ms = (day - (day - _SATURDAY) % 7) * DAY_MS
+    return utc_ms - (now_ms - saturday_ms) - 1
 
 
 def _sunday(year: int, *, month: int, nth: int) -> datetime:

@@ -19,11 +19,17 @@ _TRADED: Final = ("EURUSD", "GBPUSD", "USDJPY", "XAUUSD", "AUDUSD")
 _FILLED: Final = 4  # ORDER_STATE_FILLED
 
 
-def opening_book(server: str, login: int) -> Book:
+def opening_book(server: str, login: int, *, netting: bool = False) -> Book:
     """Return deposit, three closed trades, two to four open positions and one waiting order."""
     seed = mixed(seed_of(server), login)
     deposit = float(10_000 * (1 + seed % 5))
-    book = Book(login=login, server=server, next_ticket=10**8 + seed % 10**7, deposit=deposit)
+    book = Book(
+        login=login,
+        server=server,
+        next_ticket=10**8 + seed % 10**7,
+        deposit=deposit,
+        netting=netting,
+    )
     book.deals.append(
         Deal(book.ticket(), 0, 0, "", 2, 0, 0.0, 0.0, OPENED_MS, deposit, comment="Deposit")
     )
@@ -36,7 +42,9 @@ def opening_book(server: str, login: int) -> Book:
 
 
 def _trade(book: Book, seed: int, number: int, *, closed: bool) -> None:
-    symbol = _TRADED[mixed(seed, number, 1) % len(_TRADED)]
+    # On a netting account there is one position of a symbol, so each trade has its own.
+    chosen = mixed(seed, 1) + number if book.netting else mixed(seed, number, 1)
+    symbol = _TRADED[chosen % len(_TRADED)]
     side: Side = 0 if mixed(seed, number, 2) % 2 == 0 else 1
     volume = round(0.01 + 0.01 * (mixed(seed, number, 3) % 10), 2)
     opened_ms = OPENED_MS + int((number + share(seed, number, 4)) * 12 * _HOUR_MS)

@@ -15,7 +15,7 @@ from mt5_simulator.broker.symbols import Symbol
 SLOT_MS: Final = 200
 """A symbol ticks at most once in a slot, and in about two of three."""
 
-_TICK_SHARE: Final = 0.66
+TICK_SHARE: Final = 0.66
 _TIDES: Final[tuple[tuple[int, float], ...]] = (
     # (period in ms, share of the swing): four times faster moves half as far, as a random walk
     # does; a majors' pair so moves a point or two in a second and some twenty in a minute
@@ -60,8 +60,21 @@ def quote(server: str, symbol: Symbol, utc_ms: int) -> Quote:
     return _priced(seed, symbol, when_ms)
 
 
+def ticks_after(server: str, symbol: Symbol, begin_ms: int, end_ms: int, count: int) -> list[Quote]:
+    """Return the first `count` ticks from `begin_ms` to `end_ms`, both included."""
+    seed = seed_of(f"{server}/{symbol.name}")
+    found: list[Quote] = []
+    for slot in range(begin_ms // SLOT_MS, end_ms // SLOT_MS + 1):
+        if len(found) >= count:
+            break
+        when_ms = _tick_ms(seed, slot)
+        if when_ms is not None and begin_ms <= when_ms <= end_ms:
+            found.append(_priced(seed, symbol, when_ms))
+    return found
+
+
 def _tick_ms(seed: int, slot: int) -> int | None:
-    if share(seed, slot, 1) > _TICK_SHARE:
+    if share(seed, slot, 1) > TICK_SHARE:
         return None
     return slot * SLOT_MS + mixed(seed, slot, 2) % SLOT_MS
 

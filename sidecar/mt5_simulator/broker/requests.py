@@ -7,7 +7,8 @@ from decimal import Decimal
 import msgspec
 
 from mt5_simulator import constants as mt5
-from mt5_simulator.broker.book import Book, Order, Position
+from mt5_simulator.broker.book import Book
+from mt5_simulator.broker.clock import broker_ms
 from mt5_simulator.broker.symbols import Symbol
 from mt5_simulator.broker.valuation import Prices
 
@@ -36,6 +37,8 @@ class TradeRequest(msgspec.Struct, array_like=True):
 
 def refusal(request: TradeRequest, book: Book, prices: Prices) -> int:
     """Return the retcode with which the broker refuses `request`, 0 when it takes it."""
+    if not prices.open:
+        return mt5.TRADE_RETCODE_MARKET_CLOSED
     match request.action:
         case mt5.TRADE_ACTION_DEAL:
             return _deal_refusal(request, book, prices)
@@ -57,6 +60,14 @@ def market_price(request: TradeRequest, prices: Prices) -> float:
     return now.ask if request.type == mt5.ORDER_TYPE_BUY else now.bid
 
 
+def filled_at_once(request: TradeRequest, prices: Prices) -> float:
+    """Return how many lots of a market order the market takes: FOK is all or nothing."""
+    most = prices.symbols[request.symbol].depth_lots
+    if request.volume <= most:
+        return request.volume
+    return most if request.type_filling == mt5.ORDER_FILLING_IOC else 0.0
+
+
 def _deal_refusal(request: TradeRequest, book: Book, prices: Prices) -> int:
     if request.type not in {mt5.ORDER_TYPE_BUY, mt5.ORDER_TYPE_SELL}:
         return mt5.TRADE_RETCODE_INVALID
@@ -66,6 +77,8 @@ def _deal_refusal(request: TradeRequest, book: Book, prices: Prices) -> int:
         return code
     if request.type_filling not in {mt5.ORDER_FILLING_FOK, mt5.ORDER_FILLING_IOC}:
         return mt5.TRADE_RETCODE_INVALID_FILL
+    if request.type_filling == mt5.ORDER_FILLING_FOK and filled_at_once(request, prices) == 0:
+        return mt5.TRADE_RETCODE_REJECT
     price = market_price(request, prices)
     if not stops_fit(request.type, price, request.sl, request.tp):
         return mt5.TRADE_RETCODE_INVALID_STOPS
@@ -89,6 +102,9 @@ def _pending_refusal(request: TradeRequest, prices: Prices) -> int:
         return mt5.TRADE_RETCODE_INVALID
     if code := _shape_refusal(request, prices):
         return code
+    by_date = {mt5.ORDER_TIME_SPECIFIED, mt5.ORDER_TIME_SPECIFIED_DAY}
+    if request.type_time in by_date and request.expiration * 1000 <= broker_ms(prices.utc_ms):
+        return mt5.TRADE_RETCODE_INVALID_EXPIRATION
     if request.price <= 0 or _on_the_wrong_side(request, prices):
         return mt5.TRADE_RETCODE_INVALID_PRICE
     if not stops_fit(request.type % 2, request.price, request.sl, request.tp):
@@ -136,6 +152,8 @@ def _sltp_refusal(request: TradeRequest, book: Book, prices: Prices) -> int:
 
 
 def _close_by_refusal(request: TradeRequest, book: Book) -> int:
+    if book.netting:
+        return mt5.TRADE_RETCODE_INVALID
     one, other = book.positions.get(request.position), book.positions.get(request.position_by)
     if one is None or other is None:
         return mt5.TRADE_RETCODE_POSITION_CLOSED
@@ -147,27 +165,3 @@ def stops_fit(side: int, price: float, sl: float, tp: float) -> bool:
     """Tell whether loss and profit limits lie on their sides of `price`; 0 is no limit."""
     low, high = (sl, tp) if side == 0 else (tp, sl)
     return (not low or low < price) and (not high or high > price)
-
-
-def stop_reached(position: Position, price: float) -> int:
-    """Return ORDER_REASON_SL or _TP when `price` reached that limit of `position`, else 0."""
-    sign = 1 if position.side == 0 else -1
-    if position.sl and (price - position.sl) * sign <= 0:
-        return mt5.ORDER_REASON_SL
-    if position.tp and (price - position.tp) * sign >= 0:
-        return mt5.ORDER_REASON_TP
-    return 0
-
-
-def triggered(order: Order, prices: Prices) -> bool:
-    """Tell whether the market reached a waiting order's price."""
-    now = prices.quote(order.symbol)
-    match order.type:
-        case mt5.ORDER_TYPE_BUY_LIMIT:
-            return now.ask <= order.price
-        case mt5.ORDER_TYPE_SELL_LIMIT:
-            return now.bid >= order.price
-        case mt5.ORDER_TYPE_BUY_STOP | mt5.ORDER_TYPE_BUY_STOP_LIMIT:
-            return now.ask >= order.price
-        case _:
-            return now.bid <= order.price

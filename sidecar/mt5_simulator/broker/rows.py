@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker's facts in the package's field order: plain tuples, times on the broker's clock."""
 
-from typing import Any
+from typing import Any, Final
 
+from mt5_simulator import constants as mt5
 from mt5_simulator.broker.book import Book, Deal, Order, Position
 from mt5_simulator.broker.clock import broker_ms
 from mt5_simulator.broker.quotes import Quote
@@ -10,14 +11,19 @@ from mt5_simulator.broker.symbols import Symbol
 from mt5_simulator.broker.valuation import CURRENCY, CURRENCY_DIGITS, LEVERAGE, Prices
 
 Row = tuple[Any, ...]
-COMPANY = "MT5 Bridge Simulator"
+COMPANY: Final = "MT5 Bridge Simulator"
+DEPTH: Final = 5
+"""Levels of the book on either side."""
 
 
 def account_row(book: Book, prices: Prices) -> Row:
-    """Return AccountInfo's 28 fields: a hedging demo in dollars."""
+    """Return AccountInfo's 28 fields: a demo in dollars."""
     worth = prices.worth(book)
+    mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
+    if book.netting:
+        mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_NETTING
     return (
-        *(book.login, 0, LEVERAGE, 200, 0, True, True, 2, CURRENCY_DIGITS, False),
+        *(book.login, 0, LEVERAGE, 200, 0, True, True, mode, CURRENCY_DIGITS, False),
         *(worth.balance, 0.0, worth.profit, worth.equity, worth.margin, worth.margin_free),
         *(worth.margin_level, 50.0, 30.0, 0.0, 0.0, 0.0, 0.0, 0.0),
         *(f"Demo {book.login}", book.server, CURRENCY, COMPANY),
@@ -72,7 +78,27 @@ def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool) -> Row:
     spread = round((now.ask - now.bid) / symbol.point)
     return (
         *(False, 0, selected, selected, 0, 0, 0, 0, 0, 0, now.time_msc // 1000, symbol.digits),
-        *(spread, True, 0, symbol.calc_mode, 4, 0, 0, 0, 0, 2, 1, 3, False, 15, 3, 127, 0, 0, 0),
+        *(
+            spread,
+            True,
+            DEPTH,
+            symbol.calc_mode,
+            4,
+            0,
+            0,
+            0,
+            0,
+            2,
+            1,
+            3,
+            False,
+            15,
+            3,
+            127,
+            0,
+            0,
+            0,
+        ),
         *(now.bid, now.bid, now.bid, now.ask, now.ask, now.ask, *(0.0,) * 7),
         *(symbol.point, tick_value, tick_value, tick_value, symbol.point, symbol.contract_size),
         *(0.0, 0.0, 0.0, symbol.volume_min, symbol.volume_max, symbol.volume_step, 0.0),

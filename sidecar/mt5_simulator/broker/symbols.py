@@ -27,6 +27,8 @@ class Symbol:
     volume_min: float = 0.01
     volume_max: float = 100.0
     volume_step: float = 0.01
+    depth_lots: float = 100.0
+    """What the market takes at once: of a larger market order IOC gets this part, FOK nothing."""
     swing: float = 0.02
     """How far the price wanders from its base, as a share of it."""
 
@@ -64,6 +66,7 @@ def _cfd(name: str, description: str, path: str, digits: int, price: float, spre
         currency_profit="USD",
         margin_rate=0.02,
         calc_mode=4,  # SYMBOL_CALC_MODE_CFDLEVERAGE
+        depth_lots=2.0 if name == "BTCUSD" else 100.0,
         swing=0.05,
     )
 

@@ -45,6 +45,8 @@ class Prices:
     server: str
     utc_ms: int
     symbols: Mapping[str, Symbol]
+    open: bool = True
+    """False: it stands still, and nothing can be traded."""
 
     def quote(self, name: str) -> Quote:
         """Return the last tick of the symbol called `name`."""

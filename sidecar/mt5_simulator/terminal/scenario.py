@@ -40,6 +40,13 @@ class Scenario:
     wine_outage: Outage | None = None
     """Happens only to a terminal that runs on Wine."""
     hangs: bool = False
+    netting: bool = False
+    requotes: int = 0
+    """So often in a row the same market order is answered with a new price."""
+    loses_replies: bool = False
+    """Orders are carried out, and their answers never arrive."""
+    closed: bool = False
+    """It is always the weekend: prices stand still, nothing can be traded."""
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
@@ -51,6 +58,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
         "Simulator-Hangs": Scenario(hangs=True),
         "Simulator-DropsLink": Scenario(outage=Outage(period_ms=20_000, lasts_ms=3_000)),
         "Simulator-WineBlocked": Scenario(wine_outage=Outage(period_ms=4_000, lasts_ms=2_000)),
+        "Simulator-Netting": Scenario(netting=True),
+        "Simulator-Requotes": Scenario(requotes=2),
+        "Simulator-LosesReplies": Scenario(loses_replies=True),
+        "Simulator-MarketClosed": Scenario(closed=True),
         "Simulator-OldBuild": Scenario(refusal=(-5, "Unsupported version", "Old version")),
         "Simulator-NeedsOtp": Scenario(
             refusal=(-7, "Authorization failed: OTP required", "OTP required")

@@ -102,7 +102,7 @@ class Session:
 
     def _authorize(self, link: Link) -> None:
         link.phase, link.authorized_ms, link.lost = "ready", self._clock(), False
-        self.book = self._storage.load(link.server, link.login)
+        self.book = self._storage.load(link.server, link.login, netting=link.scenario.netting)
         self._announce(link)
 
     def _announce(self, link: Link) -> None:
@@ -116,7 +116,8 @@ class Session:
             link,
             f"terminal synchronized with MT5 Bridge Simulator: {held} positions, {waiting} orders",
         )
-        self._say(link, "trading has been enabled - hedging mode")
+        mode = "netting" if link.scenario.netting else "hedging"
+        self._say(link, f"trading has been enabled - {mode} mode")
 
     def _follow(self, link: Link) -> None:
         outage = link.scenario.outage or (link.scenario.wine_outage if self._wine else None)

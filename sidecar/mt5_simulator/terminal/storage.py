@@ -17,12 +17,12 @@ class Storage:
         self._folder = data_dir / "simulated-broker"
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def load(self, server: str, login: int) -> Book:
+    def load(self, server: str, login: int, *, netting: bool) -> Book:
         """Return the account's book, as it was left or as every account begins."""
         try:
             return msgspec.msgpack.decode(self._path(server, login).read_bytes(), type=Book)
         except (FileNotFoundError, msgspec.DecodeError):
-            return opening_book(server, login)
+            return opening_book(server, login, netting=netting)
 
     def save(self, book: Book) -> None:
         """Write `book` down before its answer is given."""

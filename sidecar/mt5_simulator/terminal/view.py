@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What calls see of the terminal: its session, the market and the book at this moment."""
+
+from typing import Final
+
+from mt5_simulator.broker import symbols
+from mt5_simulator.broker.book import Book
+from mt5_simulator.broker.clock import Clock, last_close_ms
+from mt5_simulator.broker.valuation import Prices
+from mt5_simulator.terminal.scenario import Scenario, scenario_of
+from mt5_simulator.terminal.session import Session
+from mt5_simulator.terminal.storage import Storage
+
+_NOWHERE: Final = scenario_of("")
+
+
+class View:
+    """The parts of one terminal that its calls share."""
+
+    def __init__(self, session: Session, storage: Storage, clock: Clock, data_dir: str) -> None:
+        """Look at `session`."""
+        self.session, self.clock, self.data_dir = session, clock, data_dir
+        self._storage = storage
+
+    @property
+    def scenario(self) -> Scenario:
+        """Return how the server behaves that is logged in to."""
+        return self.session.link.scenario if self.session.link else _NOWHERE
+
+    @property
+    def book(self) -> Book:
+        """Return the account's book, an empty one without an account."""
+        return self.session.book or Book(login=0, server="", next_ticket=0, deposit=0.0)
+
+    def prices(self) -> Prices:
+        """Return the market now."""
+        link, scenario, now_ms = self.session.link, self.scenario, self.clock()
+        market = symbols.market(hangs=scenario.hangs)
+        if scenario.closed:
+            now_ms = last_close_ms(now_ms)
+        return Prices(link.server if link else "", now_ms, market, open=not scenario.closed)
+
+    def save(self) -> None:
+        """Write the book down."""
+        self._storage.save(self.book)
