@@ -48,15 +48,15 @@ class Board:
         entry.data = raw
         self._touch(entry)
 
-    def put_ticks(self, ticks: Mapping[str, msgspec.Raw]) -> bool:
-        """Note a look at the watched symbols; tell whether one moved."""
-        new = {name: bytes(raw) for name, raw in ticks.items()}
-        moved = {name for name, raw in new.items() if self._ticks.last.get(name) != raw}
+    def put_ticks(self, ticks: Mapping[str, msgspec.Raw]) -> set[str]:
+        """Note a look at the watched symbols; return those that moved since an earlier look."""
+        new, before = {name: bytes(raw) for name, raw in ticks.items()}, self._ticks.last
+        moved = {name for name, raw in new.items() if before.get(name) != raw}
         self._ticks.last = new
         self._ticks.untold = (self._ticks.untold & new.keys()) | moved
         if moved:
             self._touch(self._ticks.entry)
-        return bool(moved)
+        return moved & before.keys()
 
     def clear(self) -> None:
         """Forget the account: nothing of it may be told to the next."""

@@ -85,9 +85,9 @@ class Poller:
         if data is None:
             return
         ticks = _TICKS.decode(data)
-        if self._board.put_ticks(ticks) and ticks:
-            newest = max(_TICK.decode(raw).time_msc for raw in ticks.values())
-            self._note_clock(newest)
+        # Only a tick that was seen to come is fresh: a first look may show one of Friday.
+        if moved := self._board.put_ticks(ticks):
+            self._note_clock(max(_TICK.decode(ticks[name]).time_msc for name in moved))
 
     def _note_clock(self, tick_ms: int) -> None:
         ahead_ms = tick_ms - utc_ms()

@@ -71,3 +71,10 @@ def test_what_was_cleared_is_never_told(board):
     board.retell()
 
     assert board.take() == []
+
+
+def test_only_what_changed_since_an_earlier_look_counts_as_moved(board):
+    first = board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+    second = board.put_ticks({"A": tick(1.0), "B": tick(2.0), "C": tick(1.0)})
+
+    assert (first, second) == (set(), {"B"})

@@ -94,3 +94,35 @@ async def test_logout_forgets_the_account(agent, sidecar):
 
     answer = await sidecar.ask("account_info")
     assert answer.outcome == "not_sent"
+
+
+async def test_the_brokers_clock_is_read_from_ticks_that_come(agent, sidecar):
+    sidecar.login()
+
+    await sidecar.until(lambda: sidecar.state.utc_offset_s is not None)
+
+    assert sidecar.state.utc_offset_s in {7200, 10800}
+
+
+async def test_a_tick_of_last_friday_tells_no_clock(agent, sidecar):
+    sidecar.login(server="Simulator-MarketClosed")
+    await sidecar.serves()
+    await sidecar.until(lambda: "ticks" in sidecar.snapshots)
+    seen = sidecar.state.since_ms
+
+    await sidecar.until(lambda: sidecar.state.last_contact_ms > seen + 500)  # some looks later
+
+    assert sidecar.state.utc_offset_s is None
+
+
+async def test_a_slow_log_in_is_waited_for(made_agent, sidecar):
+    made_agent.environment["MT5_AGENT_LOGIN_TIMEOUT_S"] = "10"
+    made_agent.environment["MT5_AGENT_SILENCE_S"] = "10"
+    await made_agent.start()
+    await sidecar.joined()
+    sidecar.login(server="Simulator-SlowLogin")
+
+    await sidecar.serves()
+
+    assert sidecar.state.evidence.logins == 1
+    await made_agent.end()

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings come from the environment, or are refused with their name."""
 
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
 import pytest
 
-from mt5_agent.settings import BadSetting, load, unknown
+from mt5_agent.settings import BadSetting, Settings, load, unknown
 
 
 def test_numbers_and_paths_are_parsed():
@@ -40,3 +44,17 @@ def test_the_real_backend_never_starts_the_simulator():
 
     assert settings.terminal_argv() == ["C:/t.exe", "/portable"]
     assert settings.terminal_argv("a.ini") == ["C:/t.exe", "/portable", "/config:a.ini"]
+
+
+def test_every_setting_is_documented_with_its_default_and_no_other_is():
+    page = (Path(__file__).parents[2] / "docs" / "settings-agent.md").read_text()
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE)
+    documented = {name.lower(): default for name, default in rows if not name.endswith("_")}
+
+    assert documented == {field.name: shown(field.default) for field in fields(Settings)}
+
+
+def shown(default: object) -> str:
+    if default is MISSING:
+        return "required"
+    return f"{default:g}" if isinstance(default, float) else str(default) or "empty"

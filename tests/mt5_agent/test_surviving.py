@@ -68,6 +68,27 @@ async def test_a_hanging_order_is_unknown_and_may_have_happened(agent, sidecar):
     assert [p.symbol for p in held if p.comment == "may-be"] == ["HANGS"]
 
 
+async def test_an_order_whose_answer_was_lost_says_so_and_may_have_happened(agent, sidecar):
+    sidecar.login(server="Simulator-LosesReplies")
+    await sidecar.serves()
+
+    answer = await sidecar.ask("order_send", MARKET_BUY)
+
+    held = protocol.decode_result("positions_get", await sidecar.ask("positions_get"))
+    assert (answer.outcome, answer.fault.code) == ("failed", -10002)
+    assert "token" in [position.comment for position in held]
+
+
+async def test_a_history_pull_reaches_the_sidecar_as_columns(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+
+    answer = await sidecar.ask("copy_rates_from_pos", "EURUSD", 16385, 0, 50)
+
+    bars = protocol.decode_result("copy_rates_from_pos", answer)
+    assert {len(column) for column in bars.values()} == {50}
+
+
 async def test_what_waits_behind_a_hanging_call_was_not_sent(agent, sidecar):
     sidecar.login(server="Simulator-Hangs")
     await sidecar.serves()
