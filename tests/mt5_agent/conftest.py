@@ -196,6 +196,11 @@ class Agent:
             found["worker" if "mt5_agent.worker" in words else "terminal"] = pid
         return found
 
+    def descendants(self) -> list[int]:
+        """Return all processes of this agent, whoever is their parent by now."""
+        mark = f"MT5_AGENT_DATA_DIR={self.data_dir}\0".encode()
+        return [pid for pid in _pids() if mark in _environment(pid)]
+
     def kill_child(self, name: str) -> None:
         os.kill(self.children()[name], signal.SIGKILL)
 
@@ -215,6 +220,17 @@ class Agent:
         assert self.process.stdout
         while data := await self.process.stdout.read(65_536):
             self.log += data.decode()
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""  # it ended
 
 
 def argv(pid: int) -> list[str]:
