@@ -16,11 +16,13 @@ import msgspec
 
 from mt5_agent.arguments import BadArguments, checked
 from mt5_agent.pipe import ATTACH, SELECT, TICKS, Done, Job, Ready
-from mt5_agent.protocol import Frames, encode
+from mt5_agent.protocol import MAX_FRAME_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
 _READ_BYTES: Final = 65_536
+_MOST_BYTES: Final = MAX_FRAME_BYTES - 1024
+"""Of a value: it goes on in a frame of the supervisor, with a little around it."""
 
 
 class Worker:
@@ -70,7 +72,10 @@ class Worker:
         if value is None or value is False:
             code, text = self._package.last_error()
             return Done(ok=False, code=code, text=text)
-        return Done(ok=True, value=msgspec.Raw(msgspec.msgpack.encode(value)))
+        data = msgspec.msgpack.encode(value)
+        if len(data) > _MOST_BYTES:
+            raise BadArguments(f"an answer of {len(data)} bytes is too large: ask for less")
+        return Done(ok=True, value=msgspec.Raw(data))
 
 
 def _plain(value: Any) -> Any:
