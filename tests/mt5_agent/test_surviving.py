@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers, terminals and sidecars may end at any moment; the account goes on."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -49,8 +50,9 @@ async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, side
     answer = await sidecar.ask("symbol_info", "HANGS", within_s=0.3)
 
     assert answer.outcome == "unknown"
-    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
-    await sidecar.serves()
+    async with asyncio.timeout(5):
+        await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+        await sidecar.serves()
     assert not alive(worker)
 
 
