@@ -3,6 +3,7 @@
 
 import hashlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,14 +25,30 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
-        self._keys: WatchedFile[Keys | None] = WatchedFile(settings.keys_file, parse_keys)
+        self.unreadable = 0
+        self._keys: WatchedFile[Keys | None] = WatchedFile(
+            settings.keys_file, partial(parse_keys, unreadable=self._tell_unreadable)
+        )
         self._operator: WatchedFile[OperatorKeys] = WatchedFile(
             settings.operator_jwks_file, parse_operator_keys
         )
 
     def refresh(self) -> bool:
-        """Look at both files; say whether one changed. A broken file lets nobody new in."""
-        return any([_refreshed(self._keys), _refreshed(self._operator)])
+        """Look at both files; say whether one changed. A file that is no table opens nothing."""
+        return any([self._refreshed(self._keys), self._refreshed(self._operator)])
+
+    def _refreshed(self, file: WatchedFile[Keys | None] | WatchedFile[OperatorKeys]) -> bool:
+        try:
+            return file.refresh()
+        except (msgspec.MsgspecError, ValueError):
+            # What it said before may have been withdrawn in it: better nobody than anybody.
+            file.forget()
+            self._tell_unreadable()
+            return True
+
+    def _tell_unreadable(self) -> None:
+        self.unreadable += 1
+        logger.error("access_unreadable", total=self.unreadable)
 
     @property
     def version(self) -> str:
@@ -77,11 +94,3 @@ class Access:
         """
         now_s = datetime.now(UTC).timestamp()
         verify_operator(token, self._operator.value, pod_uid=self._pod_uid, now_s=now_s)
-
-
-def _refreshed(file: WatchedFile[Keys | None] | WatchedFile[OperatorKeys]) -> bool:
-    try:
-        return file.refresh()
-    except (msgspec.MsgspecError, ValueError) as error:
-        logger.error("access_file_unreadable", error=type(error).__name__)
-        return True
