@@ -7,7 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -19,9 +19,15 @@ Scope = Literal["read", "trade", "admin"]
 
 
 def _moment(value: str) -> str:
-    if datetime.fromisoformat(value).tzinfo is None:
-        raise ValueError("must name its time zone, such as 2027-01-01T00:00:00Z")
-    return value
+    # Published in the one form that every reader understands: ISO 8601 allows many others.
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError) as error:
+        told = "must be a time with its time zone, such as 2027-01-01T00:00:00Z"
+        raise ValueError(told) from error
 
 
 class ApiKey(BaseModel):
@@ -67,7 +73,7 @@ def _entry(key: ApiKey, account_ids: Collection[str]) -> dict[str, Any] | None:
 def _key(name: str, value: str) -> ApiKey:
     try:
         found = json.loads(base64.b64decode(value, validate=True))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidKey("is not a JSON object") from error
     if not isinstance(found, dict) or "id" in found:
         raise InvalidKey("must be a JSON object without id: the item's name is the id")
@@ -76,4 +82,6 @@ def _key(name: str, value: str) -> ApiKey:
     except ValidationError as error:
         # Only places and reasons: the input might hold a key itself.
         told = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise InvalidKey("; ".join(told)) from error
+        # A name with half a surrogate pair could be written nowhere.
+        text = "; ".join(told).encode(errors="replace").decode()
+        raise InvalidKey(text) from error

@@ -7,11 +7,17 @@ import base64
 import hashlib
 import json
 import re
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from mt5_operator import apikey
-from mt5_operator.apikeys import published, read
+from mt5_operator.apikeys import ApiKey, published, read
+from mt5_operator.desired.files import KEYS_FILE, access
+from mt5_sidecar.auth.keys import KeyRecord, parse_keys
 
 
 def data(**entries: object) -> dict[str, str]:
@@ -62,7 +68,10 @@ def test_a_key_that_could_not_work_is_not_made(
         {**GOOD, "scopes": ["root"]},
         {**GOOD, "accounts": []},
         {**GOOD, "expires": "2027-01-01T00:00:00"},
+        {**GOOD, "expires": "9999-12-31T23:59:59-23:59"},
         {**GOOD, "key": "mt5_x_y"},
+        {**GOOD, "\ud800": 1},
+        "[" * 100_000,
     ],
 )
 def test_an_entry_that_cannot_be_used_is_reported_and_the_others_work(entry: object) -> None:
@@ -90,3 +99,65 @@ def test_a_namespace_learns_only_of_keys_that_open_something_there() -> None:
         ("mine", ["1"]),
     ]
     assert set(found[0]) == {"id", "sha256", "accounts", "scopes", "expires"}
+
+
+def sidecar_reads(keys: list[ApiKey]) -> dict[str, KeyRecord]:
+    """Return what a sidecar makes of the table that is published; nothing may be unreadable."""
+    entries = published(keys, namespace="ns", account_ids={"1", "2"})
+    manifest = access("ns", keys=entries, jwks=[])
+    unreadable: list[None] = []
+    found = parse_keys(
+        manifest["data"][KEYS_FILE].encode(), unreadable=lambda: unreadable.append(None)
+    )
+    assert unreadable == []
+    return dict(found or {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-01-01T00:00:00Z",
+        "2027-01-01T00:00+00:00",
+        "20270101T000000Z",
+        "2026-W53-5T00:00:00Z",
+        "2027-01-01T00:00:00,0Z",
+        "2027-01-01 02:00:00+02:00",
+        "2026-12-31T23:59:30-00:00:30",
+    ],
+)
+def test_any_iso_time_is_published_in_the_form_that_sidecars_read(text: str) -> None:
+    keys, problems = read(data(timed=GOOD | {"expires": text}, good=GOOD))
+
+    assert problems == {}
+    found = sidecar_reads(keys)
+    assert found["timed"].expires == datetime.fromisoformat("2027-01-01T00:00:00+00:00")
+
+
+offsets = some.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+moments = some.datetimes(timezones=offsets)
+written = some.one_of(
+    moments.map(datetime.isoformat),
+    moments.map(lambda m: m.strftime("%Y%m%dT%H%M%S%z")),
+    moments.map(lambda m: f"{m.isocalendar().year:04}-W{m.isocalendar().week:02}T{m:%H:%M%z}"),
+    moments.map(lambda m: m.isoformat().replace(".", ",")),
+    some.text(alphabet="0123456789-+:.,TWZ ", max_size=32),
+)
+entries = some.fixed_dictionaries(
+    {
+        "sha256": some.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+        "accounts": some.lists(some.sampled_from(["*", "1", "2", "3"]) | some.text(), max_size=3),
+        "scopes": some.lists(some.sampled_from(["read", "trade", "admin", "root"]), max_size=3),
+    },
+    optional={"expires": written | some.none() | some.integers(), "namespaces": some.just(["ns"])},
+)
+names = some.from_regex(r"[a-z0-9]{1,4}", fullmatch=True)
+
+
+@given(some.dictionaries(names, entries, max_size=4))
+def test_whatever_is_published_a_sidecar_reads(table: dict[str, Any]) -> None:
+    keys, problems = read(data(**{**table, "good": GOOD}))
+
+    found = sidecar_reads(keys)
+
+    assert set(problems) == (set(table) | {"good"}) - {key.id for key in keys}
+    assert "good" in found
