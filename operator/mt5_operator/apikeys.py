@@ -20,14 +20,15 @@ Scope = Literal["read", "trade", "admin"]
 
 def _moment(value: str) -> str:
     # Published in the one form that every reader understands: ISO 8601 allows many others.
+    told = "must be a time with its time zone, such as 2027-01-01T00:00:00Z"
     try:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        normal = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError) as error:
-        told = "must be a time with its time zone, such as 2027-01-01T00:00:00Z"
         raise ValueError(told) from error
+    if moment.tzinfo is None:
+        raise ValueError(told)
+    return normal
 
 
 class ApiKey(BaseModel):
