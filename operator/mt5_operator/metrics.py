@@ -39,6 +39,11 @@ ROUTE_WRITES: Final = Counter(
 ROUTE_STORE_UP: Final = Gauge(
     f"{PREFIX}_route_store_up", "1 while Redis answers.", registry=REGISTRY
 )
+ROUTE_STORE_FOREIGN: Final = Gauge(
+    f"{PREFIX}_route_store_foreign",
+    "1 while Redis holds the routes of another installation, and we write none.",
+    registry=REGISTRY,
+)
 SIDECAR_LOOKS: Final = Counter(
     f"{PREFIX}_sidecar_looks", "Looks at sidecars by result.", ["result"], registry=REGISTRY
 )

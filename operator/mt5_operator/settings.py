@@ -91,5 +91,6 @@ class Settings(BaseSettings):
     redis_ca_file: Path | None = None
     redis_timeout_s: Seconds = 1
     redis_check_s: Seconds = 2
+    route_compare_s: Seconds = 30
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
     route_flush_s: Annotated[float, Field(ge=0)] = 1

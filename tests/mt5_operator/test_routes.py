@@ -10,38 +10,16 @@ from typing import Any
 import pytest
 
 from cluster import packages
-from mt5_operator.cluster.kinds import Kind
-from mt5_operator.errors import NotFound, RouteStoreUnavailable
-from mt5_operator.names import Key
+from mt5_operator.errors import RouteStoreUnavailable
 from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.route import Route, parse, routes_of, shard, text
 from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from operator_cluster.redis_process import RedisServer
+from operator_samples import ConfigMaps
 
 HERE = Route("10.0.0.1:8080", uid="u")
 ELSEWHERE = Route("10.0.0.2:8080", uid="v")
-
-
-class ConfigMaps:
-    """The part of the API that shards use, counting writes."""
-
-    def __init__(self) -> None:
-        self.maps: dict[str, Any] = {}
-        self.writes = 0
-
-    async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
-        if key.name not in self.maps:
-            raise NotFound(404, "NotFound", key.name)
-        return dict(self.maps[key.name])
-
-    async def apply(self, kind: Kind, manifest: dict[str, Any], **_: str) -> dict[str, Any]:
-        self.writes += 1
-        self.maps[manifest["metadata"]["name"]] = manifest
-        return manifest
-
-    def routes(self) -> dict[str, Route]:
-        return {k: v for m in self.maps.values() for k, v in routes_of(m).items()}
 
 
 def table(maps: ConfigMaps, redis: RedisStore | None, ids: set[str]) -> Table:
@@ -149,22 +127,6 @@ async def test_a_flushed_redis_is_written_again_and_an_intact_one_is_not(
     changes = redis.client.xlen("mt5:routes:changes")
     await routes.check()
     assert redis.client.xlen("mt5:routes:changes") == changes
-
-
-@pytest.mark.service
-async def test_another_installations_table_is_replaced(
-    redis: RedisServer, store: RedisStore
-) -> None:
-    await store.put({"9": ELSEWHERE})
-    await store.complete(installation="other", count=1, now="now")
-    routes = table(ConfigMaps(), store, {"1"})
-    await routes.load()
-    await routes.put("1", HERE)
-
-    await routes.check()
-
-    assert set(redis.routes()) == {"1"}
-    assert await store.installation() == "i"
 
 
 @pytest.mark.service

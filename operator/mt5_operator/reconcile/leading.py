@@ -37,7 +37,8 @@ async def lead(context: Context) -> None:
         group.create_task(context.watcher.run())
         group.create_task(_flush(context))
         group.create_task(_every(settings.keys_poll_s, lambda: access.look_at_keys(context)))
-        group.create_task(_every(settings.redis_check_s, context.table.check))
+        group.create_task(_every(settings.redis_check_s, lambda: _check(context)))
+        group.create_task(_every(settings.route_compare_s, context.table.compare))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
         group.create_task(_every(5, lambda: _count(context)))
 
@@ -54,6 +55,13 @@ def resync(context: Context) -> None:
 async def _resync(context: Context) -> None:
     resync(context)
     context.secrets.forget_old(2 * context.world.settings.resync_s)
+
+
+async def _check(context: Context) -> None:
+    before = context.table.foreign
+    await context.table.check()
+    if context.table.foreign != before:
+        resync(context)  # every account's RouteReady says it
 
 
 async def _flush(context: Context) -> None:

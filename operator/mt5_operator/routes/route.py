@@ -13,6 +13,8 @@ from mt5_operator import names
 from mt5_operator.spec.parse import Manifest
 
 ROUTES_FILE: Final = "routes.json"
+# So that 10,000 accounts in trouble fit into four ConfigMaps; the whole message is in the status.
+MESSAGE_LENGTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,15 @@ class Route:
     uid: str = ""
     reason: str = ""
     message: str = ""
+
+
+def brief(message: str) -> str:
+    """Return the beginning of `message` that takes no more than its share of a shard."""
+    cut = message[:MESSAGE_LENGTH]
+    # Characters that JSON escapes count as what they become.
+    while len(json.dumps(cut)) > MESSAGE_LENGTH + len('""'):
+        cut = cut[:-1]
+    return cut
 
 
 def text(route: Route) -> str:

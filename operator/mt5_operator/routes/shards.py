@@ -11,7 +11,7 @@ from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import CONFIG_MAP
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
-from mt5_operator.routes.route import Route, routes_of, shard, shard_of
+from mt5_operator.routes.route import ROUTES_FILE, Route, routes_of, shard, shard_of
 from mt5_operator.spec.parse import Manifest
 
 
@@ -23,7 +23,7 @@ class Shards:
         self._namespace = namespace
         self._count = shards
         self._installation = installation
-        self._written: dict[int, dict[str, str]] = {}
+        self._written: dict[int, str] = {}
         self._locks = [asyncio.Lock() for _ in range(shards)]
 
     async def load(self) -> dict[str, Route]:
@@ -31,9 +31,19 @@ class Shards:
         found: dict[str, Route] = {}
         for number in range(self._count):
             manifest = await self._read(number)
-            self._written[number] = manifest.get("data", {})
+            self._written[number] = _content(manifest)
             found |= routes_of(manifest)
         return found
+
+    async def look(self) -> bool:
+        """Read all shards again; tell whether one is not as it was written."""
+        differs = False
+        for number in range(self._count):
+            async with self._locks[number]:
+                content = _content(await self._read(number))
+                differs = differs or content != self._written.get(number)
+                self._written[number] = content
+        return differs
 
     async def write(self, routes: Mapping[str, Route]) -> None:
         """Bring all shards to hold `routes`; an unchanged shard costs nothing."""
@@ -48,10 +58,10 @@ class Shards:
         async with self._locks[number]:
             # Read under the lock: those who waited find their change written already.
             manifest = self._manifest(number, routes)
-            if self._written.get(number) == manifest["data"]:
+            if self._written.get(number) == _content(manifest):
                 return
             await self._api.apply(CONFIG_MAP, manifest, manager=names.ROUTES_MANAGER)
-            self._written[number] = manifest["data"]
+            self._written[number] = _content(manifest)
             metrics.ROUTE_WRITES.labels("configmap", "written").inc()
 
     def _manifest(self, number: int, routes: Mapping[str, Route]) -> Manifest:
@@ -68,3 +78,7 @@ class Shards:
             return await self._api.get(CONFIG_MAP, Key(self._namespace, names.route_shard(number)))
         except NotFound:
             return {}
+
+
+def _content(manifest: Manifest) -> str:
+    return str((manifest.get("data") or {}).get(ROUTES_FILE, ""))

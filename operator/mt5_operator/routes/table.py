@@ -4,6 +4,8 @@
 Redis is written at once and repaired by a full comparison whenever it did not answer, lost its
 marker, or is new to this process. So a deletion need not wait for Redis: its route is gone from
 the table and the ConfigMap, and the next comparison removes it before the marker is trusted again.
+What both stores hold is also compared now and then without a reason: a Redis that fails over to
+an older copy has its marker, and a ConfigMap can be edited by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import structlog
 
 from mt5_operator import metrics
 from mt5_operator.errors import ApiError, ApiUnavailable, RouteStoreUnavailable
-from mt5_operator.routes.redis_store import RedisStore
+from mt5_operator.routes.redis_store import MARKER, RedisStore
 from mt5_operator.routes.route import Route
 from mt5_operator.routes.shards import Shards
 
@@ -51,9 +53,14 @@ class Table:
         self._stored: dict[str, Route | None] = {}
         self._known_before: dict[str, Route] = {}
         self._removed: set[str] = set()
+        # What accounts' own reconciles said in this process; the rest is only remembered.
+        self._confirmed: set[str] = set()
+        # What changed while Redis was not trusted: a repair may have begun before.
+        self._overtaken: set[str] = set()
         self._lock = asyncio.Lock()
         self._trusted = redis is None
         self._down: str = ""
+        self._foreign: str = ""
         self.changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -68,10 +75,23 @@ class Table:
         """Return the route that routers should have."""
         return self._routes.get(account_id)
 
+    def nobodys(self) -> set[str]:
+        """Return the account ids that have a route and that no account claims."""
+        return set(self._routes) - set(self._account_ids())
+
+    @property
+    def foreign(self) -> str:
+        """Why nothing is written to Redis at all, because others own it; empty if none do."""
+        return self._foreign
+
     def problem(self, account_id: str) -> str:
         """Return why routers may not know an account's route; empty if they do."""
         wanted = self._routes.get(account_id)
-        if self._redis is None or wanted is None or self._stored.get(account_id) == wanted:
+        if self._redis is None or wanted is None:
+            return ""
+        if self._foreign:
+            return self._foreign
+        if self._stored.get(account_id) == wanted:
             return ""
         if not self._trusted and self._known_before.get(account_id) == wanted:
             return ""  # as it was before this process; nobody has a reason to doubt it
@@ -83,11 +103,13 @@ class Table:
     async def put(self, account_id: str, route: Route) -> None:
         """Make `route` known; Redis at once if it answers, ConfigMaps with the next flush."""
         self._removed.discard(account_id)
+        self._confirmed.add(account_id)
         if self._routes.get(account_id) != route:
             self._routes[account_id] = route
+            self._overtaken.add(account_id)
             self.changed.set()
         if self._redis and self._trusted and self._stored.get(account_id) != route:
-            await self._guarded(self._put_one(self._redis, account_id, route))
+            await self._guarded(self._write(self._redis, {account_id}))
 
     async def remove(self, account_id: str) -> None:
         """Remove a route: from the ConfigMap for certain, from Redis now or by the next repair.
@@ -96,11 +118,13 @@ class Table:
             ApiError, ApiUnavailable: the ConfigMap still holds it; try again.
         """
         self._removed.add(account_id)
+        self._overtaken.add(account_id)
+        self._confirmed.discard(account_id)
         self._routes.pop(account_id, None)
         self._known_before.pop(account_id, None)
         await self._shards.write_one(account_id, self._routes)
         if self._redis and self._trusted and account_id in self._stored:
-            await self._guarded(self._remove_one(self._redis, account_id))
+            await self._guarded(self._write(self._redis, {account_id}))
 
     async def flush(self) -> None:
         """Write the ConfigMaps whose routes changed.
@@ -116,20 +140,53 @@ class Table:
             raise
 
     async def check(self) -> None:
-        """Look whether Redis holds our whole table, and repair it if not."""
+        """Look whether Redis holds our whole table by its marker, and repair it if not."""
         if self._redis is not None:
-            await self._guarded(self._check(self._redis))
+            await self._guarded(self._check(self._redis, whole=False))
 
-    async def _check(self, redis: RedisStore) -> None:
+    async def compare(self) -> None:
+        """Compare all that both stores hold with the table; costs no write where all is equal.
+
+        Raises:
+            ApiError, ApiUnavailable: the ConfigMaps could not be read; try again.
+        """
+        if self._redis is not None:
+            await self._guarded(self._check(self._redis, whole=True))
+        if await self._shards.look():
+            self.changed.set()
+
+    async def _check(self, redis: RedisStore, *, whole: bool) -> None:
         async with self._lock:
-            if self._trusted and await redis.installation() == self._installation:
+            marker = await redis.installation()
+            self._beware(marker)
+            if self._foreign:
                 return
-            self._trusted = False
-            await self._repair(redis)
+            ours = marker == self._installation
+            if self._trusted and ours and not whole:
+                return
+            self._trusted = self._trusted and ours
+            await self._repair(redis, ours=ours)
             self._trusted = True
+            await self._write_locked(redis, self._overtaken)
 
-    async def _repair(self, redis: RedisStore) -> None:
+    def _beware(self, marker: str | None) -> None:
+        foreign = marker not in (None, self._installation)
+        if foreign and not self._foreign:
+            _log.error("Redis belongs to another installation", theirs=marker)
+        told = (
+            f"Redis holds the routes of another installation ({marker}), and nothing is written"
+            " there: give each installation a Redis or a database number of its own; if that one"
+            f" is gone, delete the Redis key {MARKER}"
+        )
+        self._foreign = told if foreign else ""
+        self._trusted = self._trusted and not foreign
+        metrics.ROUTE_STORE_FOREIGN.set(foreign)
+
+    async def _repair(self, redis: RedisStore, *, ours: bool) -> None:
+        self._overtaken.clear()
         self._stored = await redis.load()
+        if ours:
+            self._adopt()
         # An account that this process did not look at yet keeps what Redis has for it.
         self._removed &= set(self._account_ids())
         kept = (set(self._account_ids()) - self._removed) | set(self._routes)
@@ -138,20 +195,37 @@ class Table:
         await redis.put(missing)
         await redis.remove(extra)
         self._stored = {**{n: r for n, r in self._stored.items() if n not in extra}, **missing}
-        if missing or extra or await redis.installation() != self._installation:
+        if missing or extra or not ours:
             count = len(self._stored)
             await redis.complete(installation=self._installation, count=count, now=self._now())
             _log.info("routes rewritten", written=len(missing), removed=len(extra))
 
-    async def _put_one(self, redis: RedisStore, account_id: str, route: Route) -> None:
-        async with self._lock:
-            await redis.put({account_id: route})
-            self._stored[account_id] = route
+    def _adopt(self) -> None:
+        # Redis is written before the ConfigMaps: what the leader before us wrote last is there.
+        remembered = set(self._account_ids()) - self._removed - self._confirmed
+        for name, route in self._stored.items():
+            if route and name in remembered:
+                if self._routes.get(name) != route:
+                    self._routes[name] = route
+                    self.changed.set()
+                self._known_before[name] = route
 
-    async def _remove_one(self, redis: RedisStore, account_id: str) -> None:
+    async def _write(self, redis: RedisStore, account_ids: set[str]) -> None:
         async with self._lock:
-            await redis.remove([account_id])
-            self._stored.pop(account_id, None)
+            await self._write_locked(redis, account_ids)
+
+    async def _write_locked(self, redis: RedisStore, account_ids: set[str]) -> None:
+        # What the table says by now, which may be newer than what this was called for.
+        wanted = {name: self._routes.get(name) for name in account_ids}
+        put = {n: r for n, r in wanted.items() if r and self._stored.get(n) != r}
+        gone = [n for n, r in wanted.items() if r is None and n in self._stored]
+        if put:
+            await redis.put(put)
+            self._stored |= put
+        if gone:
+            await redis.remove(gone)
+            for name in gone:
+                self._stored.pop(name, None)
 
     async def _guarded(self, call: Awaitable[None]) -> None:
         try:
