@@ -19,6 +19,7 @@ from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.cluster.lease import ApiLock, lead
+from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
@@ -27,6 +28,7 @@ from mt5_operator.reconcile import leading
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.shards import Shards
@@ -80,12 +82,14 @@ class _Operator:
             namespaces=settings.namespaces,
             vanished=lambda kind, key: gone(self._world, kind, key),
         )
+        self._watchdog = Watchdog(settings.lease_duration_s)
         self._lock = ApiLock(
             api,
             Key(settings.namespace, settings.lease_name),
             settings.pod_name,
             # Two tries fit into the time in which a leader must renew.
             timeout_s=settings.lease_renew_deadline_s / 2,
+            watchdog=self._watchdog,
         )
 
     async def run(self) -> None:
@@ -144,6 +148,7 @@ class _Operator:
 
     async def _leads(self) -> None:
         await self._audit.synced.wait()
+        self._watchdog.start()
         _log.info("caches are warm", identity=self._lock.identity)
         await lead(self._lock, self._settings, self._work)
 
@@ -206,7 +211,8 @@ def _context(
     )
     watcher = Watcher(sidecars, settings, changed=world.queue.add)
     events = Events(api, instance=settings.pod_name)
-    return Context(world, who, table, watcher, Secrets(api), events)
+    refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
+    return Context(world, who, table, watcher, Secrets(api), events, refusals)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

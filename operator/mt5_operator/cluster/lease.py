@@ -3,6 +3,7 @@
 
 Its own Lease lock lets a refused connection end the election, has no timeout, and does not give
 the Lease back; this one answers "no" instead, is bounded by the port's timeout, and releases.
+A watchdog ends a leader whose Lease ran out while a try, or the whole process, hung.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kubernetes.aio.leaderelection.resourcelock.baselock import BaseLock
 
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import LEASE
+from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.errors import ApiError, ApiUnavailable, LeaseLost
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
@@ -30,9 +32,12 @@ from mt5_operator.spec.parse import Manifest
 class ApiLock(BaseLock):
     """The Lease, reached through our port."""
 
-    def __init__(self, api: Api, key: Key, identity: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, api: Api, key: Key, identity: str, *, timeout_s: float, watchdog: Watchdog
+    ) -> None:
         super().__init__(key.name, key.namespace, identity)
         self._api = api
+        self._watchdog = watchdog
         self._timeout_s = timeout_s
         self._key = key
         self._lease: Manifest = {}
@@ -46,7 +51,10 @@ class ApiLock(BaseLock):
             return False, _as_theirs(error.status, error.message)
         except (ApiUnavailable, TimeoutError) as error:
             return False, _as_theirs(503, str(error))
-        return True, _record(self._lease.get("spec", {}))
+        record = _record(self._lease.get("spec", {}))
+        if record.holder_identity not in (None, self.identity):
+            self._watchdog.held_by_another()
+        return True, record
 
     async def create(self, name: str, namespace: str, election_record: Any) -> bool:
         """Create the Lease with us as its holder."""
@@ -69,11 +77,16 @@ class ApiLock(BaseLock):
     async def _write(
         self, write: Callable[..., Awaitable[Manifest]], meta: Manifest, record: Any
     ) -> bool:
+        asked_at = self._watchdog.now()
         try:
             async with asyncio.timeout(self._timeout_s):
                 self._lease = await write(LEASE, {"metadata": meta, "spec": _spec(record)})
         except (ApiError, ApiUnavailable, TimeoutError):
             return False
+        if record.holder_identity == self.identity:
+            self._watchdog.renewed(asked_at)
+        else:
+            self._watchdog.released()
         return True
 
 

@@ -3,22 +3,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mt5_operator import placement
 from mt5_operator.cluster.kinds import ACCOUNT, POD
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.names import Key
 from mt5_operator.reconcile import deletion, refresh, routing, telling, workload
-from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import BrokerCompatibility
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
-from mt5_operator.status.verdict import Verdict, link
 
 SLOT = "a"
+# What a sidecar says of its credentials when only a changed Secret helps.
+_NEEDS_SECRET: Final = ("Invalid", "Missing")
 
 
 async def reconcile(context: Context, key: Key) -> float | None:
@@ -29,7 +32,7 @@ async def reconcile(context: Context, key: Key) -> float | None:
     """
     manifest = context.world.caches[ACCOUNT].get(key)
     if manifest is None:
-        deletion.forget(context, key)
+        await deletion.forget(context, key)
         return None
     if "deletionTimestamp" in manifest["metadata"]:
         await deletion.let_go(context, manifest)
@@ -53,13 +56,16 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     sidecar = _sidecar(context, wanted, pod)
     secret = await _secret(context, wanted, sidecar, pod)
     seen = _seen(context, manifest, wanted, secret, pod, sidecar)
-    if not (seen.conflict or seen.unknown_fields):
-        seen = await workload.bring_about(context, manifest, wanted, seen)
+    if not seen.conflict:
+        await workload.hold(context, manifest)  # before anything is made of it, its route included
+        if not seen.unknown_fields:
+            seen = await workload.bring_about(context, wanted, seen)
     if not _first_look_is_due(pod, sidecar):
         seen = await routing.route(context, wanted, seen)
         await telling.tell(context, manifest, seen)
         await refresh.refresh(context, wanted, seen, secret)
-    return _next_look_s(link(seen), seen, world.settings.secret_recheck_s)
+    _await_nodes(world, wanted.key, seen)
+    return _next_look_s(context, wanted.key, seen)
 
 
 def _pod(context: Context, wanted: Account) -> PodSeen | None:
@@ -84,10 +90,15 @@ async def _secret(
     context: Context, wanted: Account, sidecar: SidecarSeen | None, pod: PodSeen | None
 ) -> SecretSeen:
     settings = context.world.settings
-    well = bool(pod and pod.ready and sidecar and sidecar.connected)
-    max_age_s = settings.resync_s * 0.9 if well else settings.secret_recheck_s * 0.5
+    refused = sidecar is not None and sidecar.credentials in _NEEDS_SECRET
+    soon_s = settings.secret_recheck_s * 0.5
     ref = wanted.spec.credentials_secret_ref
-    return await context.secrets.look(wanted.key.namespace, ref, max_age_s=max_age_s)
+    return await context.secrets.look(
+        wanted.key.namespace,
+        ref,
+        max_age_s=soon_s if refused or pod is None else settings.resync_s * 0.9,
+        problem_age_s=soon_s,
+    )
 
 
 def _seen(
@@ -121,8 +132,30 @@ def _seen(
     )
 
 
-def _next_look_s(verdict: Verdict, seen: Seen, recheck_s: float) -> float | None:
-    well = verdict.reason.value == "Connected" and not seen.secret_problem
-    if (well or seen.suspended) and not seen.route.problem:
-        return None  # the watches and the resync tell what changes
-    return recheck_s
+def _await_nodes(world: World, key: Key, seen: Seen) -> None:
+    if seen.no_capacity and not seen.suspended:
+        world.homeless.add(key)
+    else:
+        world.homeless.discard(key)
+
+
+def _next_look_s(context: Context, key: Key, seen: Seen) -> float | None:
+    """Return when to look without being told: only for what no watch and no sidecar tells."""
+    settings = context.world.settings
+    looks: list[float] = []
+    if seen.route.problem or _secret_may_change(seen):
+        looks.append(settings.secret_recheck_s)
+    if seen.workload_problem and (again_s := context.refusals.next_s(key)):
+        looks.append(again_s)
+    if unready_s := refresh.not_ready_s(context.world, seen.pod):
+        # A moment later, because the pod's times are in whole seconds.
+        ends = (settings.stuck_pod_s, settings.agent_patience_s)
+        looks += [end - unready_s + 0.1 for end in ends if end >= unready_s]
+    return min(looks, default=None)
+
+
+def _secret_may_change(seen: Seen) -> bool:
+    if seen.suspended or seen.conflict:
+        return False
+    refused = seen.sidecar is not None and seen.sidecar.credentials in _NEEDS_SECRET
+    return refused or bool(seen.secret_problem)

@@ -13,6 +13,7 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
 from mt5_operator.names import Key
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
@@ -35,6 +36,8 @@ class World:
     caches: Caches
     index: Index
     queue: Schedule
+    # Accounts that wait for a node: a changed node makes them due.
+    homeless: set[Key] = field(default_factory=set)
     now: Callable[[], datetime] = utc_now
 
 
@@ -48,6 +51,7 @@ class Context:
     watcher: Watcher
     secrets: Secrets
     events: Events
+    refusals: Refusals
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

@@ -36,7 +36,16 @@ async def let_go(context: Context, manifest: Manifest) -> None:
     _log.info("account released", account=str(key))
 
 
-def forget(context: Context, key: Key) -> None:
-    """Forget an account that is gone."""
+async def forget(context: Context, key: Key) -> None:
+    """Forget an account that is gone, and the routes that nobody claims any more.
+
+    Raises:
+        ApiError, ApiUnavailable: a ConfigMap still holds such a route; try again.
+    """
     context.watcher.forget(key)
+    context.refusals.forget(key)
     context.reasons.pop(key, None)
+    context.world.homeless.discard(key)
+    # An account can go without our finalizer, if somebody took that away.
+    for nobodys in context.table.nobodys():
+        await context.table.remove(nobodys)

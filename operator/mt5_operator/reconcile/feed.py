@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mt5_operator import names
 from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, NODE, Kind
@@ -18,20 +20,23 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
         world.caches[kind].drop(key, manifest["metadata"]["uid"])
         gone(world, kind, key)
         return
+    before = world.caches[kind].get(key) if kind is NODE else None
     if not world.caches[kind].feed(manifest):
         return
+    if kind is NODE and _place(before) != _place(manifest):
+        _add(world, world.homeless)
     if kind is ACCOUNT:
         known = world.index.id_of(key)
-        _add(world, world.index.keep(manifest))
-        if world.index.id_of(key) != known:
-            world.queue.add(Key(key.namespace, ""))  # who may call the sidecars there
+        others = world.index.keep(manifest)
+        changed = {key} if world.index.id_of(key) != known else set()
+        _claims_changed(world, others | changed)
     _add(world, concerned(kind, manifest))
 
 
 def gone(world: World, kind: Kind, key: Key) -> None:
     """Take in that an object is not there any more."""
     if kind is ACCOUNT:
-        _add(world, world.index.drop(key) | {key, Key(key.namespace, "")})
+        _claims_changed(world, world.index.drop(key) | {key})
     elif kind is CONFIG_MAP and key.name == names.ACCESS:
         world.queue.add(Key(key.namespace, ""))
     elif kind is not NODE:
@@ -44,16 +49,27 @@ def concerned(kind: Kind, manifest: Manifest) -> set[Key]:
     if kind is ACCOUNT:
         return {key}
     if kind is NODE:
-        return set()  # waiting accounts look at nodes by themselves
+        return set()  # only accounts that wait for one are concerned
     if key.name == names.ACCESS:
         return {Key(key.namespace, "")}
     account = manifest["metadata"].get("labels", {}).get(names.ACCOUNT_LABEL)
     return {Key(key.namespace, account)} if account else set()
 
 
+def _claims_changed(world: World, keys: set[Key]) -> None:
+    # Who may call the sidecars of a namespace depends on who has which account id.
+    _add(world, keys | {Key(key.namespace, "") for key in keys})
+
+
 def _add(world: World, keys: set[Key]) -> None:
-    for key in keys:
+    for key in set(keys):
         world.queue.add(key)
+
+
+def _place(node: Manifest | None) -> tuple[Any, Any]:
+    # What placement asks of a node; its heartbeats are no news.
+    meta, spec = (node or {}).get("metadata", {}), (node or {}).get("spec", {})
+    return meta.get("labels"), spec
 
 
 def _account(name: str) -> str:

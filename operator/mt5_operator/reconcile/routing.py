@@ -8,32 +8,29 @@ from dataclasses import replace
 from mt5_operator import names
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context
-from mt5_operator.routes.route import Route
+from mt5_operator.routes.route import Route, brief
 from mt5_operator.spec.parse import Account
 from mt5_operator.status.seen import PodSeen, RouteSeen, Seen
-from mt5_operator.status.verdict import Verdict, link
+from mt5_operator.status.verdict import serving
 
 
 async def route(context: Context, account: Account, seen: Seen) -> Seen:
     """Put the account's route into the table; return what was seen, with where the route stands."""
     if seen.conflict:
         return seen  # the route is the other account's
-    wanted = route_for(seen, link(seen))
+    wanted = route_for(seen)
     await context.table.put(account.spec.id, wanted)
     problem = context.table.problem(account.spec.id)
     published = bool(wanted.address) and not problem
     return replace(seen, route=RouteSeen(published, problem))
 
 
-def route_for(seen: Seen, verdict: Verdict) -> Route:
+def route_for(seen: Seen) -> Route:
     """Return the route that `seen` amounts to."""
-    # What is wrong with the object only keeps changes from being made: a pod that serves, serves.
-    blocked = verdict.reason is Reason.UNKNOWN_FIELD
-    if blocked:
-        verdict = link(replace(seen, unknown_fields=()))
+    verdict = serving(seen)
     if verdict.reason is Reason.CONNECTED and seen.pod:
         return Route(_address(seen.pod), seen.slot, 1, seen.pod.uid)
-    return Route("", seen.slot, 1, "", verdict.reason.value, verdict.message)
+    return Route("", seen.slot, 1, "", verdict.reason.value, brief(verdict.message))
 
 
 def _address(pod: PodSeen) -> str:

@@ -32,14 +32,16 @@ class Secrets:
         self._clock = clock
         self._seen: dict[tuple[str, SecretKey], tuple[float, SecretSeen]] = {}
 
-    async def look(self, namespace: str, ref: SecretKey, *, max_age_s: float) -> SecretSeen:
-        """Return a look that is at most `max_age_s` seconds old.
+    async def look(
+        self, namespace: str, ref: SecretKey, *, max_age_s: float, problem_age_s: float
+    ) -> SecretSeen:
+        """Return a look that is at most `max_age_s` old, or `problem_age_s` if it saw a problem.
 
         Raises:
             ApiUnavailable: the API server gave no answer.
         """
         at, seen = self._seen.get((namespace, ref), (float("-inf"), SecretSeen()))
-        if self._clock() - at <= max_age_s:
+        if self._clock() - at <= (min(max_age_s, problem_age_s) if seen.problem else max_age_s):
             return seen
         seen = await self._fetched(namespace, ref)
         self._seen[namespace, ref] = (self._clock(), seen)
@@ -65,8 +67,8 @@ def secret_seen(secret: Manifest, ref: SecretKey) -> SecretSeen:
     version = secret["metadata"]["resourceVersion"]
     data = secret.get("data") or {}
     if ref.key not in data:
-        there = ", ".join(sorted(data)) or "none"
-        told = f"Secret {ref.name} has no key {ref.key!r} (it has: {there}): add it"
+        # Its other keys are not named: a status is read by people who may not read Secrets.
+        told = f"Secret {ref.name} has no key {ref.key!r}: add it"
         return SecretSeen(version, f"{told}, or name another in credentialsSecretRef.key")
     if not base64.b64decode(data[ref.key]):
         told = f"key {ref.key!r} of Secret {ref.name} is empty: put the password there"

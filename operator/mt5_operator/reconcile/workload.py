@@ -28,16 +28,23 @@ def pod_key(account: Account, slot: str) -> Key:
     return Key(account.key.namespace, names.pod(account.key.name, slot))
 
 
-async def bring_about(context: Context, manifest: Manifest, account: Account, seen: Seen) -> Seen:
+async def bring_about(context: Context, account: Account, seen: Seen) -> Seen:
     """Write what differs from what the account asks for; return what was seen with its problem."""
     settings, platform = context.world.settings, seen.platform or Platform.LINUX
-    await hold(context, manifest)
+    refusals, key = context.refusals, account.key
+    files = account_files(account)
+    wanted = stateful_set(account, platform, seen.slot, settings)
+    both = {"files": files, "workload": wanted}
+    if problem := refusals.standing(key, both):
+        return replace(seen, workload_problem=problem)
     try:
-        await ensure(context, CONFIG_MAP, account_files(account))
-        wanted = stateful_set(account, platform, seen.slot, settings)
+        await ensure(context, CONFIG_MAP, files)
         await ensure(context, STATEFUL_SET, wanted)
     except Refused as error:
-        return replace(seen, workload_problem=f"the API server refuses the pod: {error.message}")
+        problem = f"the API server refuses the pod: {error.message}"
+        refusals.add(key, both, problem)
+        return replace(seen, workload_problem=problem)
+    refusals.forget(key)
     return seen
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mt5_operator.reasons import NEEDS_A_PERSON, Reason
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status.seen import Seen
-from mt5_operator.status.verdict import Verdict, link, ready
+from mt5_operator.status.verdict import Verdict, ready, serving
 
 Condition = dict[str, Any]
 
@@ -37,7 +37,7 @@ def conditions(seen: Seen) -> list[Condition]:
     found = [
         _condition(seen, "Ready", good, verdict),
         _condition(seen, "PodReady", bool(seen.pod and seen.pod.ready), _pod(seen)),
-        _condition(seen, "Connected", link(seen).reason is Reason.CONNECTED, link(seen)),
+        _condition(seen, "Connected", serving(seen).reason is Reason.CONNECTED, serving(seen)),
         _condition(seen, "CredentialsValid", _accepted(seen), _credentials(seen)),
         _condition(seen, "RouteReady", seen.route.published, _route(seen)),
         _condition(seen, "Compatible", _compatible(seen), _compatibility(seen)),
@@ -69,7 +69,7 @@ def _condition(seen: Seen, kind: str, value: bool | None, verdict: Verdict) -> C
 def _pod(seen: Seen) -> Verdict:
     if seen.pod and seen.pod.ready:
         return Verdict(Reason.POD_READY, "the pod is ready")
-    verdict = link(seen)
+    verdict = serving(seen)
     if verdict.reason is Reason.CONNECTED:  # unreachable while a pod must be ready to serve
         return Verdict(Reason.POD_STARTING, "the pod is starting")
     return verdict
@@ -90,7 +90,7 @@ def _credentials(seen: Seen) -> Verdict:
         return Verdict(Reason.CREDENTIALS_UNTRIED, "no login was tried yet")
     if accepted:
         return Verdict(Reason.CREDENTIALS_ACCEPTED, "the broker accepted login and password")
-    verdict = link(seen)
+    verdict = serving(seen)
     fits = verdict.reason in (Reason.BAD_CREDENTIALS, Reason.SECRET_MISSING)
     told = "the broker refused login and password: correct the Secret"
     return verdict if fits else Verdict(Reason.BAD_CREDENTIALS, told)
@@ -107,11 +107,11 @@ def _route(seen: Seen) -> Verdict:
 def _compatible(seen: Seen) -> bool | None:
     if seen.platform is None:
         return None
-    return link(seen).reason is not Reason.PLATFORM_REJECTED
+    return serving(seen).reason is not Reason.PLATFORM_REJECTED
 
 
 def _compatibility(seen: Seen) -> Verdict:
-    verdict = link(seen)
+    verdict = serving(seen)
     if verdict.reason is Reason.PLATFORM_REJECTED:
         return verdict
     if seen.chosen_by_user:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mt5_operator.reasons import Reason, known
@@ -23,6 +24,16 @@ def link(seen: Seen) -> Verdict:
         if verdict := look(seen):
             return verdict
     return Verdict(Reason.CONNECTED, "logged in and synchronised")
+
+
+def serving(seen: Seen) -> Verdict:
+    """Return what `link` does, but for what only keeps changes from being made.
+
+    A pod that serves, serves: neither a misspelt field nor a refused write takes it off the air.
+    """
+    unhindered = link(replace(seen, unknown_fields=(), workload_problem=""))
+    nothing_runs = seen.pod is None and unhindered.reason is not Reason.SUSPENDED
+    return link(seen) if nothing_runs else unhindered
 
 
 def ready(seen: Seen) -> Verdict:

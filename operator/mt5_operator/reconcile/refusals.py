@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes that the API server refused: the same one is tried again ever more seldom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mt5_operator.names import Key
+from mt5_operator.spec.parse import Manifest
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What was refused and why; `due` is in seconds of the clock."""
+
+    wanted: Manifest
+    problem: str
+    pause_s: float
+    due: float
+
+
+class Refusals:
+    """The last refused write of each account."""
+
+    def __init__(
+        self, *, min_s: float, max_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._min_s = min_s
+        self._max_s = max_s
+        self._clock = clock
+        self._last: dict[Key, Refusal] = {}
+
+    def standing(self, key: Key, wanted: Manifest) -> str:
+        """Return why `wanted` need not be tried now; empty if it should be."""
+        last = self._last.get(key)
+        waits = last is not None and last.wanted == wanted and self._clock() < last.due
+        return last.problem if last and waits else ""
+
+    def add(self, key: Key, wanted: Manifest, problem: str) -> None:
+        """Remember a refusal; the pause doubles while the same write is refused."""
+        last = self._last.get(key)
+        again = last is not None and last.wanted == wanted
+        pause_s = min(self._max_s, 2 * last.pause_s) if last and again else self._min_s
+        self._last[key] = Refusal(wanted, problem, pause_s, self._clock() + pause_s)
+
+    def forget(self, key: Key) -> None:
+        """Forget what was refused: it was taken, or its account is gone."""
+        self._last.pop(key, None)
+
+    def next_s(self, key: Key) -> float | None:
+        """Return the seconds until the next try, at least a little; None if none is due."""
+        last = self._last.get(key)
+        return max(0.05, last.due - self._clock()) if last else None

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One account's reconcile against an API server that counts, refuses, and knows no clock."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from mt5_operator import names
+from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.kinds import ACCOUNT, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.errors import NotFound, Refused
+from mt5_operator.names import Key
+from mt5_operator.reconcile import account as one
+from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.feed import feed
+from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.secrets import Secrets, secret_seen
+from mt5_operator.routes.shards import Shards
+from mt5_operator.routes.table import Table
+from mt5_operator.schedule import Schedule
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import SecretKey
+from mt5_operator.status.seen import SidecarSeen
+from operator_samples import ConfigMaps, manifest
+
+KEY = Key("ns", "demo")
+UP = SidecarSeen("Connected", credentials="Valid")
+OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
+BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
+UNKNOWN = '{"spec": {"tradng": {}}}'
+
+
+class Cluster(ConfigMaps):
+    """An API server: what was applied in which order, which Secrets were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.applied: list[str] = []
+        self.secrets = {"password": base64.b64encode(b"x").decode()}
+        self.secret_gets = 0
+        self.refuses: set[Kind] = set()
+        self.version = 100
+        self.told: dict[str, Any] = {}
+        self.account: dict[str, Any] = {}
+
+    async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
+        if kind is not SECRET:
+            return await super().get(kind, key)
+        self.secret_gets += 1
+        if not self.secrets:
+            raise NotFound(404, "NotFound", key.name)
+        return {"metadata": {"resourceVersion": "1"}, "data": self.secrets}
+
+    async def apply(self, kind: Kind, manifest: dict[str, Any], **how: str) -> dict[str, Any]:
+        what = "shard" if how.get("manager") == names.ROUTES_MANAGER else kind.name
+        self.applied.append(f"{what}/{how['part']}" if how.get("part") else what)
+        if kind in self.refuses:
+            raise Refused(403, "Forbidden", "exceeded quota")
+        if how.get("part") == "status":
+            self.told = {c["type"]: c for c in manifest["status"]["conditions"]}
+        if what == "shard":
+            await super().apply(kind, manifest)
+        self.version += 1
+        meta = {**manifest["metadata"], "resourceVersion": str(self.version)}
+        if kind is ACCOUNT:
+            meta = {**self.account["metadata"], **meta}
+            self.account = {**self.account, **manifest, "metadata": meta}
+            return self.account
+        return {**manifest, "metadata": {"uid": "u", **meta}}
+
+    async def merge(self, kind: Kind, key: Key, *_: Any, **__: Any) -> dict[str, Any]:
+        raise NotFound(404, "NotFound", key.name)
+
+
+class Sidecars:
+    """What the watcher knows."""
+
+    def __init__(self) -> None:
+        self.seen: SidecarSeen | None = UP
+
+    def watch(self, *_: Any, **__: Any) -> SidecarSeen | None:
+        return self.seen
+
+    def forget(self, _: Key) -> None:
+        return
+
+
+class Events:
+    """Nobody reads them here."""
+
+    async def tell(self, *_: Any, **__: Any) -> None:
+        return
+
+
+class Bench:
+    """A leader without processes around it."""
+
+    def __init__(self) -> None:
+        self.cluster, self.sidecars, self.seconds = Cluster(), Sidecars(), 1000.0
+        api: Any = self.cluster
+        anything: Any = None
+        settings = Settings(route_flush_s=0)
+        self.world = World(settings, api, Caches(), Index(), Schedule())
+        shards = Shards(api, namespace="ns", shards=1, installation="i")
+        self.table = Table(
+            shards,
+            None,
+            installation="i",
+            account_ids=self.world.index.account_ids,
+            now=lambda: "now",
+        )
+        watcher: Any = self.sidecars
+        events: Any = Events()
+        self.context = Context(
+            self.world,
+            anything,
+            self.table,
+            watcher,
+            Secrets(api, clock=lambda: self.seconds),
+            events,
+            Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
+        )
+
+    def feed(self, **changes: Any) -> None:
+        """Let the watch tell of the account."""
+        found = manifest(**changes.pop("spec", {}))
+        self.cluster.version += 1
+        found["metadata"] |= {"resourceVersion": str(self.cluster.version), **changes}
+        self.cluster.account = found
+        feed(self.world, ACCOUNT, "MODIFIED", found)
+
+    def pod(self, *, ready: bool = True) -> None:
+        """Let the watch tell of a pod that runs."""
+        self.cluster.version += 1
+        labels = {names.ACCOUNT_LABEL: "demo"}
+        meta = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        condition = {"type": "Ready", "status": str(ready)}
+        status = {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [condition],
+            "initContainerStatuses": [{"started": True}],
+        }
+        meta |= {
+            "resourceVersion": str(self.cluster.version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        pod = {"metadata": meta, "spec": {"nodeName": "n"}, "status": status}
+        feed(self.world, POD, "MODIFIED", pod)
+
+    async def reconcile(self, key: Key = KEY) -> float | None:
+        """Reconcile, as a worker does."""
+        return await one.reconcile(self.context, key)
+
+    def due(self) -> set[Key]:
+        """Return what is due, and take it."""
+        found = set()
+        while key := self.world.queue.take():
+            found.add(key)
+            self.world.queue.done(key)
+        return found
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def connected(bench: Bench) -> None:
+    bench.feed()
+    bench.pod()
+    assert await bench.reconcile() is None
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == "10.0.0.1:8080"
+
+
+async def test_a_refused_write_takes_no_connected_account_off_the_air(bench: Bench) -> None:
+    await connected(bench)
+    bench.cluster.refuses = {STATEFUL_SET}
+    bench.feed(spec={"suspend": False, "resources": {"requests": {"cpu": "2"}}}, generation=4)
+
+    await bench.reconcile()
+
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == "10.0.0.1:8080"
+    told = {name: (c["status"], c["reason"]) for name, c in bench.cluster.told.items()}
+    assert told["Ready"] == ("False", "WorkloadRefused")
+    assert told["Stalled"] == ("True", "WorkloadRefused")
+    assert told["Connected"] == ("True", "Connected")
+    assert told["RouteReady"] == ("True", "RoutePublished")
+    assert "exceeded quota" in bench.cluster.told["Ready"]["message"]
+
+
+async def test_a_refused_write_is_tried_ever_more_seldom_and_a_changed_one_at_once(
+    bench: Bench,
+) -> None:
+    bench.cluster.refuses = {STATEFUL_SET}
+    bench.feed()
+    pauses = []
+
+    for _ in range(12):
+        again_s = await bench.reconcile()
+        assert again_s is not None
+        tries = bench.cluster.applied.count("StatefulSet")
+        await bench.reconcile()  # told by a watch in between
+        assert bench.cluster.applied.count("StatefulSet") == tries
+        pauses.append(round(again_s, 3))
+        bench.seconds += again_s
+
+    assert pauses[:3] == [0.2, 0.4, 0.8]
+    assert pauses[-1] == 60
+    await bench.reconcile()
+    tries = bench.cluster.applied.count("StatefulSet")
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.applied.count("StatefulSet") == tries + 1
+    bench.cluster.refuses = set()
+    bench.seconds += 1
+    await bench.reconcile()
+    assert bench.context.refusals.next_s(KEY) is None
+
+
+async def test_a_broker_outage_asks_for_no_secret_and_sets_no_timer(bench: Bench) -> None:
+    await connected(bench)
+    asked = bench.cluster.secret_gets
+    bench.sidecars.seen = OUTAGE
+    bench.pod(ready=False)
+
+    for _ in range(5):
+        bench.seconds += 10
+        assert await bench.reconcile() is None
+
+    assert bench.cluster.secret_gets == asked
+    assert bench.cluster.told["Ready"]["reason"] == "BrokerUnreachable"
+
+
+@pytest.mark.parametrize("trouble", ["refused", "missing"])
+async def test_only_a_secret_in_trouble_is_looked_at_soon(bench: Bench, trouble: str) -> None:
+    if trouble == "refused":
+        bench.sidecars.seen = BAD
+    else:
+        bench.cluster.secrets = {}
+    bench.feed()
+    bench.pod(ready=False)
+    await bench.reconcile()
+    asked = bench.cluster.secret_gets
+
+    bench.seconds += 3
+    again_s = await bench.reconcile()
+
+    assert again_s == bench.world.settings.secret_recheck_s
+    assert bench.cluster.secret_gets == asked + 1
+
+
+async def test_an_account_that_waits_for_a_node_is_due_when_one_comes(bench: Bench) -> None:
+    bench.feed()
+    assert await bench.reconcile() is None
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+    bench.due()
+    meta = {"name": "n", "uid": "n", "labels": {"kubernetes.io/os": "linux"}}
+
+    feed(bench.world, NODE, "ADDED", {"metadata": {**meta, "resourceVersion": "1"}, "spec": {}})
+    assert bench.due() == {KEY}
+    feed(bench.world, NODE, "MODIFIED", {"metadata": {**meta, "resourceVersion": "2"}, "spec": {}})
+    assert bench.due() == set()
+
+
+async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_field(
+    bench: Bench,
+) -> None:
+    record = {"kubectl.kubernetes.io/last-applied-configuration": UNKNOWN}
+    bench.feed(annotations=record)
+
+    await bench.reconcile()
+
+    assert bench.cluster.applied[0] == "MT5Account"
+    assert "StatefulSet" not in bench.cluster.applied
+    route = bench.table.get("10001")
+    assert route is not None
+    assert (route.address, route.reason) == ("", "UnknownField")
+
+
+async def test_routes_that_nobody_claims_go_when_an_account_is_forgotten(bench: Bench) -> None:
+    await connected(bench)
+    await bench.table.flush()
+
+    feed(bench.world, ACCOUNT, "DELETED", manifest())  # its finalizer was taken away by hand
+    await bench.reconcile()
+
+    assert bench.table.get("10001") is None
+    assert bench.cluster.routes() == {}
+
+
+def test_the_winner_of_an_id_gets_its_keys_when_the_other_goes(bench: Bench) -> None:
+    older, younger = manifest("older"), manifest("younger")
+    younger["metadata"] |= {"namespace": "other", "creationTimestamp": "2026-11-21T11:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", older)
+    feed(bench.world, ACCOUNT, "ADDED", younger)
+    bench.due()
+
+    feed(bench.world, ACCOUNT, "DELETED", older)
+
+    assert {Key("other", ""), Key("other", "younger")} <= bench.due()
+
+
+def test_the_loser_of_an_id_loses_its_keys_at_once(bench: Bench) -> None:
+    older, younger = manifest("older"), manifest("younger")
+    younger["metadata"] |= {"namespace": "other", "creationTimestamp": "2026-11-21T11:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", younger)
+    bench.due()
+
+    feed(bench.world, ACCOUNT, "ADDED", older)
+
+    assert Key("other", "") in bench.due()
+
+
+def test_the_other_keys_of_a_secret_are_not_named() -> None:
+    secret = {"metadata": {"resourceVersion": "1"}, "data": {"root-token": "eA=="}}
+
+    seen = secret_seen(secret, SecretKey(name="s", key="password"))
+
+    assert "root-token" not in seen.problem
+    assert "has no key 'password'" in seen.problem
