@@ -221,13 +221,15 @@ class AccountSpec(Model):
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ] = []
-    priority: Annotated[Priority, Field(description="Who gets capacity first.")] = Priority.STANDARD
+    priority: Annotated[
+        Priority, Field(description="Who gets capacity first. Not acted on yet.")
+    ] = Priority.STANDARD
     suspend: Annotated[
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
     ] = False
-    disruption: Annotated[Disruption, Field(description="May the platform move the account.")] = (
-        Disruption.ALWAYS
-    )
+    disruption: Annotated[
+        Disruption, Field(description="May the platform move the account. Not acted on yet.")
+    ] = Disruption.ALWAYS
     storage: Storage | None = None
     resources: Resources = Resources()
 
