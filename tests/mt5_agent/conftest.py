@@ -247,18 +247,19 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[SidecarEnd]:
 
 
 @pytest.fixture
-def made_agent(tmp_path: Path, sidecar: SidecarEnd) -> Agent:
-    """An agent that is not started yet."""
-    return Agent(tmp_path, sidecar)
+async def made_agent(tmp_path: Path, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
+    """An agent that is not started yet; it is ended whatever happens."""
+    made = Agent(tmp_path, sidecar)
+    yield made
+    await made.end()
 
 
 @pytest.fixture
-async def agent(made_agent: Agent, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
+async def agent(made_agent: Agent, sidecar: SidecarEnd) -> Agent:
     """An agent that was started and has joined `sidecar`."""
     await made_agent.start()
     await sidecar.joined()
-    yield made_agent
-    await made_agent.end()
+    return made_agent
 
 
 @pytest.fixture
