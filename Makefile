@@ -13,6 +13,9 @@ export PYTHONPATH := operator:sidecar:tests
 export MT5_BRIDGE_CACHE := $(CACHE)
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Debian keeps parts of Python in packages of their own.
+as-root = { echo "installing $(1) ..." >&2; apt-get update -q >&2 && apt-get install -qy --no-install-recommends $(1) >&2; } || { echo "please install $(1), then run the same command again" >&2; exit 1; }
+
 ##@ Help
 .PHONY: help
 help: ## List the targets
@@ -26,6 +29,8 @@ venv: $(VENV)/.complete ## Make the Python environment from the lock file (cache
 # The marker is written last, so an interrupted install is made again.
 $(VENV)/.complete:
 	@echo "installing the Python environment (usually 1 min) ..." >&2
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON3=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || $(call as-root,python3-venv)
 	@rm -rf $(VENV) && $(PYTHON3) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
 	@touch $@
