@@ -30,6 +30,7 @@ class SidecarEnd:
         self.state: protocol.State | None = None
         self.states: list[protocol.State] = []
         self.snapshots: dict[str, protocol.Snapshot] = {}
+        self.accounts: list[Any] = []
         self.answers: dict[int, protocol.Answer] = {}
         self.goodbye: protocol.Goodbye | None = None
         self._changed = asyncio.Condition()
@@ -131,6 +132,8 @@ class SidecarEnd:
                     self.states.append(message)
                 case protocol.Snapshot():
                     self.snapshots[message.kind] = message
+                    if message.kind == "account":
+                        self.accounts.append(protocol.decode_snapshot(message))
                 case protocol.Answer():
                     self.answers[message.id] = message
                 case protocol.Goodbye():
