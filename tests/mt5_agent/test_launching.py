@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -54,12 +53,11 @@ class Installed:
 
 
 @pytest.fixture
-async def installed(made_agent, sidecar, tmp_path) -> AsyncIterator[Installed]:
+def installed(made_agent, tmp_path) -> Installed:
     """A terminal that is there; the agent is not started yet."""
     found = Installed(made_agent, tmp_path)
     found.install()
-    yield found
-    await made_agent.end()
+    return found
 
 
 async def test_a_real_terminal_starts_with_its_account_in_a_file_that_is_then_gone(
