@@ -33,6 +33,17 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     return control_plane
 
 
+@pytest.fixture(autouse=True)
+def released(plane: ControlPlane, kubectl: Kubectl) -> Iterator[None]:
+    """Let go of what a stopped operator left: its namespace would hang in Terminating for ever."""
+    yield
+    metas = [item["metadata"] for item in kubectl.list("mt5accounts")]
+    held = [meta["name"] for meta in metas if meta.get("finalizers")]
+    if held:
+        patch = '{"metadata": {"finalizers": null}}'
+        kubectl("patch", "mt5account", *held, "--type=merge", "--patch", patch, timeout_s=120)
+
+
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     """Return a running Redis of this test's own."""

@@ -61,9 +61,14 @@ def test_killed_at_random_points_it_ends_in_the_same_state(
     operator.lead()
 
     eventually(lambda: _state(kubectl, redis) == EXPECTED, timeout_s=20, what=f"seed {seed}")
-    names = [item["metadata"]["name"] for item in kubectl.list("statefulset")]
-    assert sorted(names) == ["added-a", "kept-a", "moved-a", "suspended-a"]
+    # The garbage collector learns of a new CRD, such as this session's, within 30 s.
+    left = ["added-a", "kept-a", "moved-a", "suspended-a"]
+    eventually(lambda: _stateful_sets(kubectl) == left, timeout_s=45, what="only our StatefulSets")
     assert redis.client.get("account:4:container") is None
+
+
+def _stateful_sets(kubectl: Kubectl) -> list[str]:
+    return sorted(item["metadata"]["name"] for item in kubectl.list("statefulset"))
 
 
 def _state(kubectl: Kubectl, redis: RedisServer) -> dict[str, Any]:

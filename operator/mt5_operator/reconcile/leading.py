@@ -28,6 +28,8 @@ async def lead(context: Context) -> None:
     """
     settings = context.world.settings
     await context.table.load()
+    # Before any account is looked at: Redis holds what the leader before us wrote last.
+    await context.table.check()
     await access.look_at_keys(context)
     resync(context)
     backoff = Backoff(settings)
