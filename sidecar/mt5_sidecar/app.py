@@ -16,6 +16,7 @@ from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.orders.office import Office
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.codes import Close
@@ -38,6 +39,7 @@ def create_context(settings: Settings) -> Context:
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics),
+        office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 
 
@@ -76,6 +78,7 @@ class Sidecar:
         settings = self.context.settings
         await self.context.terminal.start()
         self.housekeeping.look()
+        await self.context.office.start()
         self._keeper = asyncio.create_task(self.housekeeping.run())
         self.ops_port = await self._listen(
             create_ops(self.context), settings.ops_host, settings.ops_port
@@ -86,8 +89,9 @@ class Sidecar:
         logger.info("started", api_port=self.api_port, ops_port=self.ops_port)
 
     async def stop(self) -> None:
-        """Send streams elsewhere, finish requests, let go of the agent."""
+        """Finish the trade in the call, send streams elsewhere, let go of the agent."""
         self.context.sockets.draining = True
+        await self.context.office.stop()
         await self._close_streams()
         for runner in reversed(self._runners):
             await runner.cleanup()

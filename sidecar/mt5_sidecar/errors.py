@@ -21,6 +21,10 @@ BridgeError
         SnapshotTooOld          older than the caller accepts
         TooManySockets
         Draining
+    TradeEnded                  the trade's key has its last word, and it is not yes
+        OrderRefused
+        OrderNotSent
+        OutcomeUnknowable
     NotBuilt                    a documented operation that comes later
     Unexpected                  our fault
 """
@@ -111,6 +115,22 @@ class TooManySockets(Unavailable):
 
 class Draining(Unavailable):
     """The pod is going away; connect again and reach its successor."""
+
+
+class TradeEnded(BridgeError):
+    """What became of a trade that was not carried out; `extra` is its whole outcome."""
+
+
+class OrderRefused(TradeEnded):
+    """The broker said no: nothing was made; `retcode_name` says why."""
+
+
+class OrderNotSent(TradeEnded):
+    """The trade was proven not to have been made; asking again takes a new key."""
+
+
+class OutcomeUnknowable(TradeEnded):
+    """Whether the change was made cannot be known any more: look at its target."""
 
 
 class NotBuilt(BridgeError):

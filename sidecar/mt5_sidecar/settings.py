@@ -56,6 +56,16 @@ class Settings(BaseSettings):
     stale_after_s: Seconds = 12.0
     broker_utc_offset_s: int | None = None
 
+    # Orders (docs/orders.md).
+    journal_dir: Path = Path("/var/lib/mt5/journal")
+    order_self_activate: bool = True
+    order_settle_s: Seconds = 15.0
+    order_retention_days: Annotated[float, Field(ge=1)] = 30.0
+    order_newborn_s: Annotated[float, Field(ge=0)] = 86_400.0
+    order_reconcile_interval_s: Seconds = 1.0
+    order_max_waiting: Count = 64
+    order_deviation_points: Annotated[int, Field(ge=0)] = 10
+
     # HTTP.
     body_limit_bytes: Count = 64 * 1024
 

@@ -3,6 +3,7 @@
 
 import msgspec
 
+from mt5_sidecar.domain.numbers import Number
 from mt5_sidecar.domain.symbol_view import SymbolView
 from mt5_sidecar.domain.views import Account, OrderView, PositionView, TickView
 from mt5_sidecar.streams.status import Status
@@ -86,6 +87,24 @@ class SymbolAnswer(msgspec.Struct, frozen=True):
 
     symbol: SymbolView
     utc_offset_s: int | None
+
+
+class CheckAnswer(msgspec.Struct, frozen=True):
+    """What the terminal thinks of an order; money in the account's currency, level in percent.
+
+    `ok`: it would be sent; the broker may still say no.
+    """
+
+    ok: bool
+    retcode: int
+    retcode_name: str
+    comment: str
+    balance: Number | None
+    equity: Number | None
+    profit: Number | None
+    margin: Number | None
+    margin_free: Number | None
+    margin_level: Number | None
 
 
 class Performance(msgspec.Struct, frozen=True):

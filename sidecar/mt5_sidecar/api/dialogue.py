@@ -13,7 +13,7 @@ from mt5_sidecar.api.problems import document
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_tick
-from mt5_sidecar.api.trading import demand_trading
+from mt5_sidecar.api.trades import demand_trading
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode

@@ -10,12 +10,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.middleware import PRINCIPAL, Handler
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
 
 KEY_HEADER: Final = "X-API-Key"
-PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,10 @@ class Operation:
     """None: open to everybody, and therefore silent about the account."""
     answers: Any = None
     """The type of the 200 answer, for OpenAPI."""
+    accepts: Any = None
+    """The type of the request's body."""
+    keyed: bool = False
+    """It is carried out once per Idempotency-Key, and may answer 202."""
     query: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     websocket: bool = False
@@ -48,7 +51,8 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
 
     async def guard(request: web.Request) -> web.StreamResponse:
         access = request.app[CONTEXT].access
-        request[PRINCIPAL] = access.admit(presented_key(request), scope)
+        request[PRINCIPAL] = access.identify(presented_key(request))
+        access.demand(request[PRINCIPAL], scope)
         return await handler(request)
 
     return guard

@@ -10,7 +10,8 @@ from mt5_sidecar.api.performance import performance
 from mt5_sidecar.api.snapshots import reader, ticks
 from mt5_sidecar.api.status import health, status
 from mt5_sidecar.api.symbols import symbol
-from mt5_sidecar.api.trading import not_built, trade
+from mt5_sidecar.api.trade_operations import TRADES
+from mt5_sidecar.api.trading import not_built
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
@@ -103,17 +104,6 @@ def _later(method: str, path: str, summary: str, *aliases: str) -> Operation:
     return Operation(method=method, path=path, handler=not_built, summary=summary, aliases=aliases)
 
 
-def _trade(method: str, path: str, summary: str, *aliases: str) -> Operation:
-    return Operation(
-        method=method,
-        path=path,
-        handler=trade,
-        summary=summary,
-        scope=Scope.TRADE,
-        aliases=aliases,
-    )
-
-
 def _admin(path: str, summary: str) -> Operation:
     return Operation(
         method="POST", path=path, handler=not_built, summary=summary, scope=Scope.ADMIN
@@ -124,13 +114,6 @@ LATER: Final = (
     _later("GET", "/api/symbols", "Find symbols"),
     _later("GET", "/api/rates", "Bars"),
     _later("GET", "/api/history", "Deals and orders of the past", "/history"),
-    _later("GET", "/api/order/{key}", "The outcome of an idempotency key"),
-    _trade("POST", "/api/order/check", "Margin and retcode, without sending"),
-    _trade("POST", "/api/order", "Send an order", "/order"),
-    _trade("PATCH", "/api/orders/{ticket}", "Change a pending order"),
-    _trade("DELETE", "/api/orders/{ticket}", "Cancel a pending order"),
-    _trade("PATCH", "/api/positions/{ticket}", "Change stops"),
-    _trade("DELETE", "/api/positions/{ticket}", "Close a position"),
     _admin("/api/connect", "Log in"),
     _admin("/api/disconnect", "Log out"),
 )
@@ -164,4 +147,4 @@ STREAMS: Final = (
     ),
 )
 
-OPERATIONS: Final = (*HEALTH, *READS, *LATER, *STREAMS)
+OPERATIONS: Final = (*HEALTH, *READS, *TRADES, *LATER, *STREAMS)

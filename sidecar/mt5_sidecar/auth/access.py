@@ -39,18 +39,15 @@ class Access:
         both = f"{self._keys.version}:{self._operator.version}"
         return hashlib.sha256(both.encode()).hexdigest()[:16] if both != ":" else ""
 
-    def admit(self, api_key: str, scope: Scope) -> Principal:
-        """Return the caller, who may do `scope` on this account.
+    def identify(self, api_key: str) -> Principal:
+        """Return who calls.
 
         Raises:
             Unauthenticated, AccessUnavailable: as `authenticate`.
-            Forbidden: known, but not granted this.
         """
         if not api_key:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
-        principal = authenticate(api_key, self._keys.value, now=datetime.now(UTC))
-        self.demand(principal, scope)
-        return principal
+        return authenticate(api_key, self._keys.value, now=datetime.now(UTC))
 
     def renew(self, principal: Principal, scope: Scope) -> Principal:
         """Return what an open connection's caller may do now.

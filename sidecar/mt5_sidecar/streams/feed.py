@@ -95,6 +95,17 @@ class Feed:
         """Return a tick as clients see it, for a symbol that nobody watches."""
         return self._ticks({symbol: tick})[symbol]
 
+    def traded(self, outcome: object) -> None:
+        """Tell everybody who has the account what became of a trade."""
+        self._board.happened("order_outcome", encode(outcome))
+        self.hub.changed(urgent=True)
+
+    @property
+    def money_digits(self) -> int:
+        """Digits of the account's currency."""
+        info: protocol.AccountInfo | None = self._records.get("account_info")
+        return info.currency_digits if info else MONEY_DIGITS
+
     def connection_changed(self) -> None:
         """Tell clients when the terminal went away or came back; learn the broker's zone."""
         zone_s = self._settings.broker_utc_offset_s
@@ -146,8 +157,7 @@ class Feed:
         return {str(o.ticket): self._order(o) for o in records}
 
     def _position(self, position: protocol.Position) -> bytes:
-        info: protocol.AccountInfo | None = self._records.get("account_info")
-        digits = info.currency_digits if info else MONEY_DIGITS
+        digits = self.money_digits
         contract = self.contracts.get(position.symbol)
         return encode(views.position(position, contract, money_digits=digits, zone_s=self._zone_s))
 
