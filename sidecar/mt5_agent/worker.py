@@ -16,10 +16,12 @@ import msgspec
 
 from mt5_agent.arguments import BadArguments, checked
 from mt5_agent.pipe import ATTACH, SELECT, TICKS, Done, Job, Ready
-from mt5_agent.protocol import Frames, encode
+from mt5_agent.protocol import MAX_FRAME_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
+LARGEST_ANSWER: Final = MAX_FRAME_BYTES - 65_536
+"""Of a result, so that it fits a frame; a larger one would be the worker's end."""
 _READ_BYTES: Final = 65_536
 
 
@@ -70,7 +72,10 @@ class Worker:
         if value is None or value is False:
             code, text = self._package.last_error()
             return Done(ok=False, code=code, text=text)
-        return Done(ok=True, value=msgspec.Raw(msgspec.msgpack.encode(value)))
+        data = msgspec.msgpack.encode(value)
+        if len(data) > LARGEST_ANSWER:
+            return Done(ok=False, code=-1, text=f"{len(data)} bytes are too many: ask for less")
+        return Done(ok=True, value=msgspec.Raw(data))
 
 
 def _plain(value: Any) -> Any:

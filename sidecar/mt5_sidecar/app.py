@@ -8,6 +8,7 @@ import random
 from aiohttp import web
 
 from mt5_sidecar.api import ops
+from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.middleware import outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
@@ -39,6 +40,7 @@ def create_context(settings: Settings) -> Context:
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics),
+        catalogue=Catalogue(terminal),
         office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 

@@ -71,3 +71,17 @@ async def test_an_order_lives_from_its_key_to_the_close_of_its_position(live: Ri
     closed = await live.trade("DELETE", f"/api/positions/{ticket}", "close-1")
     assert (closed.status, closed.json["outcome"]) == (200, "Done"), closed.body
     await removal_of(socket, ticket)
+
+
+async def test_the_past_and_the_market_are_read_from_the_terminal(live: Rig) -> None:
+    placed = await live.trade("POST", "/api/order", "open-2", json=BUY)
+
+    past = (await live.get("/api/history?days=1&limit=1000")).json
+    rates = (await live.get("/api/rates?symbol=EURUSD&timeframe=M5&count=10")).json
+    found = (await live.get("/api/symbols?q=eur")).json
+
+    assert placed.json["deal"] in [deal["ticket"] for deal in past["deals"]]
+    assert placed.json["order"] in [order["ticket"] for order in past["orders"]]
+    assert (len(rates["bars"]), rates["complete"]) == (10, True)
+    assert all(bar["low"] <= bar["close"] <= bar["high"] for bar in rates["bars"])
+    assert "EURUSD" in [symbol["name"] for symbol in found["symbols"]]

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.metrics import Metrics
@@ -37,6 +38,7 @@ class Context:
     feed: Feed
     reads: Reads
     office: Office
+    catalogue: Catalogue
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
 

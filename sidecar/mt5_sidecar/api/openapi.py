@@ -13,6 +13,7 @@ from mt5_sidecar.api.operation import KEY_HEADER, Operation
 from mt5_sidecar.api.problems import CONTENT_TYPE
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.domain.names import TIMEFRAMES
 
 OPENAPI: Final = web.AppKey("openapi", bytes)
 
@@ -21,6 +22,16 @@ SCHEMAS: Final = "#/components/schemas/{name}"
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {"description": "comma-separated", "schema": {"type": "string", "minLength": 1}},
+    "symbol": {"description": "its name", "schema": {"type": "string", "minLength": 1}},
+    "timeframe": {"description": "M1 (default) to MN1", "schema": {"enum": [*TIMEFRAMES]}},
+    "count": {"description": "last bars", "schema": {"type": "integer", "minimum": 1}},
+    "days": {"description": "the last days; 7", "schema": {"type": "integer", "minimum": 1}},
+    "from": {"description": "UTC: RFC 3339 or epoch seconds", "schema": {"type": "string"}},
+    "to": {"description": "likewise; now", "schema": {"type": "string"}},
+    "limit": {"description": "of one page", "schema": {"type": "integer", "minimum": 1}},
+    "cursor": {"description": "of the page before", "schema": {"type": "string"}},
+    "q": {"description": "a part of name or description", "schema": {"type": "string"}},
+    "group": {"description": "the package's patterns: *USD*,!EUR*", "schema": {"type": "string"}},
     "volume": {
         "description": "lots; all of it where it is not named",
         "schema": {"type": "number"},

@@ -4,11 +4,14 @@
 from typing import Final
 
 from mt5_sidecar.api import answers
+from mt5_sidecar.api.history import history
 from mt5_sidecar.api.openapi import openapi
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.performance import performance
+from mt5_sidecar.api.rates import rates
 from mt5_sidecar.api.snapshots import reader, ticks
 from mt5_sidecar.api.status import health, status
+from mt5_sidecar.api.symbol_search import symbols
 from mt5_sidecar.api.symbols import symbol
 from mt5_sidecar.api.trade_operations import TRADES
 from mt5_sidecar.api.trading import not_built
@@ -97,11 +100,32 @@ READS: Final = (
         summary="A symbol's contract and last prices",
         answers=answers.SymbolAnswer,
     ),
+    Operation(
+        method="GET",
+        path="/api/symbols",
+        handler=symbols,
+        summary="Find symbols",
+        answers=answers.SymbolsAnswer,
+        query=("q", "group", "limit", "cursor"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/rates",
+        handler=rates,
+        summary="Bars",
+        answers=answers.RatesAnswer,
+        query=("symbol", "timeframe", "count", "from", "to"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/history",
+        handler=history,
+        summary="Deals and orders of the past",
+        answers=answers.HistoryAnswer,
+        query=("days", "from", "to", "limit", "cursor"),
+        aliases=("/history",),
+    ),
 )
-
-
-def _later(method: str, path: str, summary: str, *aliases: str) -> Operation:
-    return Operation(method=method, path=path, handler=not_built, summary=summary, aliases=aliases)
 
 
 def _admin(path: str, summary: str) -> Operation:
@@ -111,9 +135,6 @@ def _admin(path: str, summary: str) -> Operation:
 
 
 LATER: Final = (
-    _later("GET", "/api/symbols", "Find symbols"),
-    _later("GET", "/api/rates", "Bars"),
-    _later("GET", "/api/history", "Deals and orders of the past", "/history"),
     _admin("/api/connect", "Log in"),
     _admin("/api/disconnect", "Log out"),
 )

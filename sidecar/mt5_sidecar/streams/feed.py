@@ -106,6 +106,12 @@ class Feed:
         info: protocol.AccountInfo | None = self._records.get("account_info")
         return info.currency_digits if info else MONEY_DIGITS
 
+    @property
+    def positions(self) -> list[protocol.Position]:
+        """The open positions as last seen."""
+        seen: list[protocol.Position] = self._records.get("positions", [])
+        return seen
+
     def connection_changed(self) -> None:
         """Tell clients when the terminal went away or came back; learn the broker's zone."""
         zone_s = self._settings.broker_utc_offset_s

@@ -53,7 +53,7 @@ def test_clients_can_rely_on_status_and_type(
     [
         ("GET", "/nowhere", 404, "/problems/unknown-path"),
         ("PUT", "/api/account", 405, "/problems/unknown-method"),
-        ("GET", "/api/history", 501, "/problems/not-implemented"),
+        ("GET", "/api/history?days=0", 400, "/problems/invalid-request"),
         ("GET", "/ws", 400, "/problems/invalid-request"),
         ("GET", "/ws?channels=nonsense", 400, "/problems/invalid-request"),
         ("GET", "/ws?seq=5", 400, "/problems/invalid-request"),
