@@ -102,6 +102,8 @@ class Sidecar:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
         await self.context.feed.contracts.stop()
+        await self.context.feed.deals.stop()
+        await self.context.sockets.finished()
         await self.context.terminal.stop()
         logger.info("stopped")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from real_agent import RealAgent
-from sidecar_rig import OWN, TRADER, Rig, eventually, heard
+from sidecar_rig import OWN, TRADER, Rig, api_key, eventually, heard
 
 BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
 
@@ -71,6 +71,25 @@ async def test_an_order_lives_from_its_key_to_the_close_of_its_position(live: Ri
     closed = await live.trade("DELETE", f"/api/positions/{ticket}", "close-1")
     assert (closed.status, closed.json["outcome"]) == (200, "Done"), closed.body
     await removal_of(socket, ticket)
+
+
+async def test_a_signal_is_executed_and_its_deal_is_told(live: Rig) -> None:
+    await eventually(lambda: live.context.feed.deals._known is not None, timeout_s=20)
+    socket = await live.ws(key=api_key("trader"))
+    await heard(socket, "snapshot")
+
+    signal = {"type": "trading_signal", "id": 1, "data": BUY | {"client_order_id": "signal-1"}}
+    await socket.send(json.dumps(signal))
+
+    told, deals = None, []
+    async with asyncio.timeout(20):
+        while told is None or told["deal"] not in deals:
+            message = json.loads(await socket.recv())
+            if message["type"] == "trading_signal_executed":
+                told = message["data"]
+            elif message["type"] == "deal":
+                deals.append(message["data"]["ticket"])
+    assert told["ok"]
 
 
 async def test_the_past_and_the_market_are_read_from_the_terminal(live: Rig) -> None:

@@ -70,7 +70,7 @@ def wanted(
     """
     fields = dict(fields)
     for_this_account(fields, account_id)
-    key = _key(_text(fields, KEY_FIELD), header)
+    key = _key(taken_text(fields, KEY_FIELD), header)
     return Wanted(key, ask(operation, fields, ticket=ticket))
 
 
@@ -119,6 +119,20 @@ def taken_ticket(fields: Fields) -> int:
     return checked_ticket(bytes(written).decode("ascii", "replace").strip('"'))
 
 
+def taken_text(fields: Fields, name: str) -> str | None:
+    """Take a field of text out of `fields` and return it, None where it is not there.
+
+    Raises:
+        BadKey: It is no text; keys are what is taken like this.
+    """
+    if name not in fields:
+        return None
+    try:
+        return msgspec.json.decode(fields.pop(name), type=str | None)
+    except msgspec.DecodeError as error:
+        raise BadKey(f"{name} is text") from error
+
+
 def _key(in_body: str | None, in_header: str | None) -> str:
     if in_body is not None and in_header is not None and in_body != in_header:
         raise BadKey("Idempotency-Key and client_order_id are not the same")
@@ -126,12 +140,3 @@ def _key(in_body: str | None, in_header: str | None) -> str:
     if key is None:
         raise BadKey("send an Idempotency-Key, or client_order_id in the body: a UUID of your own")
     return checked_key(key)
-
-
-def _text(fields: Fields, name: str) -> str | None:
-    if name not in fields:
-        return None
-    try:
-        return msgspec.json.decode(fields.pop(name), type=str | None)
-    except msgspec.DecodeError as error:
-        raise BadKey(f"{name} is text") from error
