@@ -10,6 +10,8 @@ from aiohttp import web
 from mt5_sidecar.api import ops
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.fetch import fetch
+from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
@@ -35,12 +37,13 @@ def create_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         metrics=metrics,
-        access=Access(settings),
+        access=Access(settings, fetch),
         terminal=terminal,
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics),
         catalogue=Catalogue(terminal),
+        limits=Limits(settings),
         office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 
@@ -101,6 +104,7 @@ class Sidecar:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        await self.context.access.stop()
         await self.context.feed.contracts.stop()
         await self.context.feed.deals.stop()
         await self.context.sockets.finished()

@@ -19,6 +19,7 @@ BridgeError
         TerminalTimeout         the terminal did not answer in time
         TerminalRefused         the terminal answered with an error of its own
         SnapshotTooOld          older than the caller accepts
+        TooManyRequests         of this key, or of the account
         TooManySockets
         Draining
     TradeEnded                  the trade's key has its last word, and it is not yes
@@ -107,6 +108,10 @@ class TerminalRefused(Unavailable):
 
 class SnapshotTooOld(Unavailable):
     """What is known is older than the `max_age` that was asked for."""
+
+
+class TooManyRequests(Unavailable):
+    """The key, or all callers together, ask for more than this account answers."""
 
 
 class TooManySockets(Unavailable):

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from mt5_sidecar.api.catalogue import Catalogue
+from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.metrics import Metrics
@@ -39,6 +40,7 @@ class Context:
     reads: Reads
     office: Office
     catalogue: Catalogue
+    limits: Limits
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
 

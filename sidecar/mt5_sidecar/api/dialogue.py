@@ -17,7 +17,7 @@ from mt5_sidecar.api.ws_trades import TRADES, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode
-from mt5_sidecar.errors import BridgeError, InvalidRequest, Unexpected
+from mt5_sidecar.errors import BridgeError, InvalidRequest, TooManyRequests, Unexpected
 from mt5_sidecar.logs import logger
 from mt5_sidecar.orders.errors import Busy, OrderError
 from mt5_sidecar.streams import messages
@@ -45,6 +45,11 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
         said = commands.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         _refuse(context, socket, InvalidRequest(str(error)), id_=commands.id_of(text))
+        return
+    try:
+        context.limits.take(socket.principal.subject)
+    except TooManyRequests as many:
+        _refuse(context, socket, many, id_=said.id)
         return
     if not isinstance(said, _SLOW):
         await _act(context, socket, said)

@@ -50,16 +50,17 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
     """Return `handler` behind the question who calls, and whether they may."""
 
     async def guard(request: web.Request) -> web.StreamResponse:
-        access = request.app[CONTEXT].access
-        request[PRINCIPAL] = access.identify(presented_key(request))
-        access.demand(request[PRINCIPAL], scope)
+        context = request.app[CONTEXT]
+        request[PRINCIPAL] = principal = await context.access.identified(presented_key(request))
+        context.limits.take(principal.subject)
+        context.access.demand(principal, scope)
         return await handler(request)
 
     return guard
 
 
 def presented_key(request: web.Request) -> str:
-    """Return the API key that came with the request, empty when none did."""
+    """Return the API key or token that came with the request, empty when none did."""
     key = request.headers.get(KEY_HEADER)
     if key is not None:
         return key

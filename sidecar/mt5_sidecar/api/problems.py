@@ -35,6 +35,7 @@ STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.TerminalTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.TerminalRefused: HTTPStatus.BAD_GATEWAY,
     errors.SnapshotTooOld: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManySockets: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OrderRefused: HTTPStatus.CONFLICT,

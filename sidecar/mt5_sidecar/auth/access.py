@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two files of the `access` volume, held together and read again when they change."""
 
+import contextlib
 import hashlib
 from datetime import UTC, datetime
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from mt5_sidecar.auth.keys import Keys, authenticate, parse_keys, still_valid
 from mt5_sidecar.auth.operator_token import OperatorKeys, parse_operator_keys, verify_operator
 from mt5_sidecar.auth.principal import Principal, Scope
+from mt5_sidecar.auth.signing_keys import Fetch, SigningKeys
+from mt5_sidecar.auth.tokens import PREFIX, SignerUnknown, Tokens, is_token
 from mt5_sidecar.errors import Forbidden, Unauthenticated
 from mt5_sidecar.files import WatchedFile
 from mt5_sidecar.logs import logger
@@ -21,17 +22,27 @@ BEARER: Final = "Bearer "
 class Access:
     """Who may do what on this account, as of the last look at the files."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, fetch: Fetch) -> None:
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
         self._keys: WatchedFile[Keys | None] = WatchedFile(settings.keys_file, parse_keys)
         self._operator: WatchedFile[OperatorKeys] = WatchedFile(
             settings.operator_jwks_file, parse_operator_keys
         )
+        self._signers = SigningKeys(settings, fetch)
+        self._tokens = Tokens(settings, self._signers)
 
     def refresh(self) -> bool:
-        """Look at both files; say whether one changed. A broken file lets nobody new in."""
-        return any([_refreshed(self._keys), _refreshed(self._operator)])
+        """Look at the files; say whether one changed. A broken file lets nobody new in."""
+        # Each is looked at, not only up to the first that changed.
+        changed = [_refreshed(self._keys), _refreshed(self._operator)]
+        if self._signers.file is not None:
+            changed.append(_refreshed(self._signers.file))
+        return any(changed)
+
+    async def stop(self) -> None:
+        """Ask the issuer for nothing more."""
+        await self._signers.stop()
 
     @property
     def version(self) -> str:
@@ -39,25 +50,41 @@ class Access:
         both = f"{self._keys.version}:{self._operator.version}"
         return hashlib.sha256(both.encode()).hexdigest()[:16] if both != ":" else ""
 
-    def identify(self, api_key: str) -> Principal:
-        """Return who calls.
+    async def identified(self, presented: str) -> Principal:
+        """Return who calls: by API key, or by a token of the issuer.
 
         Raises:
             Unauthenticated, AccessUnavailable: as `authenticate`.
         """
-        if not api_key:
+        if not presented:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
-        return authenticate(api_key, self._keys.value, now=datetime.now(UTC))
+        if self._signers.enabled and is_token(presented):
+            return await self._by_token(presented)
+        return authenticate(presented, self._keys.value, now=datetime.now(UTC))
+
+    async def _by_token(self, token: str) -> Principal:
+        await self._signers.current()
+        with contextlib.suppress(SignerUnknown):
+            return self._tokens.principal(token)
+        try:
+            if await self._signers.again():
+                return self._tokens.principal(token)
+        except SignerUnknown:
+            pass
+        raise Unauthenticated("the token's signing key is not known")
 
     def renew(self, principal: Principal, scope: Scope) -> Principal:
         """Return what an open connection's caller may do now.
 
         Raises:
-            Unauthenticated: their key has ended.
+            Unauthenticated: their key or token has ended.
             Forbidden: it no longer covers `scope` here.
         """
         now = datetime.now(UTC)
-        renewed = still_valid(principal, self._keys.value, now=now)
+        if principal.subject.startswith(PREFIX):
+            renewed = self._tokens.still_valid(principal, now=now)
+        else:
+            renewed = still_valid(principal, self._keys.value, now=now)
         self.demand(renewed, scope)
         return renewed
 
@@ -76,9 +103,9 @@ class Access:
         verify_operator(token, self._operator.value, pod_uid=self._pod_uid, now_s=now_s)
 
 
-def _refreshed(file: WatchedFile[Keys | None] | WatchedFile[OperatorKeys]) -> bool:
+def _refreshed(file: WatchedFile[Any]) -> bool:
     try:
         return file.refresh()
-    except (msgspec.MsgspecError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  of any parser: the last good content stays
         logger.error("access_file_unreadable", error=type(error).__name__)
         return True

@@ -167,8 +167,10 @@ class Rig:
     async def ops(self, path: str, **options: Any) -> Answer:
         return await self.request("GET", path, key=None, port=self.sidecar.ops_port, **options)
 
-    async def ws(self, path: str = "/ws", *, key: str | None = KEY, **options: Any) -> Any:
-        headers = {"X-API-Key": key} if key else {}
+    async def ws(
+        self, path: str = "/ws", *, key: str | None = KEY, bearer: str = "", **options: Any
+    ) -> Any:
+        headers = {"X-API-Key": key} if key else {"Authorization": f"Bearer {bearer}"}
         url = f"ws://127.0.0.1:{self.sidecar.api_port}{path}"
         socket = await websockets.asyncio.client.connect(
             url, additional_headers=headers, proxy=None, **options
