@@ -26,7 +26,6 @@ BridgeError
         OrderRefused
         OrderNotSent
         OutcomeUnknowable
-    NotBuilt                    a documented operation that comes later
     Unexpected                  our fault
 """
 
@@ -136,10 +135,6 @@ class OrderNotSent(TradeEnded):
 
 class OutcomeUnknowable(TradeEnded):
     """Whether the change was made cannot be known any more: look at its target."""
-
-
-class NotBuilt(BridgeError):
-    """The operation is documented, and comes with a later version."""
 
 
 class Unexpected(BridgeError):

@@ -5,6 +5,8 @@ from typing import Final
 
 from mt5_sidecar.api import answers
 from mt5_sidecar.api.history import history
+from mt5_sidecar.api.login import connect, disconnect
+from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.openapi import openapi
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.performance import performance
@@ -14,7 +16,6 @@ from mt5_sidecar.api.status import health, status
 from mt5_sidecar.api.symbol_search import symbols
 from mt5_sidecar.api.symbols import symbol
 from mt5_sidecar.api.trade_operations import TRADES
-from mt5_sidecar.api.trading import not_built
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
@@ -128,15 +129,21 @@ READS: Final = (
 )
 
 
-def _admin(path: str, summary: str) -> Operation:
+def _login(path: str, handler: Handler, summary: str, *aliases: str) -> Operation:
     return Operation(
-        method="POST", path=path, handler=not_built, summary=summary, scope=Scope.ADMIN
+        method="POST",
+        path=path,
+        handler=handler,
+        summary=summary,
+        scope=Scope.ADMIN,
+        answers=answers.StatusAnswer,
+        aliases=aliases,
     )
 
 
-LATER: Final = (
-    _admin("/api/connect", "Log in"),
-    _admin("/api/disconnect", "Log out"),
+LOGIN: Final = (
+    _login("/api/connect", connect, "Log in, again if need be", "/connect"),
+    _login("/api/disconnect", disconnect, "Log out until /api/connect", "/disconnect"),
 )
 
 STREAMS: Final = (
@@ -168,4 +175,4 @@ STREAMS: Final = (
     ),
 )
 
-OPERATIONS: Final = (*HEALTH, *READS, *TRADES, *LATER, *STREAMS)
+OPERATIONS: Final = (*HEALTH, *READS, *TRADES, *LOGIN, *STREAMS)

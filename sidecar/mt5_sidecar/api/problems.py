@@ -41,7 +41,6 @@ STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.OrderRefused: HTTPStatus.CONFLICT,
     errors.OrderNotSent: HTTPStatus.CONFLICT,
     errors.OutcomeUnknowable: HTTPStatus.CONFLICT,
-    errors.NotBuilt: HTTPStatus.NOT_IMPLEMENTED,
     errors.Unexpected: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
@@ -53,11 +52,12 @@ _FROM_AIOHTTP: Final[Mapping[int, type[errors.BridgeError]]] = {
 
 
 def slug(error: type[Told]) -> str:
-    """Return the stable name of a class of errors: NotBuilt is `not-implemented`."""
+    """Return the stable name of a class of errors: TerminalTimeout is `terminal-timeout`."""
     if issubclass(error, OrderError):
         return error.slug
-    names = {errors.NotBuilt: "not-implemented", errors.Unexpected: "internal"}
-    return names.get(error) or re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
+    if error is errors.Unexpected:
+        return "internal"
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
 
 
 def status_of(error: type[Told]) -> HTTPStatus:

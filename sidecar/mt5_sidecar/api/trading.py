@@ -27,7 +27,7 @@ from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.numbers import fixed, plain
-from mt5_sidecar.errors import BridgeError, NotBuilt
+from mt5_sidecar.errors import BridgeError
 from mt5_sidecar.logs import bound
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
@@ -84,11 +84,6 @@ async def check(request: web.Request) -> web.Response:
         margin_level=plain(found.margin_level),
     )
     return web.Response(body=encode(answer), content_type=JSON)
-
-
-async def not_built(_: web.Request) -> web.Response:
-    """Refuse: not built yet."""
-    raise NotBuilt("this operation comes with a later version")
 
 
 async def _wanted(request: web.Request, operation: Operation) -> Wanted:

@@ -35,7 +35,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         (errors.BodyTooLarge(), 413, "/problems/body-too-large"),
         (errors.Misdirected(), 421, "/problems/misdirected"),
         (errors.Unexpected(), 500, "/problems/internal"),
-        (errors.NotBuilt(), 501, "/problems/not-implemented"),
+        (errors.TooManyRequests(), 429, "/problems/too-many-requests"),
         (errors.TerminalRefused(), 502, "/problems/terminal-refused"),
         (errors.TerminalUnavailable(), 503, "/problems/terminal-unavailable"),
         (errors.TerminalTimeout(), 504, "/problems/terminal-timeout"),
