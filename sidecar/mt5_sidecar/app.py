@@ -7,7 +7,8 @@ import random
 
 from aiohttp import web
 
-from mt5_sidecar.api import ops
+from mt5_sidecar.api import activation, ops
+from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.fetch import fetch
@@ -62,9 +63,10 @@ def create_api(context: Context) -> web.Application:
 
 def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
-    app = web.Application(middlewares=[outermost])
+    app = web.Application(middlewares=[outermost], client_max_size=LARGEST_JOURNAL_BYTES)
     app[CONTEXT] = context
     app.add_routes(ops.routes())
+    app.add_routes(activation.routes())
     return app
 
 
