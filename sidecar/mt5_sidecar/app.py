@@ -7,8 +7,12 @@ import random
 
 from aiohttp import web
 
-from mt5_sidecar.api import ops
+from mt5_sidecar.api import activation, ops
+from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
+from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.fetch import fetch
+from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
@@ -16,6 +20,7 @@ from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.orders.office import Office
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.codes import Close
@@ -33,11 +38,14 @@ def create_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         metrics=metrics,
-        access=Access(settings),
+        access=Access(settings, fetch),
         terminal=terminal,
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics),
+        catalogue=Catalogue(terminal),
+        limits=Limits(settings),
+        office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 
 
@@ -55,9 +63,10 @@ def create_api(context: Context) -> web.Application:
 
 def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
-    app = web.Application(middlewares=[outermost])
+    app = web.Application(middlewares=[outermost], client_max_size=LARGEST_JOURNAL_BYTES)
     app[CONTEXT] = context
     app.add_routes(ops.routes())
+    app.add_routes(activation.routes())
     return app
 
 
@@ -76,6 +85,7 @@ class Sidecar:
         settings = self.context.settings
         await self.context.terminal.start()
         self.housekeeping.look()
+        await self.context.office.start()
         self._keeper = asyncio.create_task(self.housekeeping.run())
         self.ops_port = await self._listen(
             create_ops(self.context), settings.ops_host, settings.ops_port
@@ -86,8 +96,9 @@ class Sidecar:
         logger.info("started", api_port=self.api_port, ops_port=self.ops_port)
 
     async def stop(self) -> None:
-        """Send streams elsewhere, finish requests, let go of the agent."""
+        """Finish the trade in the call, send streams elsewhere, let go of the agent."""
         self.context.sockets.draining = True
+        await self.context.office.stop()
         await self._close_streams()
         for runner in reversed(self._runners):
             await runner.cleanup()
@@ -95,7 +106,10 @@ class Sidecar:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        await self.context.access.stop()
         await self.context.feed.contracts.stop()
+        await self.context.feed.deals.stop()
+        await self.context.sockets.finished()
         await self.context.terminal.stop()
         logger.info("stopped")
 

@@ -19,9 +19,13 @@ BridgeError
         TerminalTimeout         the terminal did not answer in time
         TerminalRefused         the terminal answered with an error of its own
         SnapshotTooOld          older than the caller accepts
+        TooManyRequests         of this key, or of the account
         TooManySockets
         Draining
-    NotBuilt                    a documented operation that comes later
+    TradeEnded                  the trade's key has its last word, and it is not yes
+        OrderRefused
+        OrderNotSent
+        OutcomeUnknowable
     Unexpected                  our fault
 """
 
@@ -105,6 +109,10 @@ class SnapshotTooOld(Unavailable):
     """What is known is older than the `max_age` that was asked for."""
 
 
+class TooManyRequests(Unavailable):
+    """The key, or all callers together, ask for more than this account answers."""
+
+
 class TooManySockets(Unavailable):
     """Every WebSocket place of this account is taken."""
 
@@ -113,8 +121,20 @@ class Draining(Unavailable):
     """The pod is going away; connect again and reach its successor."""
 
 
-class NotBuilt(BridgeError):
-    """The operation is documented, and comes with a later version."""
+class TradeEnded(BridgeError):
+    """What became of a trade that was not carried out; `extra` is its whole outcome."""
+
+
+class OrderRefused(TradeEnded):
+    """The broker said no: nothing was made; `retcode_name` says why."""
+
+
+class OrderNotSent(TradeEnded):
+    """The trade was proven not to have been made; asking again takes a new key."""
+
+
+class OutcomeUnknowable(TradeEnded):
+    """Whether the change was made cannot be known any more: look at its target."""
 
 
 class Unexpected(BridgeError):

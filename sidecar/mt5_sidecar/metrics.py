@@ -66,6 +66,30 @@ class Metrics:
         self.ws_closed = Counter(
             "mt5_sidecar_ws_closed", "WebSockets that we closed", ("code",), registry=r
         )
+        self.orders = Counter(
+            "mt5_sidecar_orders",
+            "Trades with an outcome; an unknown one counts again when it is resolved",
+            ("operation", "outcome"),
+            registry=r,
+        )
+        self.order_refusals = Counter(
+            "mt5_sidecar_order_refusals",
+            "Trades that were not tried, by problem",
+            ("problem",),
+            registry=r,
+        )
+        self.orders_unknown = Gauge(
+            "mt5_sidecar_orders_unknown", "Trades whose outcome is being looked for", registry=r
+        )
+        self.orders_ready = Gauge(
+            "mt5_sidecar_orders_ready", "1 while a trade would be taken", registry=r
+        )
+        self.journal_writes = Histogram(
+            "mt5_sidecar_journal_write_seconds",
+            "Time of a durable write of the order journal, disk sync included",
+            buckets=FAST_S,
+            registry=r,
+        )
         self.ws_commands = Counter(
             "mt5_sidecar_ws_commands",
             "Messages from WebSocket clients",

@@ -5,9 +5,9 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -56,8 +56,32 @@ class Settings(BaseSettings):
     stale_after_s: Seconds = 12.0
     broker_utc_offset_s: int | None = None
 
+    # Orders (docs/orders.md).
+    journal_dir: Path = Path("/var/lib/mt5/journal")
+    order_self_activate: bool = True
+    order_settle_s: Seconds = 15.0
+    order_retention_days: Annotated[float, Field(ge=1)] = 30.0
+    order_newborn_s: Annotated[float, Field(ge=0)] = 86_400.0
+    order_reconcile_interval_s: Seconds = 1.0
+    order_max_waiting: Count = 64
+    order_deviation_points: Annotated[int, Field(ge=0)] = 10
+
+    # Tokens: one of the three sources, or none and no tokens.
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    jwt_jwks_file: Path | None = None
+    jwt_secret_file: Path | None = None
+    jwt_jwks_cache_s: Seconds = 300.0
+    jwt_accounts_claim: str = "mt5_accounts"
+    jwt_scopes_claim: str = "mt5_scopes"
+
     # HTTP.
     body_limit_bytes: Count = 64 * 1024
+    key_requests_per_s: Annotated[float, Field(ge=0)] = 100.0
+    key_request_burst: Count = 200
+    account_requests_per_s: Annotated[float, Field(ge=0)] = 500.0
+    account_request_burst: Count = 1000
 
     # WebSocket.
     ws_max_sockets: Count = 100
@@ -79,3 +103,13 @@ class Settings(BaseSettings):
     stop_timeout_s: Seconds = 20.0
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _tokens_are_for_us(self) -> Self:
+        sources = (self.jwt_jwks_url, self.jwt_jwks_file, self.jwt_secret_file)
+        named = sum(bool(source) for source in sources)
+        if named > 1:
+            raise ValueError("jwt: name one of jwks_url, jwks_file and secret_file")
+        if named and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("jwt: issuer and audience are needed, or any token would do")
+        return self

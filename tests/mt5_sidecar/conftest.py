@@ -17,6 +17,7 @@ except ImportError:  # Windows
 # The folder cannot be a package: its name is that of the package under test.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+from scripted_broker import ScriptedBroker
 from sidecar_rig import Rig
 
 
@@ -44,6 +45,12 @@ async def rig_with(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Rig]
 async def rig(rig_with: Callable[..., Awaitable[Rig]]) -> Rig:
     """A running sidecar without an agent."""
     return await rig_with()
+
+
+@pytest.fixture
+async def broker(rig: Rig) -> ScriptedBroker:
+    """The broker behind `rig`, whose account is connected and may trade."""
+    return await rig.trades()
 
 
 @pytest.fixture

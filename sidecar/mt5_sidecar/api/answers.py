@@ -3,6 +3,8 @@
 
 import msgspec
 
+from mt5_sidecar.domain.numbers import Number
+from mt5_sidecar.domain.past_views import BarView, DealView, PastOrderView
 from mt5_sidecar.domain.symbol_view import SymbolView
 from mt5_sidecar.domain.views import Account, OrderView, PositionView, TickView
 from mt5_sidecar.streams.status import Status
@@ -86,6 +88,73 @@ class SymbolAnswer(msgspec.Struct, frozen=True):
 
     symbol: SymbolView
     utc_offset_s: int | None
+
+
+class CheckAnswer(msgspec.Struct, frozen=True):
+    """What the terminal thinks of an order; money in the account's currency, level in percent.
+
+    `ok`: it would be sent; the broker may still say no.
+    """
+
+    ok: bool
+    retcode: int
+    retcode_name: str
+    comment: str
+    balance: Number | None
+    equity: Number | None
+    profit: Number | None
+    margin: Number | None
+    margin_free: Number | None
+    margin_level: Number | None
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the past, oldest first; `cursor` leads to the next one, null on the last.
+
+    `complete`: the terminal has loaded its history, as far as can be told.
+    """
+
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    complete: bool
+    deals: list[DealView]
+    orders: list[PastOrderView]
+    cursor: str | None
+    utc_offset_s: int | None
+
+
+class RatesAnswer(msgspec.Struct, frozen=True):
+    """Bars, oldest first; the last one may not be over.
+
+    `complete`: as many as were asked for; else the terminal still loads, or has no more.
+    """
+
+    symbol: str
+    timeframe: str
+    complete: bool
+    bars: list[BarView]
+    utc_offset_s: int | None
+
+
+class SymbolBrief(msgspec.Struct, frozen=True):
+    """A symbol, in short. `select`: it is in Market Watch."""
+
+    name: str
+    description: str
+    path: str
+    currency_base: str
+    currency_profit: str
+    digits: int
+    select: bool
+    trade_mode: int
+
+
+class SymbolsAnswer(msgspec.Struct, frozen=True):
+    """A page of symbols by name; `total` are found, `cursor` leads to the next page."""
+
+    symbols: list[SymbolBrief]
+    total: int
+    cursor: str | None
 
 
 class Performance(msgspec.Struct, frozen=True):

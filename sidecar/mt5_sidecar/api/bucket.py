@@ -13,6 +13,11 @@ class Bucket:
     tokens: float
     at_s: float
 
+    @property
+    def wait_s(self) -> float:
+        """Return how long it takes until the next token is there."""
+        return max(0.0, (1 - self.tokens) / self.per_s)
+
     def take(self, now_s: float) -> bool:
         """Take a token; say whether there was one."""
         self.tokens = min(self.burst, self.tokens + (now_s - self.at_s) * self.per_s)

@@ -37,7 +37,7 @@ class Command(msgspec.Struct, frozen=True):
     """A command by name, as `mt5_command` carries it."""
 
     command: str = ""
-    params: dict[str, Any] = {}
+    params: dict[str, msgspec.Raw] = {}
 
 
 class Subscribe(Message, frozen=True, tag="subscribe"):
@@ -89,9 +89,9 @@ class TickData(Message, frozen=True, tag="tick_data"):
 
 
 class TradingSignal(Message, frozen=True, tag="trading_signal"):
-    """Trade."""
+    """Send an order: the body of `POST /api/order` with its `client_order_id`."""
 
-    data: Any = None
+    data: dict[str, msgspec.Raw] = {}
 
 
 class Mt5Command(Message, frozen=True, tag="mt5_command"):

@@ -7,9 +7,12 @@ from typing import Final
 
 from aiohttp import web
 
+from mt5_sidecar.api.catalogue import Catalogue
+from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.orders.office import Office
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.feed import Feed
@@ -35,6 +38,9 @@ class Context:
     board: Board
     feed: Feed
     reads: Reads
+    office: Office
+    catalogue: Catalogue
+    limits: Limits
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
 

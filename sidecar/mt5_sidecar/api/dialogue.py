@@ -9,16 +9,17 @@ import msgspec
 
 from mt5_sidecar.api import commands
 from mt5_sidecar.api.context import Context
-from mt5_sidecar.api.problems import document
+from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_tick
-from mt5_sidecar.api.trading import demand_trading
+from mt5_sidecar.api.ws_trades import TRADES, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode
-from mt5_sidecar.errors import BridgeError, InvalidRequest, NotBuilt, Unexpected
+from mt5_sidecar.errors import BridgeError, InvalidRequest, TooManyRequests, Unexpected
 from mt5_sidecar.logs import logger
+from mt5_sidecar.orders.errors import Busy, OrderError
 from mt5_sidecar.streams import messages
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.streams.codes import Close
@@ -29,6 +30,10 @@ Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
 
 # A client that asks on while it does not read its answers is cut off at this many buffers.
 MOST_UNREAD_BUFFERS: Final = 4
+MOST_AT_ONCE: Final = 16
+OUTCOME: Final = "order_outcome"
+
+_SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
 
 
 async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
@@ -41,7 +46,19 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         _refuse(context, socket, InvalidRequest(str(error)), id_=commands.id_of(text))
         return
-    await _act(context, socket, said)
+    try:
+        context.limits.take(socket.principal.subject)
+    except TooManyRequests as many:
+        _refuse(context, socket, many, id_=said.id)
+        return
+    if not isinstance(said, _SLOW):
+        await _act(context, socket, said)
+    elif socket.works < MOST_AT_ONCE:
+        # The terminal may take its time; the client's other messages need not wait for it.
+        context.sockets.start(socket, _act(context, socket, said))
+    else:
+        busy = Busy(f"{MOST_AT_ONCE} of your commands wait already", retry_after_s=1)
+        _refuse(context, socket, busy, id_=said.id)
 
 
 def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any = None) -> None:
@@ -62,7 +79,7 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
         answer = await _ACTS[type(said)](context, socket, said)
         if answer is not None:
             say(context, socket, *answer, id_=said.id)
-    except BridgeError as error:
+    except (BridgeError, OrderError) as error:
         outcome = "refused"
         _refuse(context, socket, error, id_=said.id)
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
@@ -72,11 +89,12 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
     context.metrics.ws_commands.labels(type_, outcome).inc()
 
 
-def _refuse(context: Context, socket: Socket, error: BridgeError, *, id_: Any) -> None:
+def _refuse(context: Context, socket: Socket, error: Told, *, id_: Any) -> None:
     say(context, socket, "error", encode(document(error)), id_=id_)
 
 
 async def _subscribe(context: Context, socket: Socket, said: commands.Subscribe) -> Answer:
+    context.access.demand(socket.principal, Scope.READ)
     data = encode(await subscribe(context, socket, said.data))
     # The answer first, then the snapshot of what is new.
     say(context, socket, "subscribe_response", data, id_=said.id)
@@ -97,13 +115,15 @@ async def _nothing(*_: Any) -> Answer:
 
 
 def _read(channel: Channel) -> Act:
-    async def read(context: Context, _: Socket, __: Any) -> Answer:
+    async def read(context: Context, socket: Socket, _: Any) -> Answer:
+        context.access.demand(socket.principal, Scope.READ)
         return f"{channel}_processed", _whole(context, channel)
 
     return read
 
 
-async def _ticks(context: Context, _: Socket, said: commands.TickData) -> Answer:
+async def _ticks(context: Context, socket: Socket, said: commands.TickData) -> Answer:
+    context.access.demand(socket.principal, Scope.READ)
     named = said.data.symbols or ([said.data.symbol] if said.data.symbol else None)
     if named is None:
         return "tick_data_processed", _whole(context, "tick_data")
@@ -113,23 +133,25 @@ async def _ticks(context: Context, _: Socket, said: commands.TickData) -> Answer
     return "tick_data_processed", context.reads.body("tick_data", watched, tuple(more))
 
 
-async def _signal(context: Context, socket: Socket, _: commands.TradingSignal) -> Answer:
-    try:
-        context.access.demand(socket.principal, Scope.TRADE)
-        demand_trading(context)
-        raise NotBuilt("orders come with a later version; nothing was sent")
-    except BridgeError as error:
-        return "trading_signal_executed", _failed(error)
+async def _signal(context: Context, socket: Socket, said: commands.TradingSignal) -> Answer:
+    return "trading_signal_executed", encode(await signal(context, socket, said))
 
 
-async def _command(context: Context, _: Socket, said: commands.Mt5Command) -> Answer:
-    channel = _COMMANDS.get(said.data.command)
+async def _command(context: Context, socket: Socket, said: commands.Mt5Command) -> Answer:
+    name, params = said.data.command, said.data.params
+    if name in TRADES:
+        result = await trade(context, socket, TRADES[name], params)
+        return "mt5_command_result", encode({"command": name, "ok": result["ok"], "result": result})
+    context.access.demand(socket.principal, Scope.READ)
+    if name == OUTCOME:
+        result = await outcome_of(context, params)
+        return "mt5_command_result", encode({"command": name, "ok": True, "result": result})
+    channel = _READS.get(name)
     if channel is None:
-        known = ", ".join(sorted(_COMMANDS))
+        known = ", ".join(sorted([OUTCOME, *_READS, *TRADES]))
         raise InvalidRequest(f"unknown command; this version knows {known}")
-    body = _whole(context, channel)
-    head = encode({"command": said.data.command, "ok": True})
-    return "mt5_command_result", b'%b,"result":%b}' % (head[:-1], body)
+    head = encode({"command": name, "ok": True})
+    return "mt5_command_result", b'%b,"result":%b}' % (head[:-1], _whole(context, channel))
 
 
 async def _broadcast(context: Context, socket: Socket, said: commands.Broadcast) -> Answer:
@@ -145,11 +167,7 @@ def _whole(context: Context, channel: Channel) -> bytes:
     return context.reads.read(channel).body
 
 
-def _failed(error: BridgeError) -> bytes:
-    return encode({"ok": False, "outcome": "NotSent", "problem": document(error)})
-
-
-_COMMANDS: Final[dict[str, Channel]] = {
+_READS: Final[dict[str, Channel]] = {
     "account_info": "account_info",
     "positions_get": "positions",
     "orders_get": "orders",

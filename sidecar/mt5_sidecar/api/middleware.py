@@ -12,12 +12,15 @@ from aiohttp import web
 
 from mt5_sidecar import errors
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.problems import from_aiohttp, problem
+from mt5_sidecar.api.problems import Told, from_aiohttp, problem
+from mt5_sidecar.auth.principal import Principal
 from mt5_sidecar.logs import bound, logger
+from mt5_sidecar.orders.errors import OrderError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ID: Final = web.RequestKey("id", str)
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 ACCOUNT_HEADER: Final = "X-MT5-Account-Id"
 REQUEST_ID_HEADER: Final = "X-Request-Id"
@@ -58,7 +61,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         for_this_account(request)
         return await handler(request)
-    except errors.BridgeError as error:
+    except (errors.BridgeError, OrderError) as error:
         return _told(request, error)
     except web.HTTPException as error:
         return _told(request, from_aiohttp(error))
@@ -68,7 +71,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(errors.Unexpected("see the sidecar's log", request_id=request[ID]))
 
 
-def _told(request: web.Request, error: errors.BridgeError) -> web.Response:
+def _told(request: web.Request, error: Told) -> web.Response:
     answer = problem(error)
     with bound(request_id=request[ID]):
         logger.info(
@@ -77,8 +80,13 @@ def _told(request: web.Request, error: errors.BridgeError) -> web.Response:
             route=_route(request),
             status=answer.status,
             problem=type(error).__name__,
+            subject=_subject(request),
         )
     return answer
+
+
+def _subject(request: web.Request) -> str:
+    return request[PRINCIPAL].subject if PRINCIPAL in request else ""
 
 
 def _route(request: web.Request) -> str:

@@ -2,7 +2,7 @@
 """OpenAPI 3.1, from the table of operations and the types that encode the answers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from mt5_sidecar.api.operation import KEY_HEADER, Operation
 from mt5_sidecar.api.problems import CONTENT_TYPE
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.domain.names import TIMEFRAMES
 
 OPENAPI: Final = web.AppKey("openapi", bytes)
 
@@ -21,6 +22,20 @@ SCHEMAS: Final = "#/components/schemas/{name}"
 _QUERY: Final[dict[str, dict[str, Any]]] = {
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {"description": "comma-separated", "schema": {"type": "string", "minLength": 1}},
+    "symbol": {"description": "its name", "schema": {"type": "string", "minLength": 1}},
+    "timeframe": {"description": "M1 (default) to MN1", "schema": {"enum": [*TIMEFRAMES]}},
+    "count": {"description": "last bars", "schema": {"type": "integer", "minimum": 1}},
+    "days": {"description": "the last days; 7", "schema": {"type": "integer", "minimum": 1}},
+    "from": {"description": "UTC: RFC 3339 or epoch seconds", "schema": {"type": "string"}},
+    "to": {"description": "likewise; now", "schema": {"type": "string"}},
+    "limit": {"description": "of one page", "schema": {"type": "integer", "minimum": 1}},
+    "cursor": {"description": "of the page before", "schema": {"type": "string"}},
+    "q": {"description": "a part of name or description", "schema": {"type": "string"}},
+    "group": {"description": "the package's patterns: *USD*,!EUR*", "schema": {"type": "string"}},
+    "volume": {
+        "description": "lots; all of it where it is not named",
+        "schema": {"type": "number"},
+    },
     "channels": {"description": "comma-separated", "schema": {"type": "string"}},
     "interval_ms": {
         "description": "least time between two flushes; 0 is every change",
@@ -31,6 +46,18 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "description": "resume: of the last message",
         "schema": {"type": "integer", "minimum": 0, "maximum": 999999999999999},
     },
+}
+
+_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "required, unless the body has client_order_id: one trade, one key",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+_ALSO_IN_BODY: Final = {
+    "client_order_id": {"type": "string", "description": "instead of Idempotency-Key"},
+    "account_id": {"type": ["string", "integer"], "description": "refused unless it is this one"},
 }
 
 _PROBLEM: Final = {
@@ -53,14 +80,13 @@ async def openapi(request: web.Request) -> web.Response:
 def described(operations: Iterable[Operation]) -> bytes:
     """Return the document that describes `operations`."""
     known = tuple(operations)
-    types = [o.answers for o in known if o.answers is not None]
+    types = list(dict.fromkeys(t for o in known for t in (o.answers, o.accepts) if t is not None))
     schemas, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
-    components = _numbers(components)
-    answers = dict(zip(types, schemas, strict=True))
+    components = _described(components, taken={o.accepts.__name__ for o in known if o.accepts})
+    refs = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in known:
-        schema = answers.get(operation.answers)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _path(operation, schema)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _path(operation, refs)
     return encode(
         {
             "openapi": "3.1.0",
@@ -77,31 +103,62 @@ def described(operations: Iterable[Operation]) -> bytes:
     )
 
 
-def _path(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
+def _path(operation: Operation, refs: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
     scope = operation.scope
-    answers: dict[str, Any] = {"default": _problem()}
-    if operation.websocket:
-        answers["101"] = {"description": "the stream begins (docs/api.md)"}
-    elif schema is not None:
-        answers["200"] = {"description": "OK", "content": {JSON: {"schema": schema}}}
+    body = refs.get(operation.accepts)
     return {
         "summary": operation.summary,
         "description": "" if scope is None else f"Needs scope `{scope.value}`.",
         "security": [] if scope is None else [{"apiKey": []}, {"bearer": []}],
-        "parameters": [*_in_path(operation.path), *_in_query(operation.query)],
-        "responses": answers,
+        "parameters": [
+            *_in_path(operation.path),
+            *_in_query(operation.query),
+            *([_KEY] if operation.keyed else ()),
+        ],
+        **({} if body is None else {"requestBody": _body(operation, body)}),
+        "responses": _answers(operation, refs.get(operation.answers)),
     }
 
 
-def _numbers(schema: Any) -> Any:
+def _answers(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
+    answers: dict[str, Any] = {"default": _problem()}
+    if operation.websocket:
+        answers["101"] = {"description": "the stream begins (docs/api.md)"}
+    elif schema is not None:
+        content = {JSON: {"schema": schema}}
+        answers["200"] = {"description": "OK", "content": content}
+        if operation.keyed:
+            answers["202"] = {"description": "not known yet; see Location", "content": content}
+    return answers
+
+
+def _body(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
+    # Nothing needs to be said to close or cancel.
+    return {"required": operation.method != "DELETE", "content": {JSON: {"schema": schema}}}
+
+
+def _described(components: dict[str, Any], *, taken: Container[str]) -> dict[str, Any]:
+    """Return schemas of what we answer, and of what we take: numbers as text too, and who asks."""
+    return {
+        name: _taken(schema) if name in taken else _numbers(schema, ["number"])
+        for name, schema in components.items()
+    }
+
+
+def _taken(schema: dict[str, Any]) -> dict[str, Any]:
+    wide: dict[str, Any] = _numbers(schema, ["number", "string"])
+    return wide | {"properties": wide["properties"] | _ALSO_IN_BODY}
+
+
+def _numbers(schema: Any, types: list[str]) -> Any:
     # msgspec describes decimals as text, which is how it encodes them unless told otherwise.
     if isinstance(schema, list):
-        return [_numbers(part) for part in schema]
+        return [_numbers(part, types) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal":
-        return schema | {"type": "number"}
-    return {name: _numbers(part) for name, part in schema.items()}
+        return {"type": types[0] if len(types) == 1 else types}
+    return {name: _numbers(part, types) for name, part in schema.items()}
 
 
 def _problem() -> dict[str, Any]:

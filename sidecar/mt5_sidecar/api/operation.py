@@ -10,12 +10,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.middleware import PRINCIPAL, Handler
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
 
 KEY_HEADER: Final = "X-API-Key"
-PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,10 @@ class Operation:
     """None: open to everybody, and therefore silent about the account."""
     answers: Any = None
     """The type of the 200 answer, for OpenAPI."""
+    accepts: Any = None
+    """The type of the request's body."""
+    keyed: bool = False
+    """It is carried out once per Idempotency-Key, and may answer 202."""
     query: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     websocket: bool = False
@@ -47,15 +50,17 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
     """Return `handler` behind the question who calls, and whether they may."""
 
     async def guard(request: web.Request) -> web.StreamResponse:
-        access = request.app[CONTEXT].access
-        request[PRINCIPAL] = access.admit(presented_key(request), scope)
+        context = request.app[CONTEXT]
+        request[PRINCIPAL] = principal = await context.access.identified(presented_key(request))
+        context.limits.take(principal.subject)
+        context.access.demand(principal, scope)
         return await handler(request)
 
     return guard
 
 
 def presented_key(request: web.Request) -> str:
-    """Return the API key that came with the request, empty when none did."""
+    """Return the API key or token that came with the request, empty when none did."""
     key = request.headers.get(KEY_HEADER)
     if key is not None:
         return key

@@ -4,13 +4,18 @@
 from typing import Final
 
 from mt5_sidecar.api import answers
+from mt5_sidecar.api.history import history
+from mt5_sidecar.api.login import connect, disconnect
+from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.openapi import openapi
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.performance import performance
+from mt5_sidecar.api.rates import rates
 from mt5_sidecar.api.snapshots import reader, ticks
 from mt5_sidecar.api.status import health, status
+from mt5_sidecar.api.symbol_search import symbols
 from mt5_sidecar.api.symbols import symbol
-from mt5_sidecar.api.trading import not_built, trade
+from mt5_sidecar.api.trade_operations import TRADES
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
@@ -96,43 +101,49 @@ READS: Final = (
         summary="A symbol's contract and last prices",
         answers=answers.SymbolAnswer,
     ),
+    Operation(
+        method="GET",
+        path="/api/symbols",
+        handler=symbols,
+        summary="Find symbols",
+        answers=answers.SymbolsAnswer,
+        query=("q", "group", "limit", "cursor"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/rates",
+        handler=rates,
+        summary="Bars",
+        answers=answers.RatesAnswer,
+        query=("symbol", "timeframe", "count", "from", "to"),
+    ),
+    Operation(
+        method="GET",
+        path="/api/history",
+        handler=history,
+        summary="Deals and orders of the past",
+        answers=answers.HistoryAnswer,
+        query=("days", "from", "to", "limit", "cursor"),
+        aliases=("/history",),
+    ),
 )
 
 
-def _later(method: str, path: str, summary: str, *aliases: str) -> Operation:
-    return Operation(method=method, path=path, handler=not_built, summary=summary, aliases=aliases)
-
-
-def _trade(method: str, path: str, summary: str, *aliases: str) -> Operation:
+def _login(path: str, handler: Handler, summary: str, *aliases: str) -> Operation:
     return Operation(
-        method=method,
+        method="POST",
         path=path,
-        handler=trade,
+        handler=handler,
         summary=summary,
-        scope=Scope.TRADE,
+        scope=Scope.ADMIN,
+        answers=answers.StatusAnswer,
         aliases=aliases,
     )
 
 
-def _admin(path: str, summary: str) -> Operation:
-    return Operation(
-        method="POST", path=path, handler=not_built, summary=summary, scope=Scope.ADMIN
-    )
-
-
-LATER: Final = (
-    _later("GET", "/api/symbols", "Find symbols"),
-    _later("GET", "/api/rates", "Bars"),
-    _later("GET", "/api/history", "Deals and orders of the past", "/history"),
-    _later("GET", "/api/order/{key}", "The outcome of an idempotency key"),
-    _trade("POST", "/api/order/check", "Margin and retcode, without sending"),
-    _trade("POST", "/api/order", "Send an order", "/order"),
-    _trade("PATCH", "/api/orders/{ticket}", "Change a pending order"),
-    _trade("DELETE", "/api/orders/{ticket}", "Cancel a pending order"),
-    _trade("PATCH", "/api/positions/{ticket}", "Change stops"),
-    _trade("DELETE", "/api/positions/{ticket}", "Close a position"),
-    _admin("/api/connect", "Log in"),
-    _admin("/api/disconnect", "Log out"),
+LOGIN: Final = (
+    _login("/api/connect", connect, "Log in, again if need be", "/connect"),
+    _login("/api/disconnect", disconnect, "Log out until /api/connect", "/disconnect"),
 )
 
 STREAMS: Final = (
@@ -164,4 +175,4 @@ STREAMS: Final = (
     ),
 )
 
-OPERATIONS: Final = (*HEALTH, *READS, *LATER, *STREAMS)
+OPERATIONS: Final = (*HEALTH, *READS, *TRADES, *LOGIN, *STREAMS)

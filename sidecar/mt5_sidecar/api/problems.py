@@ -11,9 +11,14 @@ from aiohttp import web
 
 from mt5_sidecar import errors
 from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.orders.errors import OrderError
+from mt5_sidecar.orders.retcodes import retcode_name
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2.0
+
+Told = errors.BridgeError | OrderError
+"""What a client is told: the orders have a tree of their own."""
 
 STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -30,9 +35,12 @@ STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.TerminalTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     errors.TerminalRefused: HTTPStatus.BAD_GATEWAY,
     errors.SnapshotTooOld: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManySockets: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.NotBuilt: HTTPStatus.NOT_IMPLEMENTED,
+    errors.OrderRefused: HTTPStatus.CONFLICT,
+    errors.OrderNotSent: HTTPStatus.CONFLICT,
+    errors.OutcomeUnknowable: HTTPStatus.CONFLICT,
     errors.Unexpected: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
@@ -43,29 +51,38 @@ _FROM_AIOHTTP: Final[Mapping[int, type[errors.BridgeError]]] = {
 }
 
 
-def slug(error: type[errors.BridgeError]) -> str:
-    """Return the stable name of a class of errors: NotBuilt is `not-built`."""
-    names = {errors.NotBuilt: "not-implemented", errors.Unexpected: "internal"}
-    return names.get(error) or re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
+def slug(error: type[Told]) -> str:
+    """Return the stable name of a class of errors: TerminalTimeout is `terminal-timeout`."""
+    if issubclass(error, OrderError):
+        return error.slug
+    if error is errors.Unexpected:
+        return "internal"
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
 
 
-def document(error: errors.BridgeError) -> dict[str, Any]:
+def status_of(error: type[Told]) -> HTTPStatus:
+    """Return the HTTP status under which a class of errors is told."""
+    return HTTPStatus(error.status) if issubclass(error, OrderError) else STATUS[error]
+
+
+def document(error: Told) -> dict[str, Any]:
     """Return the problem as JSON fields; WebSocket errors carry the same."""
     kind = type(error)
     return {
         "type": f"/problems/{slug(kind)}",
-        "title": (kind.__doc__ or "").split("\n")[0].rstrip("."),
-        "status": STATUS[kind].value,
+        "title": _title(kind),
+        "status": status_of(kind).value,
         "detail": error.detail,
         **error.extra,
+        **_named(error.extra.get("retcode")),
     }
 
 
-def problem(error: errors.BridgeError) -> web.Response:
+def problem(error: Told) -> web.Response:
     """Return the answer that tells the client of `error`."""
-    status = STATUS[type(error)]
+    status = status_of(type(error))
     headers = {}
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status is HTTPStatus.SERVICE_UNAVAILABLE or "retry_after_s" in error.extra:
         headers["Retry-After"] = str(math.ceil(error.extra.get("retry_after_s", RETRY_AFTER_S)))
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="mt5-bridge"'
@@ -74,6 +91,15 @@ def problem(error: errors.BridgeError) -> web.Response:
     return web.Response(
         body=encode(document(error)), status=status, headers=headers, content_type=CONTENT_TYPE
     )
+
+
+def _title(kind: type[Told]) -> str:
+    # Order errors end their first line with what is in `type` and `status` already.
+    return (kind.__doc__ or "").split("\n")[0].split(" Problem `")[0].rstrip(".")
+
+
+def _named(retcode: int | None) -> dict[str, str]:
+    return {"retcode_name": retcode_name(retcode)} if retcode else {}
 
 
 def from_aiohttp(answer: web.HTTPException) -> errors.BridgeError:

@@ -2,7 +2,7 @@
 """The open WebSockets: how many, whose, and the end of those whose grant ended."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 
 from mt5_sidecar.api.bucket import Bucket
@@ -24,6 +24,8 @@ class Socket:
     principal: Principal
     scope: Scope
     bucket: Bucket
+    works: int = 0
+    """Answers that the terminal is still to give."""
 
 
 class Sockets:
@@ -34,6 +36,7 @@ class Sockets:
         self.taken = 0
         """Places, those of sockets that are being opened with them: the limit holds in a rush."""
         self.draining = False
+        self._work: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -53,6 +56,21 @@ class Sockets:
         self._open.discard(socket)
         if not self._open:
             self._empty.set()
+
+    def start(self, socket: Socket, work: Coroutine[None, None, None]) -> None:
+        """Do `work` for `socket` while it goes on listening; it outlives the socket."""
+        socket.works += 1
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(lambda done: self._done(socket, done))
+
+    async def finished(self) -> None:
+        """Return once no work runs."""
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def _done(self, socket: Socket, task: asyncio.Task[None]) -> None:
+        socket.works -= 1
+        self._work.discard(task)
 
     async def emptied(self) -> None:
         """Return once none is open."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client hears: choosing it, and having the terminal watch the symbols it takes."""
 
+from dataclasses import replace
+
 import msgspec
 
 from mt5_sidecar.api.commands import Subscription
@@ -45,7 +47,7 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Sub
     choice = socket.client.choice
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
     if symbols is not None and choice.symbols is None:
-        choice = Choice(choice.channels, frozenset(context.terminal.symbols))
+        choice = replace(choice, symbols=frozenset(context.terminal.symbols))
     socket.client.choice = choice.without(_channels(unwanted), symbols)
     watch_wanted(context)
     return subscribed(socket)

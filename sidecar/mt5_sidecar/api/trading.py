@@ -1,24 +1,136 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not built yet, said honestly: nothing here reaches the terminal."""
+"""Trades over HTTP: the body in, the outcome out (docs/orders.md)."""
 
+import posixpath
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
 from aiohttp import web
 
-from mt5_sidecar.api.context import CONTEXT, Context
-from mt5_sidecar.errors import NotBuilt, TradingDisabled
+from mt5_sidecar.api.answers import CheckAnswer
+from mt5_sidecar.api.asks import (
+    KEY_FIELD,
+    Fields,
+    Wanted,
+    ask,
+    checked_ticket,
+    fields_of,
+    for_this_account,
+)
+from mt5_sidecar.api.asks import wanted as wanted_of
+from mt5_sidecar.api.context import CONTEXT
+from mt5_sidecar.api.middleware import ID, Handler
+from mt5_sidecar.api.operation import caller
+from mt5_sidecar.api.status import JSON
+from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
+from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.domain.numbers import fixed, plain
+from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.logs import bound
+from mt5_sidecar.orders import Outcome
+from mt5_sidecar.orders.bodies import Operation
+from mt5_sidecar.orders.errors import BadBody, OrderError
+from mt5_sidecar.orders.retcodes import retcode_name
+
+KEY_HEADER: Final = "Idempotency-Key"
+# order_check says 0 where order_send would say 10009. Source: MT5.md 3.5.
+CHECKED_OK: Final = 0
+# An unknown outcome is looked for once a second.
+ASK_AGAIN_S: Final = "1"
+# A body of DELETE is lost by some proxies, and without its volume the whole position is closed.
+_IN_QUERY: Final = ("volume",)
 
 
-def demand_trading(context: Context) -> None:
-    """Return if the account may trade at all; raise `TradingDisabled` if not."""
-    if not context.terminal.account_file.trading.enabled:
-        raise TradingDisabled("spec.trading.enabled of this account is false")
+def trade(operation: Operation) -> Handler:
+    """Return the handler that carries out one kind of trade."""
+
+    async def carry(request: web.Request) -> web.Response:
+        context = request.app[CONTEXT]
+        with bound(request_id=request[ID]), refusals(context):
+            wanted = await _wanted(request, operation)
+            outcome = await carry_out(context, caller(request), wanted)
+        return _answer(request, outcome)
+
+    return carry
 
 
-async def trade(request: web.Request) -> web.Response:
-    """Refuse: trading is off for this account, or not built yet."""
-    demand_trading(request.app[CONTEXT])
-    raise NotBuilt("orders come with a later version; nothing was sent")
+async def outcome(request: web.Request) -> web.Response:
+    """Answer with what became of a key."""
+    found = await request.app[CONTEXT].office.desk.outcome(request.match_info["key"])
+    return web.Response(body=encode(found), content_type=JSON)
 
 
-async def not_built(_: web.Request) -> web.Response:
-    """Refuse: not built yet."""
-    raise NotBuilt("this operation comes with a later version")
+async def check(request: web.Request) -> web.Response:
+    """Answer with what the terminal thinks of an order; nothing is sent."""
+    context = request.app[CONTEXT]
+    demand_trading(context)
+    fields = fields_of(await request.read())
+    for_this_account(fields, context.settings.account_id)
+    fields.pop(KEY_FIELD, None)
+    found = await context.office.desk.check(ask("order", fields))
+    digits = context.feed.money_digits
+    answer = CheckAnswer(
+        ok=found.retcode == CHECKED_OK,
+        retcode=found.retcode,
+        retcode_name=retcode_name(found.retcode) if found.retcode else "OK",
+        comment=found.comment,
+        balance=fixed(found.balance, digits),
+        equity=fixed(found.equity, digits),
+        profit=fixed(found.profit, digits),
+        margin=fixed(found.margin, digits),
+        margin_free=fixed(found.margin_free, digits),
+        margin_level=plain(found.margin_level),
+    )
+    return web.Response(body=encode(answer), content_type=JSON)
+
+
+async def _wanted(request: web.Request, operation: Operation) -> Wanted:
+    context = request.app[CONTEXT]
+    try:
+        ticket = request.match_info.get("ticket")
+        return wanted_of(
+            operation,
+            await _fields(request),
+            account_id=context.settings.account_id,
+            header=request.headers.get(KEY_HEADER),
+            ticket=0 if ticket is None else checked_ticket(ticket),
+        )
+    except (OrderError, BridgeError):
+        # What cannot be read was never sent, so the plainer reason is told. A key that was used
+        # is answered, on or off: "nothing was sent" would be a lie.
+        demand_trading(context)
+        raise
+
+
+async def _fields(request: web.Request) -> Fields:
+    fields = fields_of(await request.read())
+    if request.method != "DELETE":
+        return fields
+    for name in _IN_QUERY:
+        if (value := request.query.get(name)) is None:
+            continue
+        if name in fields:
+            raise BadBody(f"`{name}` is in the body and in the query", field=name)
+        fields[name] = msgspec.Raw(msgspec.json.encode(value))
+    return fields
+
+
+def _answer(request: web.Request, outcome: Outcome) -> web.Response:
+    if (error := ended(outcome)) is not None:
+        raise error
+    if outcome.outcome != "Unknown":
+        return web.Response(body=encode(outcome), content_type=JSON)
+    headers = {"Location": _location(request, outcome.key), "Retry-After": ASK_AGAIN_S}
+    return web.Response(
+        body=encode(outcome), status=HTTPStatus.ACCEPTED, headers=headers, content_type=JSON
+    )
+
+
+def _location(request: web.Request, key: str) -> str:
+    """Return where the outcome will be, relative: the router's prefix is not known here."""
+    target = f"/api/order/{quote(key, safe='')}"
+    path = posixpath.relpath(target, start=posixpath.dirname(request.path))
+    account_id = request.query.get("account_id")
+    return path if account_id is None else f"{path}?account_id={account_id}"

@@ -27,7 +27,7 @@ from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
 
 # Only what happens to the connection; no part of the account.
-STATUS_ONLY: Final = Choice(frozenset(), frozenset())
+STATUS_ONLY: Final = Choice(frozenset(), frozenset(), account=False)
 
 
 def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two files of the `access` volume, held together and read again when they change."""
 
+import contextlib
 import hashlib
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from mt5_sidecar.auth.keys import Keys, authenticate, parse_keys, still_valid
 from mt5_sidecar.auth.operator_token import OperatorKeys, parse_operator_keys, verify_operator
 from mt5_sidecar.auth.principal import Principal, Scope
+from mt5_sidecar.auth.signing_keys import Fetch, SigningKeys
+from mt5_sidecar.auth.tokens import PREFIX, SignerUnknown, Tokens, is_token
 from mt5_sidecar.errors import Forbidden, Unauthenticated
 from mt5_sidecar.files import WatchedFile
 from mt5_sidecar.logs import logger
@@ -22,7 +23,7 @@ BEARER: Final = "Bearer "
 class Access:
     """Who may do what on this account, as of the last look at the files."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, fetch: Fetch) -> None:
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
         self.unreadable = 0
@@ -32,15 +33,21 @@ class Access:
         self._operator: WatchedFile[OperatorKeys] = WatchedFile(
             settings.operator_jwks_file, parse_operator_keys
         )
+        self._signers = SigningKeys(settings, fetch)
+        self._tokens = Tokens(settings, self._signers)
 
     def refresh(self) -> bool:
-        """Look at both files; say whether one changed. A file that is no table opens nothing."""
-        return any([self._refreshed(self._keys), self._refreshed(self._operator)])
+        """Look at the files; say whether one changed. A file that is no table opens nothing."""
+        # Each is looked at, not only up to the first that changed.
+        changed = [self._refreshed(self._keys), self._refreshed(self._operator)]
+        if self._signers.file is not None:
+            changed.append(self._refreshed(self._signers.file))
+        return any(changed)
 
-    def _refreshed(self, file: WatchedFile[Keys | None] | WatchedFile[OperatorKeys]) -> bool:
+    def _refreshed(self, file: WatchedFile[Any]) -> bool:
         try:
             return file.refresh()
-        except (msgspec.MsgspecError, ValueError):
+        except Exception:  # noqa: BLE001  of any parser
             # What it said before may have been withdrawn in it: better nobody than anybody.
             file.forget()
             self._tell_unreadable()
@@ -50,34 +57,51 @@ class Access:
         self.unreadable += 1
         logger.error("access_unreadable", total=self.unreadable)
 
+    async def stop(self) -> None:
+        """Ask the issuer for nothing more."""
+        await self._signers.stop()
+
     @property
     def version(self) -> str:
         """A token of both files' versions, for the operator."""
         both = f"{self._keys.version}:{self._operator.version}"
         return hashlib.sha256(both.encode()).hexdigest()[:16] if both != ":" else ""
 
-    def admit(self, api_key: str, scope: Scope) -> Principal:
-        """Return the caller, who may do `scope` on this account.
+    async def identified(self, presented: str) -> Principal:
+        """Return who calls: by API key, or by a token of the issuer.
 
         Raises:
             Unauthenticated, AccessUnavailable: as `authenticate`.
-            Forbidden: known, but not granted this.
         """
-        if not api_key:
+        if not presented:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
-        principal = authenticate(api_key, self._keys.value, now=datetime.now(UTC))
-        self.demand(principal, scope)
-        return principal
+        if self._signers.enabled and is_token(presented):
+            return await self._by_token(presented)
+        return authenticate(presented, self._keys.value, now=datetime.now(UTC))
+
+    async def _by_token(self, token: str) -> Principal:
+        await self._signers.current()
+        with contextlib.suppress(SignerUnknown):
+            return self._tokens.principal(token)
+        try:
+            if await self._signers.again():
+                return self._tokens.principal(token)
+        except SignerUnknown:
+            pass
+        raise Unauthenticated("the token's signing key is not known")
 
     def renew(self, principal: Principal, scope: Scope) -> Principal:
         """Return what an open connection's caller may do now.
 
         Raises:
-            Unauthenticated: their key has ended.
+            Unauthenticated: their key or token has ended.
             Forbidden: it no longer covers `scope` here.
         """
         now = datetime.now(UTC)
-        renewed = still_valid(principal, self._keys.value, now=now)
+        if principal.subject.startswith(PREFIX):
+            renewed = self._tokens.still_valid(principal, now=now)
+        else:
+            renewed = still_valid(principal, self._keys.value, now=now)
         self.demand(renewed, scope)
         return renewed
 

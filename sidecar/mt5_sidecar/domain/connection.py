@@ -12,6 +12,8 @@ StateName = Literal[
 ]
 Credentials = Literal["Unknown", "Valid", "Invalid", "Missing"]
 
+# The operator knows this word; the message says who wanted it.
+LOGGED_OUT: Final = "Disconnected"
 SECRET_MISSING: Final = "SecretMissing"  # noqa: S105  a reason, not a secret
 AGENT_MISSING: Final = "AgentMissing"
 BAD_CREDENTIALS: Final = "BadCredentials"
@@ -36,16 +38,21 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "Connected"
 
 
-def connection(agent: State | None, *, password_mounted: bool, login_id: int) -> Connection:
+def connection(
+    agent: State | None, *, password_mounted: bool, login_id: int, logged_out: bool = False
+) -> Connection:
     """Return what the agent's last words and the mounted password amount to.
 
-    `agent` is None while no agent is connected; `login_id` is of the login last sent to it.
+    `agent` is None while no agent is connected; `login_id` is of the login last sent to it;
+    `logged_out`: an admin wants it so, and what the agent says meanwhile does not matter.
     """
     if agent is None:
         return _without_agent(password_mounted=password_mounted)
     state = _state_name(agent)
     if not password_mounted and state != "Connected":
         return _waiting_for_secret(agent, state)
+    if logged_out:
+        return _logged_out(agent)
     return Connection(
         state=state,
         reason=agent.reason,
@@ -84,6 +91,18 @@ def _without_agent(*, password_mounted: bool) -> Connection:
         )
     text = "the terminal container has not connected to the sidecar yet, or lost it"
     return Connection(state="AgentMissing", reason=AGENT_MISSING, message=text)
+
+
+def _logged_out(agent: State) -> Connection:
+    return Connection(
+        state="Disconnected",
+        reason=LOGGED_OUT,
+        message="an admin has logged the account out: POST /api/connect logs in again",
+        last_contact_ms=agent.last_contact_ms,
+        utc_offset_s=agent.utc_offset_s,
+        versions=agent.versions,
+        evidence=agent.evidence,
+    )
 
 
 def _waiting_for_secret(agent: State, state: StateName) -> Connection:

@@ -28,6 +28,32 @@ ORDER_STATES: Final = (
     "request_modify",
     "request_cancel",
 )
+DEAL_TYPES: Final = (
+    "buy",
+    "sell",
+    "balance",
+    "credit",
+    "charge",
+    "correction",
+    "bonus",
+    "commission",
+    "commission_daily",
+    "commission_monthly",
+    "commission_agent_daily",
+    "commission_agent_monthly",
+    "interest",
+    "buy_canceled",
+    "sell_canceled",
+)
+DEAL_ENTRIES: Final = ("in", "out", "inout", "out_by")
+# Minutes, hours, then weeks and months, each kind with a flag of its own.
+TIMEFRAMES: Final = {
+    **{f"M{n}": n for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)},
+    **{f"H{n}": n | 0x4000 for n in (1, 2, 3, 4, 6, 8, 12)},
+    "D1": 24 | 0x4000,
+    "W1": 1 | 0x8000,
+    "MN1": 1 | 0xC000,
+}
 
 
 def name_of(value: int, names: Sequence[str]) -> str:

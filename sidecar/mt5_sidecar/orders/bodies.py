@@ -25,7 +25,7 @@ Operation = Literal[
 # Source: MT5.md 3.5: the package refuses a symbol of 30 characters.
 SymbolName = Annotated[str, Meta(min_length=1, max_length=29)]
 Points = Annotated[int, Meta(ge=0, le=1_000_000)]
-Ticket = Annotated[int, Meta(ge=1, lt=2**63)]
+Ticket = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Magic = Annotated[int, Meta(ge=0, lt=FIRST_OWN_MAGIC)]
 Words = Annotated[str, Meta(max_length=255)]
 

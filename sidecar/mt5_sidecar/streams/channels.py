@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The channels that a client may have, and what it chose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 Channel = Literal["account_info", "positions", "orders", "tick_data"]
@@ -11,6 +11,9 @@ CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
 # The account is one thing; the other channels are collections.
 ACCOUNT_KEY: Final = ""
 
+# Events of the account itself; the others tell of its connection.
+ACCOUNT_EVENTS: Final = frozenset({"deal", "order_outcome"})
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -18,18 +21,29 @@ class Choice:
 
     channels: frozenset[Channel] = frozenset(CHANNELS)
     symbols: frozenset[str] | None = None
+    account: bool = True
+    """False: hears of the connection only, no event of the account either."""
+
+    def hears(self, event: str) -> bool:
+        """Say whether events of this type are for its client."""
+        return self.account or event not in ACCOUNT_EVENTS
 
     def adding(self, channels: frozenset[Channel], symbols: frozenset[str] | None) -> "Choice":
         """Return the choice with more in it."""
-        return Choice(self.channels | channels, _joined(self, channels, symbols))
+        return replace(
+            self,
+            channels=self.channels | channels,
+            symbols=_joined(self, channels, symbols),
+            account=True,
+        )
 
     def without(self, channels: frozenset[Channel], symbols: frozenset[str] | None) -> "Choice":
         """Return the choice with less in it: symbols alone leave the channel on."""
         if symbols is None:
-            return Choice(self.channels - channels, self.symbols)
+            return replace(self, channels=self.channels - channels)
         left = (self.symbols or frozenset()) - symbols
         kept = self.channels if left else self.channels - {"tick_data"}
-        return Choice(kept - (channels - {"tick_data"}), left)
+        return replace(self, channels=kept - (channels - {"tick_data"}), symbols=left)
 
 
 def _joined(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mt5_agent import protocol
-from mt5_sidecar.domain import views
+from mt5_sidecar.domain import past_views, views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.metrics import Metrics
@@ -13,6 +13,7 @@ from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
 from mt5_sidecar.streams.contracts import ContractCache
+from mt5_sidecar.streams.deals import DealWatch
 from mt5_sidecar.streams.hub import Hub
 from mt5_sidecar.streams.status import Status, status
 from mt5_sidecar.terminal.terminal import Terminal
@@ -48,6 +49,7 @@ class Feed:
         self._contact_ms = 0
         self._zone_s: int | None = settings.broker_utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
+        self.deals = DealWatch(terminal, tell=self._dealt, clock=clock)
         self.changed_ms: dict[Channel, int] = {}
         self.stale_since_ms: int | None = clock()
         self._told: Status = self.status
@@ -87,6 +89,7 @@ class Feed:
             self._records[channel] = self._watched(self._records.get(channel, {}) | records)
         else:
             self._records[channel] = records
+        self.deals.seen(channel, records)
         if self._render(channel, records):
             self.changed_ms[channel] = snapshot.utc_ms
             self.hub.changed()
@@ -94,6 +97,23 @@ class Feed:
     def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
         """Return a tick as clients see it, for a symbol that nobody watches."""
         return self._ticks({symbol: tick})[symbol]
+
+    def traded(self, outcome: object) -> None:
+        """Tell everybody who has the account what became of a trade."""
+        self._happened("order_outcome", outcome)
+        self.deals.look()
+
+    @property
+    def money_digits(self) -> int:
+        """Digits of the account's currency."""
+        info: protocol.AccountInfo | None = self._records.get("account_info")
+        return info.currency_digits if info else MONEY_DIGITS
+
+    @property
+    def positions(self) -> list[protocol.Position]:
+        """The open positions as last seen."""
+        seen: list[protocol.Position] = self._records.get("positions", [])
+        return seen
 
     def connection_changed(self) -> None:
         """Tell clients when the terminal went away or came back; learn the broker's zone."""
@@ -103,6 +123,8 @@ class Feed:
         if zone_s is not None and zone_s != self._zone_s:
             self._zone_s = zone_s
             self._render_all()
+        if self._terminal.connection.connected:
+            self.deals.look()
         self.review()
 
     def review(self) -> None:
@@ -115,8 +137,16 @@ class Feed:
         self._metrics.stale.set(self.stale_since_ms is not None)
         if self.status != self._told:
             self._told = self.status
-            self._board.happened("status", encode(self._told))
-            self.hub.changed(urgent=True)
+            self._happened("status", self._told)
+
+    def _dealt(self, deal: protocol.Deal) -> None:
+        contract, zone_s = self.contracts.get(deal.symbol), self._zone_s
+        digits = self.money_digits
+        self._happened("deal", past_views.deal(deal, contract, money_digits=digits, zone_s=zone_s))
+
+    def _happened(self, type_: str, what: object) -> None:
+        self._board.happened(type_, encode(what))
+        self.hub.changed(urgent=True)
 
     def _current(self) -> bool:
         age_s = (self._clock() - self.contact_ms) / 1000
@@ -146,8 +176,7 @@ class Feed:
         return {str(o.ticket): self._order(o) for o in records}
 
     def _position(self, position: protocol.Position) -> bytes:
-        info: protocol.AccountInfo | None = self._records.get("account_info")
-        digits = info.currency_digits if info else MONEY_DIGITS
+        digits = self.money_digits
         contract = self.contracts.get(position.symbol)
         return encode(views.position(position, contract, money_digits=digits, zone_s=self._zone_s))
 

@@ -51,7 +51,11 @@ class Flush:
 
     def _make(self, since: int, wants: frozenset[Channel] | None, choice: Choice) -> list[Outgoing]:
         parts = self._parts(since, wants, choice)
-        parts += [Part(e.type, e.body, e.seq) for e in self._board.events_since(since)]
+        parts += [
+            Part(e.type, e.body, e.seq)
+            for e in self._board.events_since(since)
+            if choice.hears(e.type)
+        ]
         last = len(parts) - 1
         return [
             self._framed(part, seq=self._board.seq if n == last else since)

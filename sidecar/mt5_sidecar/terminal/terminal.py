@@ -46,6 +46,7 @@ class Terminal:
         self._agent: protocol.State | None = None
         self._audience: list[Audience] = []
         self._login_id = 1
+        self._logged_out = False
         self._wanted: tuple[str, ...] = ()
         self._password: WatchedFile[Secret | None] = WatchedFile(
             settings.credentials_file, parse_password
@@ -93,6 +94,19 @@ class Terminal:
             self._login_id += 1
             logger.info("credentials_changed", mounted=self._password.value is not None)
             self._log_in()
+        self._review()
+
+    def log_in(self) -> None:
+        """Log in again, also where an earlier login was refused or somebody has logged out."""
+        self._logged_out = False
+        self._login_id += 1
+        self._log_in()
+        self._review()
+
+    def log_out(self) -> None:
+        """Log out, and stay so until `log_in` or the end of this sidecar."""
+        self._logged_out = True
+        self._log_in()
         self._review()
 
     def watch(self, symbols: tuple[str, ...]) -> None:
@@ -169,7 +183,7 @@ class Terminal:
         if self._session is None:
             return
         password = self._password.value
-        if password is None:
+        if password is None or self._logged_out:
             self._session.send(protocol.Logout())
             return
         self._session.send(
@@ -207,7 +221,12 @@ class Terminal:
 
     def _seen(self) -> Connection:
         mounted = self._password.value is not None
-        return connection(self._agent, password_mounted=mounted, login_id=self._login_id)
+        return connection(
+            self._agent,
+            password_mounted=mounted,
+            login_id=self._login_id,
+            logged_out=self._logged_out,
+        )
 
     def _review(self) -> None:
         before, self.connection = self.connection, self._seen()

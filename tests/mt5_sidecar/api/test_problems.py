@@ -2,6 +2,7 @@
 import pytest
 from sidecar_rig import KEY, Rig, api_key, key_record
 
+from mt5_agent import protocol
 from mt5_sidecar import errors
 from mt5_sidecar.api.problems import STATUS, document, problem, slug
 
@@ -34,7 +35,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         (errors.BodyTooLarge(), 413, "/problems/body-too-large"),
         (errors.Misdirected(), 421, "/problems/misdirected"),
         (errors.Unexpected(), 500, "/problems/internal"),
-        (errors.NotBuilt(), 501, "/problems/not-implemented"),
+        (errors.TooManyRequests(), 429, "/problems/too-many-requests"),
         (errors.TerminalRefused(), 502, "/problems/terminal-refused"),
         (errors.TerminalUnavailable(), 503, "/problems/terminal-unavailable"),
         (errors.TerminalTimeout(), 504, "/problems/terminal-timeout"),
@@ -52,7 +53,7 @@ def test_clients_can_rely_on_status_and_type(
     [
         ("GET", "/nowhere", 404, "/problems/unknown-path"),
         ("PUT", "/api/account", 405, "/problems/unknown-method"),
-        ("GET", "/api/history", 501, "/problems/not-implemented"),
+        ("GET", "/api/history?days=0", 400, "/problems/invalid-request"),
         ("GET", "/ws", 400, "/problems/invalid-request"),
         ("GET", "/ws?channels=nonsense", 400, "/problems/invalid-request"),
         ("GET", "/ws?seq=5", 400, "/problems/invalid-request"),
@@ -96,23 +97,19 @@ TRADES = [
     ("DELETE", "/api/orders/1"),
     ("PATCH", "/api/positions/1"),
     ("DELETE", "/api/positions/1"),
+    ("POST", "/api/positions/1/close-by"),
 ]
 
 
 @pytest.mark.parametrize(("method", "path"), TRADES)
-async def test_orders_are_refused_while_trading_is_off_and_not_faked_while_it_is_on(
-    bridge: Rig, method: str, path: str
-) -> None:
+async def test_trading_is_off_until_it_is_asked_for(bridge: Rig, method: str, path: str) -> None:
     bridge.put_keys([key_record("t", accounts=["10001"], scopes=["trade"])])
     bridge.look()
 
-    off = await bridge.request(method, path, key=api_key("t"))
-    bridge.put_account(enabled=True)
-    bridge.look()
-    on = await bridge.request(method, path, key=api_key("t"))
+    answer = await bridge.request(method, path, key=api_key("t"))
 
-    assert (off.status, off.problem) == (403, "/problems/trading-disabled")
-    assert (on.status, on.problem) == (501, "/problems/not-implemented")
+    assert (answer.status, answer.problem) == (403, "/problems/trading-disabled")
+    assert not [r for r in bridge.agent.heard_of(protocol.Request) if "order" in r.call]
 
 
 @pytest.mark.parametrize("path", ["/api/account", "/api/health", "/nowhere", "/ws"])

@@ -95,23 +95,6 @@ async def test_every_message_is_answered_by_the_name_that_clients_know_and_its_i
     assert (await heard(socket, answered))["id"] == "x-1"
 
 
-async def test_a_trading_signal_is_not_sent_and_says_so(bridge: Rig) -> None:
-    bridge.put_keys([key_record("t", accounts=["10001"], scopes=["read", "trade"])])
-    bridge.look()
-    socket = await bridge.ws(key=api_key("t"))
-
-    await ask(socket, "trading_signal", data={"symbol": "EURUSD"})
-    off = await heard(socket, "trading_signal_executed")
-    bridge.put_account(enabled=True)
-    bridge.look()
-    await ask(socket, "trading_signal", data={"symbol": "EURUSD"})
-    on = await heard(socket, "trading_signal_executed")
-
-    assert off["data"]["outcome"] == on["data"]["outcome"] == "NotSent"
-    assert off["data"]["problem"]["type"] == "/problems/trading-disabled"
-    assert on["data"]["problem"]["type"] == "/problems/not-implemented"
-
-
 MALFORMED = [
     "",
     "{",

@@ -12,7 +12,8 @@ BROKER_MS = BROKER_S * 1000
 
 def blank(kind: Any, **values: Any) -> Any:
     """Return a record whose other fields are zero, False or empty."""
-    zeros = {name: type_() for name, type_ in kind.__annotations__.items()}
+    kinds = {n: kind_ for n, kind_ in kind.__annotations__.items() if n not in values}
+    zeros = {name: type_() for name, type_ in kinds.items()}
     return kind(**(zeros | values))
 
 

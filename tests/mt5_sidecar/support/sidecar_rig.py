@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import websockets.asyncio.client
 from scripted_agent import PASSWORD, ScriptedAgent
+from scripted_broker import ScriptedBroker
 
 from mt5_sidecar.app import Sidecar
 from mt5_sidecar.settings import Settings
@@ -37,6 +38,7 @@ def key_record(
 
 OWN = key_record("own", accounts=["10001"], scopes=["read"])
 KEY = api_key("own")
+TRADER = key_record("trader", accounts=["10001"], scopes=["read", "trade"])
 
 
 @dataclass
@@ -103,8 +105,10 @@ class Rig:
     def put_keys(self, keys: list[dict[str, Any]]) -> None:
         self.put("access/keys.json", json.dumps({"version": 1, "keys": keys}))
 
-    def put_account(self, *, enabled: bool, symbols: tuple[str, ...] = ("EURUSD",)) -> None:
-        trading = {"enabled": enabled, "max_volume": None, "symbols": None}
+    def put_account(
+        self, *, enabled: bool, symbols: tuple[str, ...] = ("EURUSD",), **limits: Any
+    ) -> None:
+        trading = {"enabled": enabled, "max_volume": None, "symbols": None} | limits
         body = {"version": 1, "symbols": list(symbols), "trading": trading}
         self.put("account/account.json", json.dumps(body))
 
@@ -125,6 +129,21 @@ class Rig:
         await eventually(lambda: board.version("tick_data"))
         await self.knows_digits()
         return agent
+
+    async def trades(self) -> ScriptedBroker:
+        """Connect an agent that trades, and let the key `trader` trade."""
+        self.put_account(enabled=True)
+        self.put_keys([OWN, TRADER])
+        self.look()
+        agent = self.new_agent()
+        broker = ScriptedBroker(agent)
+        await self.connected(agent)
+        await eventually(lambda: self.context.office.desk.ready)
+        return broker
+
+    async def trade(self, method: str, path: str, key: str | None = None, **options: Any) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.request(method, path, key=api_key("trader"), headers=headers, **options)
 
     async def knows_digits(self) -> None:
         asking = self.context.feed.contracts._asking
@@ -148,8 +167,10 @@ class Rig:
     async def ops(self, path: str, **options: Any) -> Answer:
         return await self.request("GET", path, key=None, port=self.sidecar.ops_port, **options)
 
-    async def ws(self, path: str = "/ws", *, key: str | None = KEY, **options: Any) -> Any:
-        headers = {"X-API-Key": key} if key else {}
+    async def ws(
+        self, path: str = "/ws", *, key: str | None = KEY, bearer: str = "", **options: Any
+    ) -> Any:
+        headers = {"X-API-Key": key} if key else {"Authorization": f"Bearer {bearer}"}
         url = f"ws://127.0.0.1:{self.sidecar.api_port}{path}"
         socket = await websockets.asyncio.client.connect(
             url, additional_headers=headers, proxy=None, **options
@@ -173,6 +194,9 @@ class Rig:
             "account_file": self.folder / "account/account.json",
             "keys_file": self.folder / "access/keys.json",
             "operator_jwks_file": self.folder / "access/operator.jwks.json",
+            "journal_dir": self.folder / "journal",
+            # The journal of a test knows every key that there is.
+            "order_newborn_s": 0,
             "file_poll_interval_s": NEVER_S,
             # The scripted agent's clock stands still.
             "stale_after_s": 1e9,

@@ -41,9 +41,12 @@ class Journal:
     async def close(self) -> None:
         """Finish what is being written and close the file."""
         if self._store is not None:
-            await self.read(Store.checkpoint)
-            await self.read(Store.close)
-            self._store = None
+            try:
+                await self.read(Store.checkpoint)
+            finally:
+                # Or nobody else could open the file while this process lives.
+                await self.read(Store.close)
+                self._store = None
         self._executor.shutdown(wait=False)
 
     async def read(self, ask: Callable[[Store], T]) -> T:

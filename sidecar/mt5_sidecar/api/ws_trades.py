@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trades over WebSocket: `trading_signal` and `mt5_command`, with the same keys as HTTP."""
+
+from typing import Any, Final
+
+import msgspec
+
+from mt5_sidecar.api import commands
+from mt5_sidecar.api.asks import Fields, taken_text, taken_ticket, wanted
+from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.problems import document
+from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
+from mt5_sidecar.auth.principal import Scope
+from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.orders import Outcome
+from mt5_sidecar.orders.bodies import Operation
+from mt5_sidecar.orders.errors import KeyConflict, OrderError
+
+TRADES: Final[dict[str, Operation]] = {
+    "order_send": "order",
+    "order_modify": "modify_order",
+    "order_cancel": "cancel_order",
+    "position_modify": "modify_position",
+    "position_close": "close_position",
+    "position_close_by": "close_by",
+}
+
+
+async def signal(context: Context, socket: Socket, said: commands.TradingSignal) -> dict[str, Any]:
+    """Send an order; the answer is what became of it, or the problem."""
+    return await trade(context, socket, "order", said.data)
+
+
+async def trade(
+    context: Context, socket: Socket, operation: Operation, params: Fields
+) -> dict[str, Any]:
+    """Carry out a trade; the answer is what became of it, or the problem."""
+    try:
+        with refusals(context):
+            context.access.demand(socket.principal, Scope.TRADE)
+            outcome = await _carried_out(context, socket, operation, dict(params))
+    except (OrderError, BridgeError) as error:
+        return failed(error)
+    return told(outcome)
+
+
+async def outcome_of(context: Context, params: Fields) -> dict[str, Any]:
+    """Return what became of the key in `params`."""
+    try:
+        key = taken_text(dict(params), "key") or ""
+        return told(await context.office.desk.outcome(key))
+    except (OrderError, BridgeError) as error:
+        return failed(error)
+
+
+def told(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome, and whether the trade was carried out; the problem where it was not."""
+    error = ended(outcome)
+    problem = {} if error is None else {"problem": document(error)}
+    ok = error is None and outcome.outcome != "Unknown"
+    return {"ok": ok, **msgspec.structs.asdict(outcome), **problem}
+
+
+def failed(error: BridgeError | OrderError) -> dict[str, Any]:
+    """Return that nothing was sent now; of a key that is taken something may have been before."""
+    outcome = None if isinstance(error, KeyConflict) else "NotSent"
+    return {"ok": False, "outcome": outcome, "problem": document(error)}
+
+
+async def _carried_out(
+    context: Context, socket: Socket, operation: Operation, params: Fields
+) -> Outcome:
+    account_id = context.settings.account_id
+    try:
+        ticket = 0 if operation == "order" else taken_ticket(params)
+        asked = wanted(operation, params, account_id=account_id, header=None, ticket=ticket)
+    except (OrderError, BridgeError):
+        demand_trading(context)
+        raise
+    return await carry_out(context, socket.principal, asked)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys that sign JWTs: a mounted file, or the issuer's URL, read again when they rotate.
+
+With a URL the last good set stays in use while the issuer does not answer. A token whose key is
+not known has the set read again, but not more often than `AGAIN_S`: strangers choose key ids.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mt5_sidecar.files import WatchedFile
+from mt5_sidecar.logs import logger
+from mt5_sidecar.settings import Settings
+
+AGAIN_S: Final = 10.0
+# Source: RFC 7518 section 3.2: a key of the hash's size or larger.
+LEAST_SECRET_BYTES: Final = 32
+SECRET_ALGORITHMS: Final = ("HS256",)
+# Pinned: a token does not choose how it is checked (`none`, HMAC with a public key).
+PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+
+Fetch = Callable[[str], Awaitable[bytes]]
+Keys = Mapping[str, Any]
+"""Keys by `kid`; a shared secret is under its own fingerprint."""
+
+
+class SigningKeys:
+    """What tokens are checked against now."""
+
+    def __init__(
+        self, settings: Settings, fetch: Fetch, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = settings.jwt_jwks_url
+        self._cache_s = settings.jwt_jwks_cache_s
+        self._fetch = fetch
+        self._clock = clock
+        self._fetched: Keys = {}
+        self._tried_s = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self.file = _file(settings)
+        self.secret = settings.jwt_secret_file is not None
+        self.algorithms = SECRET_ALGORITHMS if self.secret else PUBLIC_ALGORITHMS
+
+    @property
+    def enabled(self) -> bool:
+        """Say whether tokens are taken at all."""
+        return self.file is not None or bool(self._url)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys in use."""
+        return self._fetched if self.file is None else self.file.value
+
+    async def current(self) -> None:
+        """Return when the keys are as fresh as settings want; old ones are used meanwhile."""
+        if not self._url or self._clock() - self._tried_s < self._cache_s:
+            return
+        self._read()
+        if not self._fetched and self._reading is not None:
+            await asyncio.shield(self._reading)
+
+    async def again(self) -> bool:
+        """Read the keys again for a key that is not among them; say whether that was done."""
+        if not self._url or self._clock() - self._tried_s < AGAIN_S:
+            return False
+        self._read()
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
+        return True
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    def _read(self) -> None:
+        if self._reading is None:
+            self._tried_s = self._clock()
+            self._reading = asyncio.create_task(self._reads())
+
+    async def _reads(self) -> None:
+        try:
+            self._fetched = parse_jwks(await self._fetch(self._url))
+        except Exception as error:  # noqa: BLE001  whatever the issuer's answer was
+            logger.error("jwks_not_read", error=type(error).__name__)
+        finally:
+            self._reading = None
+
+
+def parse_jwks(content: bytes | None) -> Keys:
+    """Return the public keys of a JWK set by `kid`; none where there is no file.
+
+    Raises:
+        jwt.PyJWTError, ValueError: It is not a JWK set.
+    """
+    if content is None:
+        return {}
+    import jwt  # 9 MB that an account without tokens need not hold
+
+    keys = jwt.PyJWKSet.from_json(content.decode()).keys
+    return {key.key_id or "": key.key for key in keys if key.key_type != "oct"}
+
+
+def parse_secret(content: bytes | None) -> Keys:
+    """Return the shared secret; none where there is no file.
+
+    Raises:
+        ValueError: It is too short to be one.
+    """
+    if content is None:
+        return {}
+    secret = content.rstrip(b"\r\n")
+    if len(secret) < LEAST_SECRET_BYTES:
+        raise ValueError(f"a shared secret has at least {LEAST_SECRET_BYTES} bytes")
+    return {hashlib.sha256(secret).hexdigest()[:16]: secret}
+
+
+def _file(settings: Settings) -> WatchedFile[Keys] | None:
+    path: Path | None = settings.jwt_secret_file
+    if path is not None:
+        return WatchedFile(path, parse_secret)
+    path = settings.jwt_jwks_file
+    return None if path is None else WatchedFile(path, parse_jwks)

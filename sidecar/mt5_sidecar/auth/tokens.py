@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JWTs of the installation's own issuer: from claims to the same grants that API keys have."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from mt5_sidecar.auth.principal import Principal
+from mt5_sidecar.auth.signing_keys import SigningKeys
+from mt5_sidecar.errors import Unauthenticated
+from mt5_sidecar.settings import Settings
+
+# Clocks of issuer and node differ a little.
+LEEWAY_S: Final = 5
+LONGEST_SUBJECT: Final = 64
+PREFIX: Final = "jwt:"
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_REQUIRED: Final = ["exp", "iss", "aud", "sub"]
+
+
+class SignerUnknown(Exception):
+    """The token names a key that we do not have, perhaps not yet."""
+
+
+def is_token(presented: str) -> bool:
+    """Say whether this has the form of a JWT."""
+    return _TOKEN.fullmatch(presented) is not None
+
+
+class Tokens:
+    """Checks tokens against `signers`."""
+
+    def __init__(self, settings: Settings, signers: SigningKeys) -> None:
+        self._settings = settings
+        self.signers = signers
+
+    def principal(self, token: str) -> Principal:
+        """Return who the issuer says calls.
+
+        Raises:
+            SignerUnknown: Signed by another key than we know.
+            Unauthenticated: Anything else that is wrong, without saying what to a stranger.
+        """
+        import jwt
+
+        try:
+            kid = self._kid(jwt.get_unverified_header(token))
+            claims = self._claims(token, self.signers.keys[kid])
+        except KeyError as error:
+            raise SignerUnknown from error
+        except jwt.ExpiredSignatureError as error:
+            raise Unauthenticated("the token has expired") from error
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Unauthenticated("the token is not one of our issuer's for this API") from error
+        return self._granted(claims, kid)
+
+    def still_valid(self, principal: Principal, *, now: datetime) -> Principal:
+        """Return `principal` if its token would still be taken.
+
+        Raises:
+            Unauthenticated: Its time is over, or its signer was withdrawn.
+        """
+        if principal.ended(now):
+            raise Unauthenticated("the token has expired")
+        if principal.proof not in self.signers.keys:
+            raise Unauthenticated("the token's signing key was withdrawn")
+        return principal
+
+    def _kid(self, header: Mapping[str, Any]) -> str:
+        if self.signers.secret:
+            return next(iter(self.signers.keys), "")
+        return str(header.get("kid", ""))
+
+    def _claims(self, token: str, key: Any) -> dict[str, Any]:
+        import jwt
+
+        return jwt.decode(
+            token,
+            key,
+            algorithms=list(self.signers.algorithms),
+            audience=self._settings.jwt_audience,
+            issuer=self._settings.jwt_issuer,
+            leeway=LEEWAY_S,
+            options={"require": _REQUIRED},
+        )
+
+    def _granted(self, claims: dict[str, Any], kid: str) -> Principal:
+        ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
+        return Principal(
+            f"{PREFIX}{str(claims['sub'])[:LONGEST_SUBJECT]}",
+            frozenset(_words(claims, self._settings.jwt_accounts_claim)),
+            frozenset(_words(claims, self._settings.jwt_scopes_claim)),
+            ends,
+            kid,
+        )
+
+
+def _words(claims: dict[str, Any], path: str) -> list[str]:
+    """Return a claim's words; `a.b` is `b` within `a`. A list, or text with spaces or commas."""
+    found: Any = claims
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, str):
+        return re.split(r"[ ,]+", found.strip())
+    words = found if isinstance(found, list) else []
+    return [str(word) for word in words if isinstance(word, str | int)]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order desk in a running sidecar: opened, kept at work, counted, closed.
+
+A journal that cannot be opened costs the account its trades, never its reads; it is tried again,
+because the pod before this one may still hold it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.logs import logger
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.orders.desk import OrderDesk
+from mt5_sidecar.orders.errors import JournalError, Stopping
+from mt5_sidecar.orders.journal import Journal, Store
+from mt5_sidecar.orders.outcomes import Outcome
+from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.terminal.terminal import Terminal
+
+# The agent may keep a late call for its `call_patience_s` (2) before it ends the worker; and slack.
+AFTER_TIMEOUT_S: Final = 3.0
+OPEN_AGAIN_S: Final = 5.0
+DAY_S: Final = 86_400.0
+# Nobody but the operator hands out later ones.
+FIRST_EPOCH: Final = 1
+
+
+class Office:
+    """Where the desk is, if there is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        terminal: Terminal,
+        metrics: Metrics,
+        *,
+        on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._terminal = terminal
+        self._metrics = metrics
+        self._on_outcome = on_outcome
+        self._sleep = sleep
+        self._desk: OrderDesk | None = None
+        self._fault = JournalError("the journal is not open yet")
+        self._work: asyncio.Task[None] | None = None
+        self._stopping = False
+        metrics.orders_unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
+        metrics.orders_ready.set_function(lambda: bool(self._desk and self._desk.ready))
+
+    @property
+    def desk(self) -> OrderDesk:
+        """Return the desk.
+
+        Raises:
+            Stopping: Not any more.
+            JournalError: Its journal cannot be used; the class says why.
+        """
+        if self._stopping:
+            raise Stopping("the sidecar is going away", retry_after_s=5)
+        if self._desk is None:
+            raise type(self._fault)(self._fault.detail, retry_after_s=OPEN_AGAIN_S)
+        return self._desk
+
+    async def start(self) -> None:
+        """Open the desk, or begin to try again and again."""
+        await self._open()
+        self._work = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Refuse what is new, finish what is being sent, close the journal."""
+        self._stopping = True
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+        if self._desk is not None:
+            with contextlib.suppress(JournalError):
+                await self._desk.stop()
+
+    async def _keep(self) -> None:
+        while self._desk is None:
+            await self._sleep(OPEN_AGAIN_S)
+            await self._open()
+        await self._desk.reconcile_forever()
+
+    async def _open(self) -> None:
+        desk = self._new_desk()
+        try:
+            await desk.start()
+            if self._settings.order_self_activate and desk.activation.epoch == 0:
+                await desk.activation.activate(FIRST_EPOCH)
+        except JournalError as error:
+            logger.error("orders_journal_unusable", error=error.detail, kind=error.slug)
+            self._fault = error
+            with contextlib.suppress(JournalError):
+                await desk.stop()
+            return
+        self._desk = desk
+
+    def _new_desk(self) -> OrderDesk:
+        settings = order_settings(self._settings)
+        account = f"{self._settings.login}@{self._settings.server}"
+        return OrderDesk(
+            Journal(
+                lambda: Store(settings, account=account, now_ms=now_ms()),
+                on_write=self._metrics.journal_writes.observe,
+            ),
+            self._terminal,
+            account_id=self._settings.account_id,
+            trading=lambda: self._terminal.account_file.trading,
+            settings=settings,
+            on_outcome=self._told,
+        )
+
+    def _told(self, outcome: Outcome) -> None:
+        self._metrics.orders.labels(outcome.operation, outcome.outcome).inc()
+        try:
+            self._on_outcome(outcome)
+        except Exception:  # noqa: BLE001  a listener's fault must not cost the client its answer
+            logger.exception("outcome_not_told", key=outcome.key)
+
+
+def order_settings(settings: Settings) -> OrderSettings:
+    """Return the order core's knobs as the sidecar's settings have them."""
+    return OrderSettings(
+        journal_file=settings.journal_dir / "orders.sqlite",
+        call_timeout_s=settings.call_timeout_s + AFTER_TIMEOUT_S,
+        settle_s=settings.order_settle_s,
+        retention_s=settings.order_retention_days * DAY_S,
+        newborn_s=settings.order_newborn_s,
+        reconcile_interval_s=settings.order_reconcile_interval_s,
+        max_waiting=settings.order_max_waiting,
+        deviation_points=settings.order_deviation_points,
+    )

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deals as events: found in the terminal's history whenever the account moved.
+
+Nothing polls here. What the agent's poll shows (positions, orders, balance) says when to look,
+and history may lag behind what it tells, so each move is looked at three times.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from mt5_agent import protocol
+from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.logs import logger
+from mt5_sidecar.streams.channels import Channel
+from mt5_sidecar.terminal.terminal import Terminal
+
+# Waits before each look after a move: history follows an execution within seconds.
+LOOKS_S: Final = (0.0, 0.5, 3.0)
+# How far before the newest deal history is read again, for what arrives out of order.
+LATE_S: Final = 600
+# A terminal that has just begun may load old deals for a while; those are no news.
+SLACK_S: Final = 10
+DAY_S: Final = 86_400
+
+
+class DealWatch:
+    """Which deals are known, and how others are found; `tell` gets each once."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        *,
+        tell: Callable[[protocol.Deal], None],
+        clock: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._terminal = terminal
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+        self._started_s = clock() // 1000
+        self._known: dict[int, int] | None = None
+        """Times by ticket; None before the first look, which tells nothing."""
+        self._shapes: dict[Channel, Any] = {}
+        self._moved = False
+        self._looking: asyncio.Task[None] | None = None
+
+    def seen(self, channel: Channel, records: Any) -> None:
+        """Look for deals if this part of the account moved; prices alone move nothing."""
+        shape = _SHAPES[channel](records) if channel in _SHAPES else None
+        if shape != self._shapes.get(channel):
+            self._shapes[channel] = shape
+            self.look()
+
+    def look(self) -> None:
+        """Look for deals now and a little later."""
+        self._moved = True
+        if self._looking is None and self._terminal.connection.connected:
+            self._looking = asyncio.create_task(self._looks())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _looks(self) -> None:
+        try:
+            while self._moved:
+                self._moved = False
+                for wait_s in LOOKS_S:
+                    await self._sleep(wait_s)
+                    await self._once()
+        except (BridgeError, protocol.ProtocolError) as error:
+            # The next move, or the terminal's return, looks again: news is late, not lost.
+            logger.warning("deals_not_read", why=str(error))
+        finally:
+            self._looking = None
+
+    async def _once(self) -> None:
+        zone_s = self._terminal.connection.utc_offset_s
+        to_s = self._clock() // 1000 + (zone_s or 0) + DAY_S
+        deals = await self._terminal.call("history_deals_get", self._from_s(zone_s), to_s)
+        first, known = self._known is None, self._known or {}
+        news = [deal for deal in deals if deal.ticket not in known]
+        floor_ms = self._floor_ms(zone_s)
+        self._known = {deal.ticket: deal.time_msc for deal in deals}
+        for deal in sorted(news, key=lambda d: (d.time_msc, d.ticket)):
+            if not first and deal.time_msc >= floor_ms:
+                self._tell(deal)
+
+    def _from_s(self, zone_s: int | None) -> int:
+        if self._known:
+            return max(self._known.values()) // 1000 - LATE_S
+        return self._started_s + (zone_s or 0) - DAY_S
+
+    def _floor_ms(self, zone_s: int | None) -> int:
+        if zone_s is not None:
+            return (self._started_s + zone_s - SLACK_S) * 1000
+        return max((self._known or {}).values(), default=0)
+
+
+_SHAPES: Final[dict[Channel, Callable[[Any], Any]]] = {
+    "account_info": lambda a: (a.balance, a.credit),
+    "positions": lambda all_: {(p.ticket, p.volume) for p in all_},
+    "orders": lambda all_: {(o.ticket, o.state, o.volume_current) for o in all_},
+}

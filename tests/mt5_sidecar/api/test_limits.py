@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sidecar_rig import OWN, Rig, api_key, heard, key_record
+
+from mt5_sidecar.api import limits
+from mt5_sidecar.api.limits import Limits
+from mt5_sidecar.errors import TooManyRequests
+
+RigWith = Callable[..., Awaitable[Rig]]
+OTHER = key_record("other", accounts=["10001"], scopes=["read"])
+RARELY = {"key_requests_per_s": 0.01, "key_request_burst": 2}
+
+
+async def test_a_key_that_asks_too_much_is_told_when_to_come_back_and_others_are_not(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(**RARELY)
+    rig.put_keys([OWN, OTHER])
+    rig.look()
+
+    statuses = [(await rig.get("/api/status")).status for _ in range(2)]
+    refused = await rig.get("/api/status")
+
+    assert statuses == [200, 200]
+    assert (refused.status, refused.problem) == (429, "/problems/too-many-requests")
+    assert refused.json["limit"] == "key"
+    assert 0 < int(refused.headers["Retry-After"]) <= 100
+    assert (await rig.get("/api/status", key=api_key("other"))).status == 200
+
+
+async def test_all_keys_together_have_a_limit_too(rig_with: RigWith) -> None:
+    rig = await rig_with(account_requests_per_s=0.01, account_request_burst=1)
+    rig.put_keys([OWN, OTHER])
+    rig.look()
+
+    assert (await rig.get("/api/status")).status == 200
+    refused = await rig.get("/api/status", key=api_key("other"))
+
+    assert (refused.status, refused.json["limit"]) == (429, "account")
+
+
+async def test_who_is_not_let_in_costs_the_account_nothing(rig_with: RigWith) -> None:
+    rig = await rig_with(account_requests_per_s=0.01, account_request_burst=1)
+
+    for _ in range(5):
+        assert (await rig.get("/api/status", key=api_key("unknown"))).status == 401
+
+    assert (await rig.get("/api/status")).status == 200
+
+
+async def test_messages_of_a_stream_count_and_the_stream_goes_on(rig_with: RigWith) -> None:
+    rig = await rig_with(**RARELY)
+    socket = await rig.ws()
+
+    for _ in range(2):
+        await socket.send(json.dumps({"type": "heartbeat", "id": 1}))
+    first = await heard(socket, "heartbeat_response")
+    refused = await heard(socket, "error")
+
+    assert first["id"] == refused["id"] == 1
+    assert refused["data"]["type"] == "/problems/too-many-requests"
+
+
+async def test_a_rate_of_0_is_no_limit(rig_with: RigWith) -> None:
+    rig = await rig_with(key_requests_per_s=0, account_requests_per_s=0, key_request_burst=1)
+
+    assert {(await rig.get("/api/status")).status for _ in range(5)} == {200}
+
+
+async def test_tokens_come_back_with_time(rig: Rig) -> None:
+    now_s = 0.0
+    settings = rig.settings.model_copy(update=RARELY | {"account_requests_per_s": 0.0})
+    taken = Limits(settings, clock=lambda: now_s)
+    taken.take("a")
+    taken.take("a")
+    with pytest.raises(TooManyRequests) as refused:
+        taken.take("a")
+
+    now_s += refused.value.extra["retry_after_s"]
+
+    taken.take("a")
+
+
+async def test_the_table_of_callers_is_bounded(rig: Rig) -> None:
+    taken = Limits(rig.settings)
+
+    for number in range(limits.MOST_CALLERS + 10):
+        taken._caller(f"jwt:{number}")
+
+    assert len(taken._callers) == limits.MOST_CALLERS

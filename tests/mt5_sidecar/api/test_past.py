@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""History, bars and the list of symbols: what is asked of the terminal, and how it is paged."""
+
+import time
+from typing import Any
+
+import pytest
+from account_records import blank, order, position, symbol_info
+from scripted_agent import done, failed
+from scripted_broker import ScriptedBroker
+from sidecar_rig import Rig, eventually
+
+from mt5_agent import protocol
+from mt5_agent.protocol import records
+
+ZONE_S = 7200
+NOW_S = int(time.time())
+
+
+def deal(ticket: int, *, ago_s: int, **fields: Any) -> records.Deal:
+    broker_s = NOW_S - ago_s + ZONE_S
+    given = {"symbol": "EURUSD", "volume": 0.1, "price": 1.08, "profit": 1.0, "entry": 1}
+    times = {"time": broker_s, "time_msc": broker_s * 1000}
+    made: records.Deal = blank(records.Deal, ticket=ticket, **(given | times | fields))
+    return made
+
+
+def past(ticket: int, *, ago_s: int) -> records.Order:
+    broker_s = NOW_S - ago_s + ZONE_S
+    return order(ticket, state=4, time_done=broker_s, time_done_msc=broker_s * 1000)
+
+
+@pytest.fixture
+def old(broker: ScriptedBroker) -> ScriptedBroker:
+    """A broker with five deals and an order between the second and the third."""
+    broker.deals = [deal(n, ago_s=600 - n * 10) for n in range(1, 6)]
+    broker.past_orders = [past(9, ago_s=575)]
+    for kind in ("deals", "orders"):
+        broker.agent.replies[f"history_{kind}_total"] = lambda r: done(r, 5)
+    return broker
+
+
+async def pages(rig: Rig, query: str) -> list[Any]:
+    found, cursor = [], ""
+    while cursor is not None:
+        answer = await rig.get(f"/api/history?{query}{cursor and '&cursor=' + cursor}")
+        assert answer.status == 200, answer.body
+        found.append(answer.json)
+        cursor = answer.json["cursor"]
+    return found
+
+
+async def test_history_comes_in_pages_that_miss_and_repeat_nothing(
+    rig: Rig, old: ScriptedBroker
+) -> None:
+    seen = await pages(rig, "days=1&limit=2")
+
+    assert [[d["ticket"] for d in page["deals"]] for page in seen] == [[1, 2], [3], [4, 5]]
+    assert [[o["ticket"] for o in page["orders"]] for page in seen] == [[], [9], []]
+    first = seen[0]["deals"][0]
+    assert (first["type_name"], first["entry_name"]) == ("buy", "out")
+    assert first["time"] == time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(NOW_S - 590))
+
+
+async def test_a_period_is_in_utc_and_asked_on_the_brokers_clock(
+    rig: Rig, old: ScriptedBroker
+) -> None:
+    (page,) = await pages(rig, f"from={NOW_S - 580}&to={NOW_S - 570}")
+
+    assert [d["ticket"] for d in page["deals"]] == [2, 3]
+    asked = [r for r in old.agent.heard_of(protocol.Request) if r.call == "history_deals_get"]
+    assert (NOW_S - 580 + ZONE_S, NOW_S - 570 + ZONE_S) in [r.args for r in asked]
+
+
+async def test_history_is_not_called_complete_while_it_may_still_load(
+    rig: Rig, old: ScriptedBroker
+) -> None:
+    (fresh,) = await pages(rig, "days=1")
+    rig.context.terminal.since_ms = 0
+    (settled,) = await pages(rig, "days=1")
+    held = position(1, identifier=77, time_msc=(NOW_S - 60 + ZONE_S) * 1000)
+    old.agent.shows("positions", [held])
+    await eventually(lambda: rig.context.feed.positions)
+    (lacking,) = await pages(rig, "days=1")
+    old.deals.append(deal(6, ago_s=60, position_id=77))
+    (whole,) = await pages(rig, "days=1")
+
+    seen = [page["complete"] for page in (fresh, settled, lacking, whole)]
+    assert seen == [False, True, False, True]
+
+
+async def test_more_than_a_frame_takes_is_refused_before_it_is_read(
+    rig: Rig, old: ScriptedBroker
+) -> None:
+    old.agent.replies["history_deals_total"] = lambda r: done(r, 20_001)
+
+    answer = await rig.get("/api/history?days=3000")
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert "history_orders_get" not in [r.call for r in old.agent.heard_of(protocol.Request)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "days=0",
+        "days=x",
+        "days=1&from=1",
+        "to=5",
+        "from=2026-11-21",
+        "from=yesterday",
+        "from=20&to=10",
+        "from=999999999999",
+        "limit=1001",
+        "cursor=5",
+        "days=%C2%B2",
+    ],
+)
+async def test_a_period_that_means_nothing_is_refused(
+    rig: Rig, old: ScriptedBroker, query: str
+) -> None:
+    assert (await rig.get(f"/api/history?{query}")).problem == "/problems/invalid-request"
+
+
+async def test_without_the_brokers_zone_days_work_and_moments_do_not(
+    rig: Rig, old: ScriptedBroker
+) -> None:
+    rig.context.feed._zone_s = None
+
+    moments = await rig.get("/api/history?from=2026-11-20T00:00:00Z")
+    (days,) = await pages(rig, "days=1")
+
+    assert (moments.status, moments.problem) == (503, "/problems/broker-time-unknown")
+    assert len(days["deals"]) == 5
+    assert (days["from"], days["deals"][0]["time"]) == (None, None)
+
+
+BARS = {
+    "time": [NOW_S - 120, NOW_S - 60],
+    "open": [1.1, 1.2], "high": [1.3, 1.3], "low": [1.0, 1.0], "close": [1.2, 1.25],
+    "tick_volume": [5, 6], "spread": [1, 1], "real_volume": [0, 0],
+}  # fmt: skip
+
+
+async def test_bars_keep_the_symbols_digits(rig: Rig, broker: ScriptedBroker) -> None:
+    broker.agent.replies["copy_rates_from_pos"] = lambda r: done(r, BARS)
+
+    answer = await rig.get("/api/rates?symbol=EURUSD&timeframe=H4&count=3")
+
+    assert b'"close":1.25000' in answer.body
+    assert (len(answer.json["bars"]), answer.json["complete"]) == (2, False)
+    asked = [r for r in broker.agent.heard_of(protocol.Request) if r.call == "copy_rates_from_pos"]
+    assert asked[0].args == ("EURUSD", 4 | 0x4000, 0, 3)
+
+
+async def test_bars_that_the_terminal_still_loads_are_none_and_not_complete(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    broker.agent.replies["copy_rates_range"] = lambda r: failed(r, -1, "no data")
+
+    answer = await rig.get(f"/api/rates?symbol=EURUSD&from={NOW_S - 600}")
+
+    assert (answer.json["bars"], answer.json["complete"]) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("", "invalid-request"),
+        ("symbol=NOPE", "unknown-symbol"),
+        ("symbol=EURUSD&timeframe=M7", "invalid-request"),
+        ("symbol=EURUSD&count=5001", "invalid-request"),
+        ("symbol=EURUSD&from=0", "invalid-request"),
+        ("symbol=EURUSD&count=5&from=0", "invalid-request"),
+    ],
+)
+async def test_bars_that_cannot_be_are_refused(
+    rig: Rig, broker: ScriptedBroker, query: str, problem: str
+) -> None:
+    assert (await rig.get(f"/api/rates?{query}")).problem == f"/problems/{problem}"
+
+
+async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedBroker) -> None:
+    names = [symbol_info(name) for name in ("XAUUSD", "EURUSD", "EURJPY", "AUDEUR.m")]
+    broker.agent.replies["symbols_get"] = lambda r: done(r, names)
+
+    first = (await rig.get("/api/symbols?q=eur&limit=2")).json
+    rest = (await rig.get(f"/api/symbols?q=eur&limit=2&cursor={first['cursor']}")).json
+    await rig.get("/api/symbols?group=*USD*")
+
+    assert [s["name"] for s in first["symbols"]] == ["AUDEUR.m", "EURJPY"]
+    assert [s["name"] for s in rest["symbols"]] == ["EURUSD"]
+    assert (first["total"], rest["cursor"]) == (3, None)
+    asked = [r for r in broker.agent.heard_of(protocol.Request) if r.call == "symbols_get"]
+    assert [r.kwargs for r in asked] == [{}, {"group": "*USD*"}]

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JWTs: taken with the grants that they carry, and only those of our issuer for us."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
+from pydantic import ValidationError
+from sidecar_rig import KEY, Rig, closed, heard
+
+from mt5_sidecar.auth import signing_keys
+
+RigWith = Callable[..., Awaitable[Rig]]
+
+ISSUER, AUDIENCE = "https://issuer.example", "mt5-bridge"
+SECRET = b"canary-shared-secret-of-32-bytes"
+OURS = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+KEYS = {kid: rsa.generate_private_key(65537, 2048) for kid in ("one", "two")}
+
+
+def jwks(*kids: str) -> str:
+    keys = [{**json.loads(RSAAlgorithm.to_jwk(KEYS[kid].public_key())), "kid": kid} for kid in kids]
+    return json.dumps({"keys": keys})
+
+
+def claims(**changed: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "user-1",
+        "exp": int(time.time()) + 300,
+        "mt5_accounts": ["10001"],
+        "mt5_scopes": ["read"],
+    }
+    return {name: value for name, value in (usual | changed).items() if value is not None}
+
+
+def token(*, kid: str = "one", **changed: Any) -> str:
+    return jwt.encode(claims(**changed), KEYS[kid], "RS256", {"kid": kid})
+
+
+@pytest.fixture
+async def rig(rig_with: RigWith, tmp_path: Any) -> Rig:
+    """A connected sidecar that takes tokens signed by key `one`."""
+    path = tmp_path / "jwks.json"
+    path.write_text(jwks("one"))
+    made = await rig_with(**OURS, jwt_jwks_file=path)
+    await made.connected()
+    return made
+
+
+async def status(rig: Rig, presented: str, path: str = "/api/account") -> int:
+    headers = {"Authorization": f"Bearer {presented}"}
+    return (await rig.get(path, key=None, headers=headers)).status
+
+
+async def test_a_token_of_our_issuer_is_taken_and_api_keys_still_are(rig: Rig) -> None:
+    assert await status(rig, token()) == 200
+    assert await status(rig, KEY) == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"mt5_accounts": "10001 10002"}, 200),
+        ({"mt5_accounts": "*", "mt5_scopes": "trade,read"}, 200),
+        ({"mt5_accounts": [10001]}, 200),
+        ({"mt5_accounts": ["100011"]}, 403),
+        ({"mt5_accounts": {"10001": True}}, 403),
+        ({"mt5_accounts": None}, 403),
+        ({"mt5_scopes": ["trade", "admin"]}, 403),
+        ({"mt5_scopes": None}, 403),
+        ({"exp": int(time.time()) - 60}, 401),
+        ({"exp": None}, 401),
+        ({"nbf": int(time.time()) + 600}, 401),
+        ({"iss": "https://other.example"}, 401),
+        ({"iss": None}, 401),
+        ({"aud": "another-service"}, 401),
+        ({"aud": None}, 401),
+        ({"sub": None}, 401),
+    ],
+)
+async def test_claims_are_grants_and_what_is_not_for_us_is_nothing(
+    rig: Rig, changed: dict[str, Any], expected: int
+) -> None:
+    assert await status(rig, token(**changed)) == expected
+
+
+def unsigned(header: dict[str, Any]) -> str:
+    parts = [header, claims()]
+    texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts]
+    return b".".join([*texts, b"AAAA"]).decode()
+
+
+def public_key_as_secret() -> str:
+    pem = KEYS["one"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"one"}').rstrip(b"=")
+    body = base64.urlsafe_b64encode(json.dumps(claims()).encode()).rstrip(b"=")
+    mac = hmac.digest(pem, header + b"." + body, hashlib.sha256)
+    return b".".join([header, body, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
+
+
+def by_another_kind_of_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return jwt.encode(claims(), key, "ES256", {"kid": "one"})
+
+
+FORGED = {
+    "no signature": lambda: unsigned({"alg": "none", "kid": "one"}),
+    "a wrong signature": lambda: unsigned({"alg": "RS256", "kid": "one"}),
+    "the public key as a secret": public_key_as_secret,
+    "a key of another kind": by_another_kind_of_key,
+    "an unknown key": lambda: token(kid="two"),
+    "another key under a known name": lambda: jwt.encode(
+        claims(), KEYS["two"], "RS256", {"kid": "one"}
+    ),
+    "no key named": lambda: jwt.encode(claims(), KEYS["one"], "RS256"),
+    "a key in its header": lambda: jwt.encode(
+        claims(),
+        KEYS["two"],
+        "RS256",
+        {"jwk": json.loads(RSAAlgorithm.to_jwk(KEYS["two"].public_key()))},
+    ),
+    "nonsense": lambda: "a.b.c",
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+async def test_a_forged_token_opens_nothing(rig: Rig, forged: str) -> None:
+    headers = {"Authorization": f"Bearer {FORGED[forged]()}"}
+
+    answer = await rig.get("/api/account", key=None, headers=headers)
+
+    assert (answer.status, answer.problem) == (401, "/problems/unauthenticated")
+
+
+async def test_without_a_source_no_token_is_taken(rig_with: RigWith) -> None:
+    rig = await rig_with()
+
+    assert await status(rig, token()) == 401
+
+
+async def test_a_rotated_file_takes_the_new_key_and_no_longer_the_old(rig: Rig) -> None:
+    rig.put("jwks.json", jwks("two"))
+    rig.look()
+
+    assert await status(rig, token(kid="two")) == 200
+    assert await status(rig, token(kid="one")) == 401
+
+
+async def test_a_key_file_that_became_unreadable_proves_nothing_any_more(rig: Rig) -> None:
+    assert await status(rig, token()) == 200
+
+    rig.put("jwks.json", "{")
+    rig.look()
+
+    assert await status(rig, token()) in (401, 503)
+
+
+async def test_a_shared_secret_takes_only_its_own_algorithm(
+    rig_with: RigWith, tmp_path: Any
+) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET + b"\n")
+    rig = await rig_with(**OURS, jwt_secret_file=path)
+    await rig.connected()
+
+    assert await status(rig, jwt.encode(claims(), SECRET, "HS256")) == 200
+    assert await status(rig, jwt.encode(claims(), b"another" * 6, "HS256")) == 401
+    assert await status(rig, jwt.encode(claims(), SECRET + b"x" * 32, "HS512")) == 401
+    assert await status(rig, token()) == 401
+
+
+async def test_a_secret_that_is_too_short_is_none(rig_with: RigWith, tmp_path: Any) -> None:
+    (tmp_path / "secret").write_bytes(b"short")
+    rig = await rig_with(**OURS, jwt_secret_file=tmp_path / "secret")
+
+    assert await status(rig, jwt.encode(claims(), b"short".ljust(32), "HS256")) == 401
+
+
+async def test_grants_may_be_within_another_claim(rig_with: RigWith, tmp_path: Any) -> None:
+    (tmp_path / "jwks.json").write_text(jwks("one"))
+    rig = await rig_with(
+        **OURS,
+        jwt_jwks_file=tmp_path / "jwks.json",
+        jwt_accounts_claim="app_metadata.accounts",
+        jwt_scopes_claim="app_metadata.scopes",
+    )
+    await rig.connected()
+    granted = {"accounts": ["10001"], "scopes": ["read"]}
+
+    assert await status(rig, token(app_metadata=granted)) == 200
+    assert await status(rig, token()) == 403
+
+
+async def test_a_stream_ends_with_its_token_or_with_the_key_that_signed_it(
+    rig: Rig,
+) -> None:
+    short = await listen(rig, token(exp=int(time.time()) + 2, sub="short"))
+    long = await listen(rig, token(sub="long"))
+    for socket in rig.context.sockets:
+        if socket.principal.subject == "jwt:short":
+            object.__setattr__(socket.principal, "expires", datetime(2020, 1, 1, tzinfo=UTC))
+
+    rig.look()
+    assert (await closed(short))[0] == 4401
+    rig.put("jwks.json", jwks("two"))
+    rig.look()
+    assert (await closed(long))[0] == 4401
+
+
+class Issuer:
+    """Publishes a key set over HTTP, and counts who asks."""
+
+    def __init__(self) -> None:
+        self.kids = ["one"]
+        self.asked = 0
+        self.status = 200
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        app = web.Application()
+        app.router.add_get("/jwks", self._answer)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/jwks"
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _answer(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        return web.Response(text=jwks(*self.kids), status=self.status)
+
+
+@pytest.fixture
+async def issuer() -> Any:
+    made = Issuer()
+    made.url = await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_a_published_set_is_read_once_and_again_for_a_key_that_is_new(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url)
+    await rig.connected()
+    assert [await status(rig, token()) for _ in range(3)] == [200] * 3
+    assert issuer.asked == 1
+
+    issuer.kids = ["two"]
+    too_soon = await status(rig, token(kid="two"))
+    rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+    rotated = await status(rig, token(kid="two"))
+
+    assert (too_soon, rotated) == (401, 200)
+    assert await status(rig, token(kid="one")) == 401
+    assert issuer.asked == 2
+
+
+async def test_the_last_good_keys_stay_while_the_issuer_is_away(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url, jwt_jwks_cache_s=0.001)
+    await rig.connected()
+    assert await status(rig, token()) == 200
+
+    issuer.status = 500
+
+    assert [await status(rig, token()) for _ in range(3)] == [200] * 3
+    assert issuer.asked > 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"jwt_jwks_url": "https://issuer.example/jwks"},
+        {"jwt_jwks_url": "https://issuer.example/jwks", "jwt_issuer": ISSUER},
+        {"jwt_jwks_url": "file:///etc/passwd", **OURS},
+        {"jwt_jwks_url": "https://a/", "jwt_secret_file": "/run/secret", **OURS},
+    ],
+)
+def test_settings_that_would_take_anybodys_tokens_are_refused(
+    settings: dict[str, Any], tmp_path: Any
+) -> None:
+    with pytest.raises(ValidationError, match="jwt"):
+        Rig(tmp_path, **settings)
+
+
+async def test_no_token_is_in_the_log(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = token(), token(aud="another-service")
+
+    await status(rig, good, "/api/nowhere")
+    await status(rig, bad)
+
+    out = capsys.readouterr().out
+    assert good not in out
+    assert bad not in out
+    assert "refused" in out
+
+
+async def listen(rig: Rig, presented: str) -> Any:
+    socket = await rig.ws(key=None, bearer=presented)
+    await heard(socket, "welcome")
+    return socket

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+from typing import Any
+
+import msgspec
+from account_records import ACCOUNT, blank, position
+from scripted_broker import ScriptedBroker
+from sidecar_rig import Rig, eventually, heard
+
+from mt5_agent.protocol import records
+from mt5_sidecar.errors import TerminalUnavailable
+from mt5_sidecar.streams.deals import LOOKS_S, DealWatch
+
+NOW_MS = 1_795_000_000_000
+ZONE_S = 7200
+BROKER_MS = NOW_MS + ZONE_S * 1000
+
+
+def deal(ticket: int, *, after_ms: int = 0) -> records.Deal:
+    made: records.Deal = blank(
+        records.Deal, ticket=ticket, symbol="EURUSD", time_msc=BROKER_MS + after_ms
+    )
+    return made
+
+
+class Connection:
+    connected = True
+    utc_offset_s: int | None = ZONE_S
+
+
+class Terminal:
+    """Has a history; counts how often it was read."""
+
+    def __init__(self) -> None:
+        self.connection: Any = Connection()
+        self.deals: list[records.Deal] = []
+        self.looks = 0
+        self.away = False
+
+    async def call(self, _: str, from_s: int, to_s: int) -> list[records.Deal]:
+        self.looks += 1
+        if self.away:
+            raise TerminalUnavailable("away")
+        assert from_s < to_s
+        return list(self.deals)
+
+
+class Watch:
+    """A watch whose waits are over at once."""
+
+    def __init__(self) -> None:
+        self.terminal = Terminal()
+        self.told: list[int] = []
+        self.waits: list[float] = []
+        self.watch = DealWatch(
+            self.terminal,  # type: ignore[arg-type]
+            tell=lambda d: self.told.append(d.ticket),
+            clock=lambda: NOW_MS,
+            sleep=self._sleep,
+        )
+
+    async def looked(self) -> None:
+        self.watch.look()
+        await eventually(lambda: self.watch._looking is None)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def test_what_was_there_before_is_no_news_and_what_comes_is_told_once_in_order() -> None:
+    seen = Watch()
+    seen.terminal.deals = [deal(1)]
+    await seen.looked()
+
+    seen.terminal.deals += [deal(3, after_ms=20), deal(2, after_ms=10)]
+    await seen.looked()
+    await seen.looked()
+
+    assert seen.told == [2, 3]
+
+
+async def test_a_move_is_looked_at_again_because_history_lags() -> None:
+    seen = Watch()
+
+    await seen.looked()
+
+    assert seen.waits == list(LOOKS_S)
+    assert seen.terminal.looks == len(LOOKS_S)
+
+
+async def test_old_deals_that_load_late_are_no_news() -> None:
+    seen = Watch()
+    await seen.looked()
+
+    seen.terminal.deals = [deal(1, after_ms=-3_600_000), deal(2, after_ms=5)]
+    await seen.looked()
+
+    assert seen.told == [2]
+
+
+async def test_deals_made_while_the_terminal_was_away_are_told_when_it_is_back() -> None:
+    seen = Watch()
+    await seen.looked()
+    seen.terminal.away = True
+    await seen.looked()
+
+    seen.terminal.away = False
+    seen.terminal.deals = [deal(1, after_ms=5)]
+    await seen.looked()
+
+    assert seen.told == [1]
+
+
+async def test_a_price_moves_nothing_and_a_volume_does() -> None:
+    seen = Watch()
+    seen.watch.seen("positions", [position(1)])
+    await eventually(lambda: seen.watch._looking is None)
+    before = seen.terminal.looks
+
+    seen.watch.seen("positions", [position(1, profit=5.0, price_current=1.09)])
+    same = seen.terminal.looks
+    seen.watch.seen("positions", [position(1, volume=0.2)])
+    await eventually(lambda: seen.watch._looking is None)
+
+    assert same == before
+    assert seen.terminal.looks > before
+
+
+async def test_streams_hear_of_a_deal_as_an_event(rig: Rig, broker: ScriptedBroker) -> None:
+    await eventually(lambda: rig.context.feed.deals._known is not None)
+    socket = await rig.ws()
+    made = rig.context.feed.deals._started_s + ZONE_S + 1
+    broker.deals = [
+        blank(
+            records.Deal, ticket=5, symbol="EURUSD", price=1.0852, volume=0.1, entry=1,
+            time=made, time_msc=made * 1000,
+        )
+    ]  # fmt: skip
+
+    broker.agent.shows("account", msgspec.structs.replace(ACCOUNT, balance=10_001.0))
+    event = await heard(socket, "deal")
+
+    assert (event["data"]["ticket"], event["data"]["entry_name"]) == (5, "out")
+    assert event["event"] > 0

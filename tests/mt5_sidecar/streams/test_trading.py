@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trades over WebSocket have the same keys as over HTTP, and hold nobody up."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from scripted_broker import NO_MONEY, ScriptedBroker
+from sidecar_rig import KEY, OWN, TRADER, Rig, api_key, eventually, heard, key_record
+
+RigWith = Callable[..., Awaitable[Rig]]
+BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
+TRADER_KEY = api_key("trader")
+
+
+async def ask(socket: Any, type_: str, data: Any, *, id_: Any = 1) -> None:
+    await socket.send(json.dumps({"type": type_, "id": id_, "data": data}))
+
+
+async def executed(socket: Any) -> Any:
+    return (await heard(socket, "trading_signal_executed"))["data"]
+
+
+async def result(socket: Any) -> Any:
+    return (await heard(socket, "mt5_command_result"))["data"]
+
+
+async def test_a_signal_is_executed_once_and_its_key_is_known_to_http(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    socket = await rig.ws(key=TRADER_KEY)
+
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    first = await executed(socket)
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    again = await executed(socket)
+    over_http = await rig.trade("POST", "/api/order", "k1", json=BUY)
+
+    assert (first["ok"], first["outcome"], first["order"]) == (True, "Done", 101)
+    assert again == first | {"replayed": True}
+    assert over_http.json["order"] == 101
+    assert len(broker.sent) == 1
+
+
+async def test_a_refused_signal_says_why(rig: Rig, broker: ScriptedBroker) -> None:
+    broker.retcode = NO_MONEY
+    socket = await rig.ws(key=TRADER_KEY)
+
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    told = await executed(socket)
+
+    assert (told["ok"], told["outcome"], told["retcode_name"]) == (False, "Refused", "NO_MONEY")
+    assert told["problem"]["type"] == "/problems/order-refused"
+
+
+async def test_a_signal_without_an_answer_is_unknown_and_not_ok(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    broker.silent = True
+    socket = await rig.ws(key=TRADER_KEY)
+
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    told = await executed(socket)
+
+    assert (told["ok"], told["outcome"], told["final"]) == (False, "Unknown", False)
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "problem"),
+    [
+        ({}, "NotSent", "bad-key"),
+        (BUY, "NotSent", "bad-key"),
+        ({"client_order_id": "k"}, "NotSent", "bad-body"),
+        (BUY | {"client_order_id": "k", "volume": "0.001"}, "NotSent", "broken-limit"),
+        (BUY | {"client_order_id": "k", "account_id": "7"}, "NotSent", "misdirected"),
+        (BUY | {"client_order_id": "used"}, None, "key-reused"),
+    ],
+)
+async def test_what_cannot_be_meant_is_told_and_nothing_is_sent(
+    rig: Rig, broker: ScriptedBroker, data: Any, outcome: str | None, problem: str
+) -> None:
+    await rig.trade("POST", "/api/order", "used", json=BUY | {"volume": 1})
+    socket = await rig.ws(key=TRADER_KEY)
+
+    await ask(socket, "trading_signal", data)
+    told = await executed(socket)
+
+    assert (told["ok"], told["outcome"]) == (False, outcome)
+    assert told["problem"]["type"] == f"/problems/{problem}"
+    assert len(broker.sent) == 1
+
+
+@pytest.mark.parametrize("type_", ["trading_signal", "mt5_command"])
+async def test_to_listen_is_not_to_trade(rig: Rig, broker: ScriptedBroker, type_: str) -> None:
+    socket = await rig.ws(key=KEY)
+    body = BUY | {"client_order_id": "k"}
+    data = body if type_ == "trading_signal" else {"command": "order_send", "params": body}
+
+    await ask(socket, type_, data)
+
+    said = await (executed if type_ == "trading_signal" else result)(socket)
+    problem = said.get("result", said)["problem"]
+    assert problem["type"] == "/problems/forbidden"
+    assert not broker.sent
+
+
+async def test_trading_that_is_off_is_told(rig: Rig, broker: ScriptedBroker) -> None:
+    rig.put_account(enabled=False)
+    rig.look()
+    socket = await rig.ws(key=TRADER_KEY)
+
+    await ask(socket, "trading_signal", {"symbol": "EURUSD"})
+
+    assert (await executed(socket))["problem"]["type"] == "/problems/trading-disabled"
+
+
+async def test_commands_close_and_tell_what_became_of_a_key(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    socket = await rig.ws(key=TRADER_KEY)
+
+    async def command(name: str, **params: Any) -> Any:
+        await ask(socket, "mt5_command", {"command": name, "params": params})
+        return await result(socket)
+
+    opened = await command("order_send", **BUY, client_order_id="k1")
+    known = await command("order_outcome", key="k1")
+    missing = await command("order_outcome", key="k2")
+    nothing = await command("position_close", ticket=77, client_order_id="k3")
+
+    assert (opened["command"], opened["ok"]) == ("order_send", True)
+    assert known["result"]["replayed"] is True
+    assert missing["result"]["problem"]["type"] == "/problems/key-unknown"
+    assert nothing["result"]["problem"]["type"] == "/problems/unknown-target"
+    assert len(broker.sent) == 1
+
+
+async def test_a_slow_order_does_not_hold_up_a_clients_other_messages(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    broker.holds = True
+    socket = await rig.ws(key=TRADER_KEY)
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"}, id_="order")
+    await eventually(lambda: broker.held)
+
+    await ask(socket, "heartbeat", {})
+    await heard(socket, "heartbeat_response")
+    broker.answers()
+
+    assert (await heard(socket, "trading_signal_executed"))["id"] == "order"
+
+
+async def test_a_client_that_asks_too_much_at_once_is_told_to_wait(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with()
+    broker = await rig.trades()
+    broker.holds = True
+    socket = await rig.ws(key=TRADER_KEY)
+    for number in range(17):
+        await ask(socket, "trading_signal", BUY | {"client_order_id": f"k{number}"})
+
+    refused = await heard(socket, "error")
+
+    assert refused["data"]["type"] == "/problems/busy"
+    broker.holds = False
+    broker.answers()
+    assert (await executed(socket))["ok"]
+
+
+async def test_who_may_only_broadcast_reads_nothing(rig: Rig, broker: ScriptedBroker) -> None:
+    rig.put_keys([OWN, TRADER, key_record("admin", accounts=["*"], scopes=["admin"])])
+    rig.look()
+    socket = await rig.ws("/ws/broadcast", key=api_key("admin"))
+
+    for type_ in ("account_info", "positions", "tick_data", "subscribe"):
+        await ask(socket, type_, {})
+        assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"
+    await ask(socket, "mt5_command", {"command": "account_info"})
+    assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"

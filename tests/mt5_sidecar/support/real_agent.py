@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m mt5_agent` with the simulator's processes behind it, as the pod has them."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from sidecar_rig import Rig
+
+ENDS_WITHIN_S = 30.0
+
+
+class RealAgent:
+    """Supervisor, worker and simulated terminal, connected to a rig."""
+
+    def __init__(self, rig: Rig, folder: Path) -> None:
+        port = rig.context.terminal.agent_port
+        self.log = b""
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
+            "MT5_AGENT_BACKEND": "simulator",
+            "MT5_AGENT_DATA_DIR": str(folder),
+            "MT5_AGENT_SIDECAR_ADDRESS": f"127.0.0.1:{port}",
+            "MT5_AGENT_TOKEN_FILE": str(rig.settings.agent_token_file),
+            "MT5_AGENT_POLL_INTERVAL_S": "0.1",
+            "MT5_AGENT_TICK_INTERVAL_S": "0.1",
+        }
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mt5_agent"),
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reading = asyncio.create_task(self._read())
+
+    async def stop(self) -> None:
+        if self._process.returncode is None:
+            self._process.terminate()
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            await self._process.wait()
+            await self._reading
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while data := await self._process.stdout.read(65_536):
+            self.log += data

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator moves an account's orders from one slot to the other, over HTTP."""
+
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sidecar_rig import POD_UID, TRADER, Answer, Rig, eventually
+
+RigWith = Callable[..., Awaitable[Rig]]
+OPERATOR = Ed25519PrivateKey.generate()
+BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
+
+
+def token() -> str:
+    claims = {"iss": "mt5-bridge-operator", "aud": POD_UID, "exp": time.time() + 30}
+    return jwt.encode(claims, OPERATOR, "EdDSA", {"kid": "k1"})
+
+
+async def call(rig: Rig, method: str, path: str, **options: Any) -> Answer:
+    url = f"http://127.0.0.1:{rig.sidecar.ops_port}/internal/orders{path}"
+    headers = {"Authorization": f"Bearer {token()}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, url, headers=headers, **options) as answer,
+    ):
+        return Answer(answer.status, answer.headers, await answer.read())
+
+
+def operated(rig: Rig) -> Rig:
+    x = base64.urlsafe_b64encode(OPERATOR.public_key().public_bytes_raw()).decode().rstrip("=")
+    keys = [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": x}]
+    rig.put("access/operator.jwks.json", json.dumps({"keys": keys}))
+    rig.look()
+    return rig
+
+
+async def other_slot(folder: Path) -> Rig:
+    made = Rig(folder, slot="b", order_self_activate=False)
+    await made.start()
+    return operated(made)
+
+
+async def test_orders_move_to_the_other_slot_and_no_key_is_sent_there_again(
+    rig_with: RigWith, tmp_path: Path
+) -> None:
+    old = operated(await rig_with())
+    broker = await old.trades()
+    await old.trade("POST", "/api/order", "k1", json=BUY)
+    new = await other_slot(tmp_path / "b")
+    try:
+        fenced = await call(old, "POST", "/fence")
+        journal = await call(old, "GET", "/journal")
+        late = await old.trade("POST", "/api/order", "k2", json=BUY)
+        await call(new, "PUT", "/journal", data=journal.body)
+        await new.connected(new.new_agent())
+        before = await call(new, "GET", "")
+        after = await call(new, "POST", "/activate", json={"epoch": 2})
+        new.put_account(enabled=True)
+        new.put_keys([TRADER])
+        new.look()
+        again = await new.trade("POST", "/api/order", "k1", json=BUY)
+    finally:
+        await new.stop()
+
+    assert (fenced.json["active"], late.problem) == (False, "/problems/fenced")
+    assert (before.json["active"], after.json["active"], after.json["epoch"]) == (False, True, 2)
+    assert (again.status, again.json["replayed"]) == (200, True)
+    assert len(broker.sent) == 1
+
+
+async def test_a_slot_that_trades_gives_and_takes_no_journal(rig: Rig) -> None:
+    operated(rig)
+
+    given = await call(rig, "GET", "/journal")
+    taken = await call(rig, "PUT", "/journal", data=b"{}")
+
+    assert {given.problem, taken.problem} == {"/problems/invalid-request"}
+
+
+async def test_a_fenced_epoch_cannot_be_activated_again(rig: Rig) -> None:
+    operated(rig)
+    await call(rig, "POST", "/fence")
+
+    again = await call(rig, "POST", "/activate", json={"epoch": 1})
+    later = await call(rig, "POST", "/activate", json={"epoch": 2})
+
+    assert (again.status, again.problem) == (503, "/problems/fenced")
+    assert later.json["active"] is True
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"epoch":0}', b'{"epoch":"1"}', b"\xff"])
+async def test_an_activation_without_an_epoch_is_refused(rig: Rig, body: bytes) -> None:
+    answer = await call(operated(rig), "POST", "/activate", data=body)
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+
+
+async def test_only_the_operator_moves_orders_and_never_on_the_api_port(rig: Rig) -> None:
+    operated(rig)
+    for method, path in [("GET", ""), ("POST", "/fence"), ("GET", "/journal"), ("PUT", "/journal")]:
+        name = f"/internal/orders{path}"
+        stranger = await rig.request(method, name, port=rig.sidecar.ops_port)
+        routed = await rig.request(method, name)
+
+        assert (stranger.status, stranger.problem) == (401, "/problems/unauthenticated")
+        assert routed.status == 404
+    await eventually(lambda: rig.context.office.desk.activation.active)
