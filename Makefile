@@ -77,7 +77,7 @@ test-tools: venv ## Build what the tests need: Kubernetes' binaries and our imag
 	@$(PY) -m demo images
 
 .PHONY: bench
-bench: venv $(BENCH_VENV)/.complete ## All benchmarks against their references (10 min); writes docs/benchmarks.md
+bench: venv $(BENCH_VENV)/.complete ## All benchmarks against their references (3 min); writes docs/benchmarks.md
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench
 
 .PHONY: bench-quick

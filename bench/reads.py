@@ -63,7 +63,7 @@ async def _fastapi(folder: Path, bodies: dict[str, Any]) -> AsyncIterator[list[S
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     given.write_text(json.dumps({"answers": bodies, "digest": digest}))
     server = Path(__file__).with_name("fastapi_server.py")
-    argv = [os.environ[PYTHON], server, str(port), given]
+    argv = [_python(), server, port, given]
     process = Started(argv, folder / "fastapi.log", core=SERVER, env={"PYTHONPATH": ""})
     try:
         urls = {
@@ -79,6 +79,13 @@ async def _fastapi(folder: Path, bodies: dict[str, Any]) -> AsyncIterator[list[S
         ]
     finally:
         process.end()
+
+
+def _python() -> str:
+    found = os.environ.get(PYTHON)
+    if not found:
+        raise SystemExit(f"{PYTHON} names no Python with FastAPI: use make bench or bench-quick")
+    return found
 
 
 async def _bodies(running: Sidecar) -> dict[str, Any]:
