@@ -5,7 +5,7 @@ import operator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bench.rounds import Samples, cpu_ratio, cpu_us, per_s, throughput_ratio
+from bench.rounds import Samples, best_cpu_ratio, cpu_ratio, cpu_us, per_s, throughput_ratio
 
 Sense = Literal[">=", "<="]
 _HOLDS: Final = {">=": operator.ge, "<=": operator.le}
@@ -25,6 +25,8 @@ class Finding:
     """A speed's `value` is by the server's CPU time, and this is the same ratio as the client saw
     it: neighbours on the machine take a server's core away, and not from all alike. None: no speed,
     and nothing that `make bench-quick` would hold against a recorded ratio."""
+    best: float | None = None
+    """The same ratio of each one's least disturbed round."""
     beside: str = ""
 
     @property
@@ -54,6 +56,7 @@ def compared(
         value=cpu_ratio(samples, ours, theirs),
         target=target,
         throughput=throughput_ratio(samples, ours, theirs),
+        best=best_cpu_ratio(samples, ours, theirs),
         beside=f"{_told(samples, ours)} against {_told(samples, theirs)}",
     )
 

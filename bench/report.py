@@ -29,9 +29,9 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 - **P3's reference** is one `await ws.send_json(...)` for each client on our own stack, aiohttp and
   uvloop, without compression.
 
-`make bench-quick` (CI, below 3 minutes) measures P1, P2 and P8 briefly and holds *found* against
-`bench/recorded.json`: the lowest of several quick runs on a busy machine. It fails when a ratio is
-more than 15 % lower, twice in a row.
+`make bench-quick` (below 3 minutes) measures P1, P2 and P8 briefly and holds *found*, or if that is
+higher the least disturbed rounds, against `bench/recorded.json`: low medians of several quick runs
+on a busy machine. It fails when a ratio is more than 15 % lower, twice in a row.
 
 """
 HEAD: Final = (

@@ -62,6 +62,12 @@ def throughput_ratio(samples: Samples, ours: str, theirs: str) -> float:
     return _ratio(samples[ours], samples[theirs], lambda sample: sample.per_s)
 
 
+def best_cpu_ratio(samples: Samples, ours: str, theirs: str) -> float:
+    """Return the same of each one's least disturbed round: neighbours only ever add time."""
+    most = {name: max(sample.per_cpu_s for sample in samples[name]) for name in (ours, theirs)}
+    return most[ours] / most[theirs]
+
+
 def cpu_ratio(samples: Samples, ours: str, theirs: str) -> float:
     """Return by how much more requests a second of the server's core are answered."""
     return _ratio(samples[ours], samples[theirs], lambda sample: sample.per_cpu_s)
