@@ -77,11 +77,11 @@ test-tools: venv ## Build what the tests need: Kubernetes' binaries and our imag
 	@$(PY) -m demo images
 
 .PHONY: bench
-bench: venv $(BENCH_VENV)/.complete ## All benchmarks against their references (3 min); writes docs/benchmarks.md
+bench: $(VENV)/.complete $(BENCH_VENV)/.complete ## All benchmarks against their references (3 min); writes docs/benchmarks.md
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench
 
 .PHONY: bench-quick
-bench-quick: venv $(BENCH_VENV)/.complete ## The short ones; fails when a ratio fell by more than 15 %
+bench-quick: $(VENV)/.complete $(BENCH_VENV)/.complete ## The short ones; fails when a ratio fell by more than 15 %
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench --quick
 
 # FastAPI and uvicorn, which we compare with and never ship.
