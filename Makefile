@@ -9,6 +9,7 @@ CACHE ?= $(if $(MT5_BRIDGE_CACHE),$(MT5_BRIDGE_CACHE),$(or $(XDG_CACHE_HOME),$(H
 PYTHON3 ?= python3
 VENV := $(CACHE)/venv/$(shell { cat locks/dev.txt; $(PYTHON3) -VV; } | sha256sum | cut -c1-16)
 PY := $(VENV)/bin/python
+BENCH_VENV := $(CACHE)/venv/bench-$(shell { cat locks/bench.txt; $(PYTHON3) -VV; } | sha256sum | cut -c1-16)
 export PYTHONPATH := operator:sidecar:tests
 export MT5_BRIDGE_CACHE := $(CACHE)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -79,6 +80,21 @@ test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (roo
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries
 	@$(PY) -m demo images
+
+.PHONY: bench
+bench: $(VENV)/.complete $(BENCH_VENV)/.complete ## All benchmarks against their references (3 min); writes docs/benchmarks.md
+	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.complete $(BENCH_VENV)/.complete ## The short ones; fails when a ratio fell by more than 15 %
+	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench --quick
+
+# FastAPI and uvicorn, which we compare with and never ship.
+$(BENCH_VENV)/.complete:
+	@echo "installing what the benchmarks compare with (usually 20 s) ..." >&2
+	@rm -rf $(BENCH_VENV) && $(PYTHON3) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/bench.txt
+	@touch $@
 
 ##@ A local cluster
 .PHONY: demo

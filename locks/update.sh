@@ -15,7 +15,9 @@ compile() { # OUTPUT, then further arguments
         --no-emit-index-url --python-version 3.11 "${@:2}" pyproject.toml --output-file "locks/$1.txt"
 }
 
-compile dev --all-extras
+# All extras but `bench`: what we compare with is installed nowhere else.
+compile dev --extra operator --extra sidecar --extra agent --extra simulator --extra dev
 grep -oE '^[A-Za-z0-9_.-]+==[^ ;\\]+' locks/dev.txt >"$tool/constraints.txt"
 compile operator --extra operator --constraints "$tool/constraints.txt"
 compile sidecar --extra sidecar --extra agent --extra simulator --constraints "$tool/constraints.txt"
+compile bench --extra bench --constraints "$tool/constraints.txt"

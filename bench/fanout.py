@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P3: one change to many WebSocket clients, against one `send_json` for each.
+
+Both are told of a change at a fixed rate, in turns; the clock runs from telling them until each
+client has the whole message. Ours decodes the agent's message and renders 20 positions first.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+import aiohttp
+
+from bench.cores import SERVER
+from bench.findings import Finding
+from bench.listeners import Audience
+from bench.processes import Started, cpu_s, free_port
+from bench.rounds import Effort
+from bench.sidecar import AUTHORIZED, connected, serving, sidecar
+
+INTERVAL_S = 0.2
+
+
+@dataclass
+class Stage:
+    """A server, its audience, and how it is told of a change."""
+
+    pid: int
+    audience: Audience
+    change: Callable[[], None]
+    delays_s: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    spread_s: list[float] = field(default_factory=list)
+    """From the first client's message to the last one's: so long the loop does little else."""
+
+
+async def measure(folder: Path, effort: Effort) -> list[Finding]:
+    """Return what P3 asks for, for each size of audience."""
+    findings = []
+    for count in effort.listeners:
+        place = folder / str(count)
+        place.mkdir()
+        findings += await _measure(place, effort, count)
+    return findings
+
+
+async def _measure(folder: Path, effort: Effort, count: int) -> list[Finding]:
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(_ours(folder))
+        naive = await stack.enter_async_context(_naive(folder))
+        for stage in (ours, naive):
+            await stage.audience.join(count)
+        for number in range(effort.rounds + 1):
+            for stage in (ours, naive):
+                await _round(stage, effort.ticks, counts=number > 0)
+    return _findings(ours, naive, count)
+
+
+async def _round(stage: Stage, ticks: int, *, counts: bool) -> None:
+    before_s = cpu_s([stage.pid])
+    heard = [await _tick(stage) for _ in range(ticks)]
+    spent_s = cpu_s([stage.pid]) - before_s
+    if counts:
+        delays_s = [delay_s for tick in heard for delay_s in tick]
+        stage.delays_s += delays_s
+        stage.spread_s += [max(tick) - min(tick) for tick in heard]
+        stage.cpu_us.append(spent_s / len(delays_s) * 1e6)
+
+
+async def _tick(stage: Stage) -> list[float]:
+    stage.audience.forget()
+    began_s = time.perf_counter()
+    stage.change()
+    heard_s = await stage.audience.all_heard()
+    await asyncio.sleep(max(0.0, began_s + INTERVAL_S - time.perf_counter()))
+    return [moment - began_s for moment in heard_s]
+
+
+@asynccontextmanager
+async def _ours(folder: Path) -> AsyncIterator[Stage]:
+    settings = {"ws_max_sockets": 1000, "ws_interval_ms": 0}
+    async with (
+        sidecar(folder / "sidecar", settings=settings) as running,
+        connected(running) as agent,
+    ):
+        audience = Audience(running.port, "/ws?channels=positions", AUTHORIZED)
+        steps = iter(range(1, 1_000_000))
+        try:
+            yield Stage(
+                pid=running.pid,
+                audience=audience,
+                change=lambda: agent.show_positions(next(steps)),
+            )
+        finally:
+            audience.leave()
+
+
+@asynccontextmanager
+async def _naive(folder: Path) -> AsyncIterator[Stage]:
+    port, control_port = free_port(), free_port()
+    given = folder / "snapshot.json"
+    given.write_text(json.dumps(await _snapshot(folder)))
+    argv = [sys.executable, "-m", "bench.naive_server", str(port), str(control_port), given]
+    process = Started(argv, folder / "naive.log", core=SERVER)
+    health = f"http://127.0.0.1:{port}/api/health"
+    audience = Audience(port, "/ws", {})
+    try:
+        await serving(process, health)
+        _, control = await asyncio.open_connection("127.0.0.1", control_port)
+        yield Stage(
+            pid=process.pid,
+            audience=audience,
+            change=lambda: control.write(b"now\n"),
+        )
+        control.close()
+    finally:
+        audience.leave()
+        process.end()
+
+
+async def _snapshot(folder: Path) -> object:
+    # What ours sends, as a dict: the naive one serves the same.
+    async with sidecar(folder / "once") as running, connected(running):
+        url = running.url("/api/positions")
+        async with aiohttp.ClientSession(headers=AUTHORIZED) as session, session.get(url) as got:
+            return {"type": "positions", "data": {"changed": (await got.json())["positions"]}}
+
+
+def _findings(ours: Stage, naive: Stage, count: int) -> list[Finding]:
+    pairs = zip(naive.cpu_us, ours.cpu_us, strict=True)
+    p50, p99 = _percentile_ms(ours, 50), _percentile_ms(ours, 99)
+    theirs = (_percentile_ms(naive, 50), _percentile_ms(naive, 99))
+    largest = count == 500
+
+    def told(
+        what: str, value: float, unit: str, target: float, beside: str, *, sense: str = "<="
+    ) -> Finding:
+        return Finding(
+            target_id="P3",
+            what=f"{count} clients: {what}",
+            value=value,
+            unit=unit,
+            sense=">=" if sense == ">=" else "<=",
+            target=target if largest else None,
+            beside=beside,
+        )
+
+    cpu = f"{median(ours.cpu_us):.1f} us against {median(naive.cpu_us):.0f} us a delivery"
+    spread_ms = median(ours.spread_s) * 1e3, median(naive.spread_s) * 1e3
+    return [
+        told("less CPU a delivery", median(a / b for a, b in pairs), "x", 15, cpu, sense=">="),
+        told("change to client, p50", p50, "ms", 12, f"naive {theirs[0]:.1f} ms"),
+        told("change to client, p99", p99, "ms", 20, f"naive {theirs[1]:.1f} ms"),
+        told("first client to last", spread_ms[0], "ms", 5, f"naive {spread_ms[1]:.1f} ms"),
+    ]
+
+
+def _percentile_ms(stage: Stage, percent: int) -> float:
+    return quantiles(stage.delays_s, n=100)[percent - 1] * 1e3

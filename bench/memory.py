@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P13: memory of the sidecar, of a WebSocket client in it, of a real agent with its children."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.cores import LOAD
+from bench.findings import Finding
+from bench.listeners import Audience
+from bench.processes import Started, descendants, rss_bytes
+from bench.rounds import Effort
+from bench.sidecar import AUTHORIZED, Sidecar, answers, sidecar, until
+
+CLIENTS: Final = 300
+SETTLE_S: Final = 2.0
+_MB: Final = 1e6
+
+
+async def measure(folder: Path, effort: Effort) -> list[Finding]:
+    """Return what P13 asks for. No ratio: memory is not a matter of speed."""
+    del effort
+    async with (
+        sidecar(folder / "sidecar", settings={"ws_max_sockets": 1000}) as running,
+        _agent(folder, running) as agent_pid,
+    ):
+        await until(lambda: answers(running.url("/api/positions"), **AUTHORIZED))
+        await asyncio.sleep(SETTLE_S)
+        idle = rss_bytes(running.pid)
+        each = await _per_client(running)
+        agent = [rss_bytes(pid) for pid in (agent_pid, *descendants(agent_pid))]
+    return [
+        _finding("sidecar, idle", idle / _MB, "MB", 60),
+        _finding("per idle WebSocket client", each / 1e3, "kB", 20, f"of {CLIENTS} clients"),
+        _finding(
+            "agent with worker and simulated terminal",
+            sum(agent) / _MB,
+            "MB",
+            50,
+            " + ".join(f"{size / _MB:.0f}" for size in agent) + " MB, shared pages in each",
+        ),
+    ]
+
+
+async def _per_client(running: Sidecar) -> float:
+    audience = Audience(running.port, "/ws?channels=positions", AUTHORIZED)
+    try:
+        # The first ones pay for what all share.
+        await audience.join(CLIENTS // 10)
+        await asyncio.sleep(SETTLE_S)
+        few = rss_bytes(running.pid)
+        await audience.join(CLIENTS)
+        await asyncio.sleep(SETTLE_S)
+        return (rss_bytes(running.pid) - few) / (CLIENTS - CLIENTS // 10)
+    finally:
+        audience.leave()
+
+
+@asynccontextmanager
+async def _agent(folder: Path, running: Sidecar) -> AsyncIterator[int]:
+    environment = {
+        "MT5_AGENT_BACKEND": "simulator",
+        "MT5_AGENT_DATA_DIR": folder / "terminal",
+        "MT5_AGENT_SIDECAR_ADDRESS": f"127.0.0.1:{running.agent_port}",
+        "MT5_AGENT_TOKEN_FILE": running.folder / "token",
+    }
+    (folder / "terminal").mkdir()
+    argv = [sys.executable, "-m", "mt5_agent"]
+    process = Started(argv, folder / "agent.log", core=LOAD, env=environment)
+    try:
+        yield process.pid
+    finally:
+        process.end()
+
+
+def _finding(what: str, value: float, unit: str, target: float, beside: str = "") -> Finding:
+    return Finding(
+        target_id="P13",
+        what=what,
+        value=value,
+        unit=unit,
+        sense="<=",
+        target=target,
+        beside=beside,
+    )
