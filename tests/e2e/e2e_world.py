@@ -8,12 +8,14 @@ in it goes through kubectl and through the router, as a user's requests do.
 from __future__ import annotations
 
 import itertools
+import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cluster.kubectl import Kubectl, Manifest
@@ -26,6 +28,7 @@ SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
 _LOGINS = itertools.count(20001)
 # What an account needs from apply to Ready, pod included, on two busy cores.
 READY_S = 60.0
+_ANY_PASSWORD = MappingProxyType({"password": "any"})
 _FIND = """
 import os, signal, sys
 for pid in filter(str.isdigit, os.listdir('/proc')):
@@ -109,10 +112,12 @@ class World:
         *,
         server: str = "Simulator-Demo",
         account_id: str = "",
-        secret: Mapping[str, str] | None = {"password": "any"},
+        secret: Mapping[str, str] | None = _ANY_PASSWORD,
+        trading: bool = False,
     ) -> Account:
         """Apply an account and, unless it is None, its Secret."""
         manifest = self.manifest(server=server, account_id=account_id)
+        manifest["spec"]["trading"] = {"enabled": trading}
         login = manifest["spec"]["login"]
         account = Account(
             name=manifest["metadata"]["name"],
@@ -126,9 +131,9 @@ class World:
         self.kubectl.apply(manifest)
         return account
 
-    def ready_account(self) -> Account:
+    def ready_account(self, *, trading: bool = False) -> Account:
         """Return a new account that is Ready and answers through the router."""
-        account = self.apply_account()
+        account = self.apply_account(trading=trading)
         self.wait_ready(account.name)
         self.until(
             lambda: self.get(f"/accounts/{account.id}/api/account").status == 200, "its first 200"
@@ -193,8 +198,18 @@ class World:
 
     def get(self, path: str, *, key: str | None = None) -> Answer:
         """GET from the router; an error status is an answer too."""
+        return self.request("GET", path, key=key)
+
+    def request(
+        self, method: str, path: str, *, key: str | None = None, body: Any = None, **headers: str
+    ) -> Answer:
+        """Ask the router; a header's name is given with underscores."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(  # noqa: S310 - our own http address
-            self.installation.url + path, headers={"X-API-Key": key or self.key}
+            self.installation.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": key or self.key, "Content-Type": "application/json"} | sent,
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
