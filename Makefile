@@ -13,6 +13,9 @@ export PYTHONPATH := operator:sidecar:tests
 export MT5_BRIDGE_CACHE := $(CACHE)
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Debian keeps parts of Python in packages of their own.
+as-root = { echo "installing $(1) ..." >&2; apt-get update -q >&2 && apt-get install -qy --no-install-recommends $(1) >&2; } || { echo "please install $(1), then run the same command again" >&2; exit 1; }
+
 ##@ Help
 .PHONY: help
 help: ## List the targets
@@ -26,6 +29,8 @@ venv: $(VENV)/.complete ## Make the Python environment from the lock file (cache
 # The marker is written last, so an interrupted install is made again.
 $(VENV)/.complete:
 	@echo "installing the Python environment (usually 1 min) ..." >&2
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON3=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip' 2>/dev/null || $(call as-root,python3-venv)
 	@rm -rf $(VENV) && $(PYTHON3) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.txt
 	@touch $@
@@ -35,17 +40,17 @@ lock: ## Resolve the dependencies again into locks/ (hashes, no index addresses)
 	@$(CURDIR)/locks/update.sh
 
 .PHONY: check
-check: venv ## Format, lint, types and layer contracts: what CI checks before the tests
+check: $(VENV)/.complete ## Format, lint, types and layer contracts: what CI checks before the tests
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
 
 .PHONY: format
-format: venv ## Format and mend what ruff can mend by itself
+format: $(VENV)/.complete ## Format and mend what ruff can mend by itself
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 
 .PHONY: generate
-generate: venv ## Write again what is generated from the code (CRDs, chart copies)
+generate: $(VENV)/.complete ## Write again what is generated from the code (CRDs, chart copies)
 	@$(PY) -m mt5_operator.crd
 
 ##@ Tests
@@ -54,44 +59,44 @@ test: check test-tools ## Everything: checks, then all tiers in one pytest run
 	@$(PY) -m pytest tests
 
 .PHONY: test-unit
-test-unit: venv ## Unit tests: seconds, no root, no network
+test-unit: $(VENV)/.complete ## Unit tests: seconds, no root, no network
 	@$(PY) -m pytest tests -m "not service and not cluster and not contract and not e2e"
 
 .PHONY: test-cluster
-test-cluster: venv ## Real Redis, nginx and control plane (etcd, API server, KWOK nodes)
+test-cluster: $(VENV)/.complete ## Real Redis, nginx and control plane (etcd, API server, KWOK nodes)
 	@$(PY) -m cluster binaries
 	@$(PY) -m pytest tests -m "service or cluster"
 
 .PHONY: test-contract
-test-contract: venv ## The simulator against the real MetaTrader5 wheel
+test-contract: $(VENV)/.complete ## The simulator against the real MetaTrader5 wheel
 	@$(PY) -m pytest tests -m contract
 
 .PHONY: test-e2e
-test-e2e: venv test-tools ## A real node: kubelet, containers, images, the chart (root)
+test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (root)
 	@$(PY) -m pytest tests -m e2e
 
 .PHONY: test-tools
-test-tools: venv ## Build what the tests need: Kubernetes' binaries and our images (cached)
+test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries
 	@$(PY) -m demo images
 
 ##@ A local cluster
 .PHONY: demo
-demo: venv ## A running account on a real local Kubernetes, shown by kubectl and curl
+demo: $(VENV)/.complete ## A running account on a real local Kubernetes, shown by kubectl and curl
 	@$(PY) -m demo up
 
 .PHONY: demo-env
-demo-env: venv ## Print the shell lines that point kubectl and curl at the demo
+demo-env: $(VENV)/.complete ## Print the shell lines that point kubectl and curl at the demo
 	@$(PY) -m demo env
 
 .PHONY: demo-down
-demo-down: venv ## Remove the demo: processes, mounts, interfaces, firewall rules
+demo-down: $(VENV)/.complete ## Remove the demo: processes, mounts, interfaces, firewall rules
 	@$(PY) -m demo down
 
 .PHONY: cluster
-cluster: venv ## Only the local cluster (real node), without MT5 Bridge
+cluster: $(VENV)/.complete ## Only the local cluster (real node), without MT5 Bridge
 	@$(PY) -m cluster up --name dev --node --kwok
 
 .PHONY: cluster-down
-cluster-down: venv ## Remove that cluster
+cluster-down: $(VENV)/.complete ## Remove that cluster
 	@$(PY) -m cluster down --name dev

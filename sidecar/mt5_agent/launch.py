@@ -76,6 +76,8 @@ class Launch:
     async def _written(self) -> str:
         if self._ini is None:
             return ""
+        if self._report.state.state == "Refused":
+            await self._wanted.changed()  # the file would log in again, and could lock the account
         if self._wanted.login is None:
             self._report.show("WaitingForLogin")
         login = await self._wanted.some()

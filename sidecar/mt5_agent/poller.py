@@ -11,7 +11,7 @@ import msgspec
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls
 from mt5_agent.pipe import SELECT, TICKS, Job
-from mt5_agent.protocol import Priority, SnapshotKind, TerminalInfo, Tick
+from mt5_agent.protocol import AccountInfo, Priority, SnapshotKind, TerminalInfo, Tick
 from mt5_agent.report import Report, utc_ms
 from mt5_agent.settings import Settings
 from mt5_agent.wanted import Wanted
@@ -27,7 +27,12 @@ _FRESH_MS: Final = 60_000
 
 _TICKS = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _TICK = msgspec.msgpack.Decoder(Tick)
+_ACCOUNT = msgspec.msgpack.Decoder(AccountInfo)
 _TERMINAL = msgspec.msgpack.Decoder(TerminalInfo)
+
+
+class WrongAccount(Exception):
+    """The terminal is on another account than the wanted one: nothing of it may be shown."""
 
 
 class Poller:
@@ -49,22 +54,42 @@ class Poller:
         self._selected: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled.
+
+        Raises:
+            WrongAccount: as `look`.
+        """
         self._selected = ()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_each(self._settings.poll_interval_s, self.look))
-            group.create_task(_each(self._settings.tick_interval_s, self._look_at_ticks))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_each(self._settings.poll_interval_s, self.look))
+                tasks.create_task(_each(self._settings.tick_interval_s, self._look_at_ticks))
+        except* WrongAccount as group:
+            wrong = group
+        else:
+            return
+        raise WrongAccount from wrong
 
     async def look(self) -> None:
-        """Look once at the link, the account, positions and orders."""
-        seen = [await self._look_at(kind, call) for kind, call in _KINDS]
-        await self._look_at_link(synchronised=all(seen))
+        """Look once at the link, the account, positions and orders.
 
-    async def _look_at(self, kind: SnapshotKind, call: str) -> bool:
-        data = await self._ask(Job(call))
-        if data is not None:
-            self._board.put(kind, data)
-        return data is not None
+        Raises:
+            WrongAccount: what was seen is not the wanted account's; none of it was shown.
+        """
+        seen = [(kind, await self._ask(Job(call))) for kind, call in _KINDS]
+        # Once more at the end: the terminal may have changed accounts in between.
+        for account in (seen[0][1], await self._ask(Job("account_info"))):
+            self._check_account(account)
+        for kind, data in seen:
+            if data is not None:
+                self._board.put(kind, data)
+        await self._look_at_link(synchronised=all(data is not None for _, data in seen))
+
+    def _check_account(self, data: msgspec.Raw | None) -> None:
+        # The login only: a server may be wanted by address and shown by name.
+        login = self._wanted.login
+        if data is not None and login is not None and _ACCOUNT.decode(data).login != login.login:
+            raise WrongAccount
 
     async def _look_at_link(self, *, synchronised: bool) -> None:
         data = await self._ask(Job("terminal_info"))

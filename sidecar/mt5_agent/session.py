@@ -12,7 +12,7 @@ from mt5_agent.calls import Calls, WorkerHangs
 from mt5_agent.classify import Finding
 from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
-from mt5_agent.poller import Poller
+from mt5_agent.poller import Poller, WrongAccount
 from mt5_agent.protocol import Login, StateName
 from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
@@ -186,6 +186,8 @@ class Session:
         except WorkerGone:
             self._report.count("worker_restarts")
             self._fault("The worker ended; another takes its place.")
+        except WrongAccount:
+            self._fault("The terminal went to another account; the wanted one is logged in again.")
         else:
             if not self._terminal.runs:
                 self._fault("The terminal ended; it is started again.")

@@ -20,9 +20,9 @@ from mt5_agent.protocol import MAX_FRAME_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
-LARGEST_ANSWER: Final = MAX_FRAME_BYTES - 65_536
-"""Of a result, so that it fits a frame; a larger one would be the worker's end."""
 _READ_BYTES: Final = 65_536
+_MOST_BYTES: Final = MAX_FRAME_BYTES - 1024
+"""Of a value: it goes on in a frame of the supervisor, with a little around it."""
 
 
 class Worker:
@@ -73,8 +73,8 @@ class Worker:
             code, text = self._package.last_error()
             return Done(ok=False, code=code, text=text)
         data = msgspec.msgpack.encode(value)
-        if len(data) > LARGEST_ANSWER:
-            return Done(ok=False, code=-1, text=f"{len(data)} bytes are too many: ask for less")
+        if len(data) > _MOST_BYTES:
+            raise BadArguments(f"an answer of {len(data)} bytes is too large: ask for less")
         return Done(ok=True, value=msgspec.Raw(data))
 
 

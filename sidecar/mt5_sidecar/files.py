@@ -33,7 +33,8 @@ class WatchedFile(Generic[T]):
         """Read the file again if it is another one than last time; say whether it was.
 
         A file that cannot be parsed is remembered by its version all the same: it is read
-        once, and again when somebody changes it. `value` then keeps the last good content.
+        once, and again when somebody changes it. `value` then keeps the last good content,
+        unless the caller says `forget`.
         """
         version = file_version(self._path)
         if version == self.version:
@@ -41,6 +42,10 @@ class WatchedFile(Generic[T]):
         self.version = version
         self.value = self._parse(_content(self._path))
         return True
+
+    def forget(self) -> None:
+        """Hold what is held where there is no file."""
+        self.value = self._parse(None)
 
 
 def file_version(path: Path) -> str:

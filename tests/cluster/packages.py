@@ -27,7 +27,9 @@ NODE: Final[Mapping[str, str]] = {
     "/usr/include/stdlib.h": "libc6-dev",
 }
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
+_OURS: Final = "# Written by MT5 Bridge's test cluster while it installs packages; may be removed."
 REDIS: Final[Mapping[str, str]] = {"redis-server": "redis-server"}
+CURL: Final[Mapping[str, str]] = {"curl": "curl"}
 BUILDER: Final[Mapping[str, str]] = {
     "debootstrap": "debootstrap",
     "buildah": "buildah",
@@ -47,6 +49,7 @@ def ensure(signs: Mapping[str, str]) -> None:
         Unsupported: some are missing, and we are not root or this is not Debian.
         CommandFailed: apt-get failed.
     """
+    _remove_forgotten_policy()
     wanted = missing(signs)
     if not wanted:
         return
@@ -60,16 +63,22 @@ def ensure(signs: Mapping[str, str]) -> None:
         run(["apt-get", "install", *options, *wanted], env=environment)
 
 
+def _remove_forgotten_policy() -> None:
+    # A run that was killed within apt-get left it; daemons could not be started any more.
+    if os.geteuid() == 0 and _POLICY.exists() and _OURS in _POLICY.read_text():
+        _POLICY.unlink()
+
+
 @contextmanager
 def _no_service_started() -> Iterator[None]:
     """Keep the packages' own daemons from starting; we run our own, and leave none behind.
 
     Source: Debian Policy 9.3.3.1, invoke-rc.d asks /usr/sbin/policy-rc.d; 101 means: forbidden.
     """
-    if _POLICY.exists():  # the machine has a policy of its own
+    if _POLICY.exists():  # the machine's own policy
         yield
         return
-    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.write_text(f"#!/bin/sh\n{_OURS}\nexit 101\n")
     _POLICY.chmod(0o755)
     try:
         yield

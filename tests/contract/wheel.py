@@ -9,6 +9,7 @@ wheel.
 import ast
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -26,17 +27,20 @@ _FEWEST_METHODS = 10
 
 
 def download(version: str = VERSION) -> Path:
-    """Return the wheel of `version`, downloaded once into the project's cache."""
+    """Return the wheel of `version`, downloaded once into the project's cache; "" is the newest."""
     cache = os.environ.get("MT5_BRIDGE_CACHE") or Path.home() / ".cache" / "mt5-bridge"
     folder = Path(cache) / "wheels"
-    pattern = f"metatrader5-{version}-cp311-*.whl"
+    if not version:
+        folder /= "newest"
+        shutil.rmtree(folder, ignore_errors=True)
+    pattern = f"metatrader5-{version or '*'}-cp311-*.whl"
     if not list(folder.glob(pattern)):
         subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--disable-pip-version-check", "--platform", "win_amd64"),
                 *("--python-version", "311", "--only-binary=:all:", "--dest", str(folder)),
-                f"MetaTrader5=={version}",
+                f"MetaTrader5=={version}" if version else "MetaTrader5",
             ],
             check=True,
         )

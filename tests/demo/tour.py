@@ -9,7 +9,9 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from cluster import packages
 from cluster.command import environment_without_proxies
+from cluster.errors import CommandFailed
 from cluster.waiting import wait_for
 from demo.stream import listen
 
@@ -18,6 +20,7 @@ _LONGEST_LINE = 400
 
 def show(environment: dict[str, str]) -> None:
     """Run each command of the tour as a user would, and print it with its answer."""
+    packages.ensure(packages.CURL)
     account = '"$MT5_URL/accounts/10001/api/account"'
     commands = [
         "kubectl get mt5accounts",
@@ -77,4 +80,6 @@ def _answer(command: str, environment: dict[str, str]) -> str:
     done = subprocess.run(
         ["bash", "-c", command], env=everything, capture_output=True, text=True, timeout=30
     )
-    return done.stdout or done.stderr
+    if done.returncode != 0:
+        raise CommandFailed(f"{command} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout

@@ -30,6 +30,7 @@ class SidecarEnd:
         self.state: protocol.State | None = None
         self.states: list[protocol.State] = []
         self.snapshots: dict[str, protocol.Snapshot] = {}
+        self.accounts: list[Any] = []
         self.answers: dict[int, protocol.Answer] = {}
         self.goodbye: protocol.Goodbye | None = None
         self._changed = asyncio.Condition()
@@ -131,6 +132,8 @@ class SidecarEnd:
                     self.states.append(message)
                 case protocol.Snapshot():
                     self.snapshots[message.kind] = message
+                    if message.kind == "account":
+                        self.accounts.append(protocol.decode_snapshot(message))
                 case protocol.Answer():
                     self.answers[message.id] = message
                 case protocol.Goodbye():
@@ -247,18 +250,19 @@ async def sidecar(tmp_path: Path) -> AsyncIterator[SidecarEnd]:
 
 
 @pytest.fixture
-def made_agent(tmp_path: Path, sidecar: SidecarEnd) -> Agent:
-    """An agent that is not started yet."""
-    return Agent(tmp_path, sidecar)
+async def made_agent(tmp_path: Path, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
+    """An agent that is not started yet; it is ended whatever happens."""
+    made = Agent(tmp_path, sidecar)
+    yield made
+    await made.end()
 
 
 @pytest.fixture
-async def agent(made_agent: Agent, sidecar: SidecarEnd) -> AsyncIterator[Agent]:
+async def agent(made_agent: Agent, sidecar: SidecarEnd) -> Agent:
     """An agent that was started and has joined `sidecar`."""
     await made_agent.start()
     await sidecar.joined()
-    yield made_agent
-    await made_agent.end()
+    return made_agent
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -54,12 +53,11 @@ class Installed:
 
 
 @pytest.fixture
-async def installed(made_agent, sidecar, tmp_path) -> AsyncIterator[Installed]:
+def installed(made_agent, tmp_path) -> Installed:
     """A terminal that is there; the agent is not started yet."""
     found = Installed(made_agent, tmp_path)
     found.install()
-    yield found
-    await made_agent.end()
+    return found
 
 
 async def test_a_real_terminal_starts_with_its_account_in_a_file_that_is_then_gone(
@@ -120,6 +118,40 @@ async def test_a_terminal_that_ended_is_started_with_its_file_again(installed, s
 
     assert [bool(start["ini"]) for start in installed.starts()] == [True, True]
     assert not installed.ini.exists()
+
+
+async def test_a_refused_password_is_never_written_again(installed, sidecar):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+    await sidecar.becomes("Refused")
+
+    installed.agent.kill_child("terminal")
+    told = len(sidecar.states)
+    await sidecar.until(lambda: len(sidecar.states) > told + 3)  # many times the first wait
+    sidecar.login(server="Simulator-BadPassword", password="right-password")
+    await sidecar.serves()
+
+    passwords = [start["ini"].split("Password=")[1].split()[0] for start in installed.starts()]
+    assert passwords == ["wrong", "right-password"]
+
+
+async def test_a_terminal_that_does_not_close_is_killed_within_the_grace(installed, sidecar, ended):
+    deaf = json.dumps([sys.executable, "-c", "import time; time.sleep(600)"])
+    installed.agent.environment |= {
+        "MT5_AGENT_TERMINAL_COMMAND": deaf,
+        "MT5_AGENT_TERMINAL_STOP_COMMAND": "",
+        "MT5_AGENT_TERMINAL_INI": "",
+        "MT5_AGENT_GRACE_S": "1",
+    }
+    await installed.agent.start()
+    await sidecar.becomes("WaitingForLogin")
+    children = installed.agent.children()
+
+    assert await installed.agent.end() == 0
+
+    await ended(*children.values())
+    assert installed.commands() == ["kill", "kill"]
 
 
 async def test_the_terminal_is_asked_to_close_and_what_it_left_is_ended(installed, sidecar):

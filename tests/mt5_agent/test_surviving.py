@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers, terminals and sidecars may end at any moment; the account goes on."""
 
+import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 from mt5_agent import protocol
@@ -49,8 +51,9 @@ async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, side
     answer = await sidecar.ask("symbol_info", "HANGS", within_s=0.3)
 
     assert answer.outcome == "unknown"
-    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
-    await sidecar.serves()
+    async with asyncio.timeout(5):
+        await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+        await sidecar.serves()
     assert not alive(worker)
 
 
@@ -172,3 +175,22 @@ async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar, ended
     os.kill(agent.pid, signal.SIGKILL)
 
     await ended(*children.values())
+
+
+async def test_a_terminal_on_another_account_is_never_shown_and_brought_back(agent, sidecar):
+    sidecar.login(10001)
+    await sidecar.serves(10001)
+    logins = sidecar.state.evidence.logins
+
+    switch = (
+        "import sys, mt5_simulator as mt5; "
+        "ok = mt5.initialize(sys.argv[1], login=20002, password='x', server='Simulator-Demo'); "
+        "sys.exit(0 if ok else 1)"
+    )
+    program = str(agent.data_dir / "terminal64.exe")
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", switch, program)
+    assert await other.wait() == 0
+
+    await sidecar.until(lambda: sidecar.state.evidence.logins > logins)
+    await sidecar.serves(10001)
+    assert {account.login for account in sidecar.accounts} == {10001}

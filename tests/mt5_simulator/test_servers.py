@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mt5_simulator.terminal.calls import NeverAnswers
 from mt5_simulator.terminal.scenario import SCENARIOS
 
 PAGE = Path(__file__).parents[2] / "docs" / "test-servers.md"
@@ -97,6 +98,16 @@ def test_a_terminal_that_is_started_again_still_has_its_trades(bench):
 
 BUY = [1, 0, 0, "EURUSD", 0.1, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, "mine", 0, 0]
 SELL = [*BUY[:10], 1, *BUY[11:]]
+
+
+def test_the_hanging_server_carries_an_order_out_and_never_says_so(bench):
+    bench.login(server="Simulator-Hangs")
+    order = ["HANGS" if value == "EURUSD" else value for value in BUY]
+
+    with pytest.raises(NeverAnswers):
+        bench.calls.answer("order_send", [order])
+
+    assert "HANGS" in [row[16] for row in bench.ask("positions_get", "", 0, "")]
 
 
 def test_the_requoting_server_fills_the_third_try(bench):

@@ -9,11 +9,19 @@ import pytest
 
 from cluster import packages
 from cluster.control_plane import ControlPlane
+from cluster.fixtures import fresh_control_plane
 from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
 from operator_cluster.operator_process import Operator
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """Return a control plane of these tests' own: they count its writes and its nodes."""
+    with fresh_control_plane("test-operator") as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")

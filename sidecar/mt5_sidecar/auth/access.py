@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from mt5_sidecar.auth.keys import Keys, authenticate, parse_keys, still_valid
@@ -25,7 +26,10 @@ class Access:
     def __init__(self, settings: Settings, fetch: Fetch) -> None:
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
-        self._keys: WatchedFile[Keys | None] = WatchedFile(settings.keys_file, parse_keys)
+        self.unreadable = 0
+        self._keys: WatchedFile[Keys | None] = WatchedFile(
+            settings.keys_file, partial(parse_keys, unreadable=self._tell_unreadable)
+        )
         self._operator: WatchedFile[OperatorKeys] = WatchedFile(
             settings.operator_jwks_file, parse_operator_keys
         )
@@ -33,16 +37,29 @@ class Access:
         self._tokens = Tokens(settings, self._signers)
 
     def refresh(self) -> bool:
-        """Look at the files; say whether one changed. A broken file lets nobody new in."""
+        """Look at the files; say whether one changed. One that cannot be read opens nothing."""
         # Each is looked at, not only up to the first that changed.
-        changed = [_refreshed(self._keys), _refreshed(self._operator)]
+        changed = [self._refreshed(self._keys), self._refreshed(self._operator)]
         if self._signers.file is not None:
-            changed.append(_refreshed(self._signers.file))
+            changed.append(self._refreshed(self._signers.file))
         return any(changed)
 
     async def stop(self) -> None:
         """Ask the issuer for nothing more."""
         await self._signers.stop()
+
+    def _refreshed(self, file: WatchedFile[Any]) -> bool:
+        try:
+            return file.refresh()
+        except Exception:  # noqa: BLE001  of any parser
+            # What it said before may have been withdrawn in it: better nobody than anybody.
+            file.forget()
+            self._tell_unreadable()
+            return True
+
+    def _tell_unreadable(self) -> None:
+        self.unreadable += 1
+        logger.error("access_unreadable", total=self.unreadable)
 
     @property
     def version(self) -> str:
@@ -101,11 +118,3 @@ class Access:
         """
         now_s = datetime.now(UTC).timestamp()
         verify_operator(token, self._operator.value, pod_uid=self._pod_uid, now_s=now_s)
-
-
-def _refreshed(file: WatchedFile[Any]) -> bool:
-    try:
-        return file.refresh()
-    except Exception as error:  # noqa: BLE001  of any parser: the last good content stays
-        logger.error("access_file_unreadable", error=type(error).__name__)
-        return True

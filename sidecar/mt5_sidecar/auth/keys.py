@@ -8,7 +8,7 @@ enough, and the table is no secret.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -37,22 +37,32 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _KeysFile(msgspec.Struct, frozen=True):
-    keys: list[KeyRecord]
+    keys: list[msgspec.Raw]
 
 
 Keys = Mapping[str, KeyRecord]
 
 
-def parse_keys(content: bytes | None) -> Keys | None:
+def parse_keys(content: bytes | None, *, unreadable: Callable[[], None]) -> Keys | None:
     """Return the key table by id, None where no file is.
 
+    An entry that cannot be read opens nothing and spoils no other; `unreadable` is called for
+    it. Were the whole table refused, the one before would live on, withdrawn keys included.
+
     Raises:
-        msgspec.MsgspecError: the file is there and not what the operator writes.
+        msgspec.MsgspecError: the file is there and is no table at all.
     """
     if content is None:
         return None
-    records = msgspec.json.decode(content, type=_KeysFile).keys
-    return {record.id: record for record in records}
+    keys = {}
+    for raw in msgspec.json.decode(content, type=_KeysFile).keys:
+        try:
+            record = msgspec.json.decode(raw, type=KeyRecord)
+        except (msgspec.MsgspecError, ValueError):
+            unreadable()
+        else:
+            keys[record.id] = record
+    return keys
 
 
 def still_valid(principal: Principal, keys: Keys | None, *, now: datetime) -> Principal:

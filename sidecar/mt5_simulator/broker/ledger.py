@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a fill changes a book: orders become deals; deals make, change and end positions."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from mt5_simulator import constants as mt5
@@ -11,58 +12,63 @@ EXPERT: Final = mt5.ORDER_REASON_EXPERT
 _LOT_DIGITS: Final = 8
 
 
-def fill(book: Book, order: Order, price: float, prices: Prices, *, volume: float) -> Deal:
-    """Fill `volume` of `order`: a position of its own, or its part of the symbol's only one."""
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What the market gave: so many lots at this price, at the moment of `prices`."""
+
+    price: float
+    volume: float
+    prices: Prices
+
+
+def fill(book: Book, order: Order, match: Match) -> Deal:
+    """Fill `order`: it makes a position of its own, or changes the symbol's only one."""
     held = _held(book, order.symbol) if book.netting else None
     if held is None:
-        return _enter(book, order, price, prices, volume)
+        return _enter(book, order, match)
     if held.side == order.type % 2:
-        return _add(book, order, held, price, prices, volume)
-    if volume <= held.volume:
-        return leave(book, order, held, price, prices, volume=volume)
-    return _turn(book, order, held, price, prices, volume)
+        return _add(book, order, held, match)
+    if match.volume <= held.volume:
+        return leave(book, order, held, match)
+    return _turn(book, order, held, match)
 
 
 def leave(
     book: Book,
     order: Order,
     position: Position,
-    price: float,
-    prices: Prices,
+    match: Match,
     *,
-    volume: float,
     entry: int = mt5.DEAL_ENTRY_OUT,
 ) -> Deal:
-    """Take `volume` off `position`."""
-    profit = _earned(position, price, prices, volume)
-    position.volume = round(position.volume - volume, _LOT_DIGITS)
-    position.updated_ms = prices.utc_ms
+    """Take the matched volume off `position`."""
+    profit = _earned(position, match, match.volume)
+    position.volume = round(position.volume - match.volume, _LOT_DIGITS)
+    position.updated_ms = match.prices.utc_ms
     if position.volume <= 0:
         del book.positions[position.ticket]
-    finish(book, order, prices, filled=volume, position=position.ticket)
-    return _record(book, order, entry, volume, price, prices, profit)
+    finish(book, order, match.prices, filled=match.volume, position=position.ticket)
+    return _record(book, order, match, entry=entry, profit=profit)
 
 
 def closing(
     book: Book,
     position: Position,
-    volume: float,
-    price: float,
-    prices: Prices,
+    match: Match,
     *,
     reason: int = EXPERT,
     magic: int = 0,
     comment: str = "",
 ) -> Order:
-    """Return the order that closes `volume` of `position`."""
+    """Return the order that closes the matched volume of `position`."""
     return Order(
         ticket=book.ticket(),
         symbol=position.symbol,
         type=1 - position.side,
-        volume=volume,
-        price=price,
-        setup_ms=prices.utc_ms,
-        volume_left=volume,
+        volume=match.volume,
+        price=match.price,
+        setup_ms=match.prices.utc_ms,
+        volume_left=match.volume,
         magic=magic,
         comment=comment,
         reason=reason,
@@ -93,63 +99,52 @@ def _held(book: Book, symbol: str) -> Position | None:
     return next((p for p in book.positions.values() if p.symbol == symbol), None)
 
 
-def _enter(book: Book, order: Order, price: float, prices: Prices, volume: float) -> Deal:
+def _enter(book: Book, order: Order, match: Match) -> Deal:
     side: Side = 0 if order.type % 2 == 0 else 1
     book.positions[order.ticket] = Position(
         ticket=order.ticket,
         symbol=order.symbol,
         side=side,
-        volume=volume,
-        price_open=price,
-        opened_ms=prices.utc_ms,
-        updated_ms=prices.utc_ms,
+        volume=match.volume,
+        price_open=match.price,
+        opened_ms=match.prices.utc_ms,
+        updated_ms=match.prices.utc_ms,
         sl=order.sl,
         tp=order.tp,
         magic=order.magic,
         comment=order.comment,
         reason=EXPERT,
     )
-    finish(book, order, prices, filled=volume, position=order.ticket)
-    return _record(book, order, mt5.DEAL_ENTRY_IN, volume, price, prices, 0.0)
+    finish(book, order, match.prices, filled=match.volume, position=order.ticket)
+    return _record(book, order, match, entry=mt5.DEAL_ENTRY_IN)
 
 
-def _add(
-    book: Book, order: Order, held: Position, price: float, prices: Prices, volume: float
-) -> Deal:
-    together = round(held.volume + volume, _LOT_DIGITS)
-    held.price_open = (held.price_open * held.volume + price * volume) / together
-    held.volume, held.updated_ms = together, prices.utc_ms
+def _add(book: Book, order: Order, held: Position, match: Match) -> Deal:
+    together = round(held.volume + match.volume, _LOT_DIGITS)
+    held.price_open = (held.price_open * held.volume + match.price * match.volume) / together
+    held.volume, held.updated_ms = together, match.prices.utc_ms
     held.sl, held.tp = order.sl or held.sl, order.tp or held.tp
-    finish(book, order, prices, filled=volume, position=held.ticket)
-    return _record(book, order, mt5.DEAL_ENTRY_IN, volume, price, prices, 0.0)
+    finish(book, order, match.prices, filled=match.volume, position=held.ticket)
+    return _record(book, order, match, entry=mt5.DEAL_ENTRY_IN)
 
 
-def _turn(
-    book: Book, order: Order, held: Position, price: float, prices: Prices, volume: float
-) -> Deal:
-    profit = _earned(held, price, prices, held.volume)
+def _turn(book: Book, order: Order, held: Position, match: Match) -> Deal:
+    profit = _earned(held, match, held.volume)
     held.side = 0 if held.side == 1 else 1
-    held.volume = round(volume - held.volume, _LOT_DIGITS)
-    held.price_open, held.updated_ms = price, prices.utc_ms
+    held.volume = round(match.volume - held.volume, _LOT_DIGITS)
+    held.price_open, held.updated_ms = match.price, match.prices.utc_ms
     held.sl, held.tp = order.sl, order.tp
-    finish(book, order, prices, filled=volume, position=held.ticket)
-    return _record(book, order, mt5.DEAL_ENTRY_INOUT, volume, price, prices, profit)
+    finish(book, order, match.prices, filled=match.volume, position=held.ticket)
+    return _record(book, order, match, entry=mt5.DEAL_ENTRY_INOUT, profit=profit)
 
 
-def _earned(position: Position, price: float, prices: Prices, volume: float) -> float:
-    moved = price - position.price_open if position.side == 0 else position.price_open - price
-    return prices.realised(prices.symbols[position.symbol], moved, volume)
+def _earned(position: Position, match: Match, volume: float) -> float:
+    moved = match.price - position.price_open
+    signed = moved if position.side == 0 else -moved
+    return match.prices.realised(match.prices.symbols[position.symbol], signed, volume)
 
 
-def _record(
-    book: Book,
-    order: Order,
-    entry: int,
-    volume: float,
-    price: float,
-    prices: Prices,
-    profit: float,
-) -> Deal:
+def _record(book: Book, order: Order, match: Match, *, entry: int, profit: float = 0.0) -> Deal:
     deal = Deal(
         ticket=book.ticket(),
         order=order.ticket,
@@ -157,9 +152,9 @@ def _record(
         symbol=order.symbol,
         side=order.type % 2,
         entry=entry,
-        volume=volume,
-        price=price,
-        when_ms=prices.utc_ms,
+        volume=match.volume,
+        price=match.price,
+        when_ms=match.prices.utc_ms,
         profit=profit,
         magic=order.magic,
         comment=order.comment,

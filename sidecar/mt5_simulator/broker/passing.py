@@ -7,6 +7,7 @@ from mt5_simulator import constants as mt5
 from mt5_simulator.broker import ledger
 from mt5_simulator.broker.book import Book, Order, Position
 from mt5_simulator.broker.clock import DAY_MS, broker_ms
+from mt5_simulator.broker.ledger import Match
 from mt5_simulator.broker.valuation import Prices
 
 _BY_DAY: Final = frozenset({mt5.ORDER_TIME_DAY, mt5.ORDER_TIME_SPECIFIED_DAY})
@@ -37,10 +38,10 @@ def _stop(book: Book, position: Position, prices: Prices) -> bool:
         return False
     # The broker writes its own comment over the caller's (MT5.md 5).
     word, level = ("sl", position.sl) if reason == mt5.ORDER_REASON_SL else ("tp", position.tp)
-    order = ledger.closing(
-        book, position, position.volume, price, prices, reason=reason, comment=f"[{word} {level}]"
-    )
-    ledger.leave(book, order, position, price, prices, volume=position.volume)
+    match = Match(price, position.volume, prices)
+    comment = f"[{word} {level}]"
+    order = ledger.closing(book, position, match, reason=reason, comment=comment)
+    ledger.leave(book, order, position, match)
     return True
 
 
@@ -62,7 +63,7 @@ def _trigger(book: Book, order: Order, prices: Prices) -> bool:
         return True
     now = prices.quote(order.symbol)
     price = now.ask if order.type % 2 == 0 else now.bid
-    ledger.fill(book, order, price, prices, volume=order.volume)
+    ledger.fill(book, order, Match(price, order.volume, prices))
     return True
 
 

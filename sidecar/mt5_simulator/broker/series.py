@@ -4,7 +4,7 @@ them. Times in arguments and rows are the broker's clock.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from mt5_simulator import constants as mt5
 from mt5_simulator.broker.clock import DAY_MS, broker_ms, utc_ms_of
@@ -59,7 +59,9 @@ def bars_between(
     return [bar for bar in found if bar[0] * 1000 >= from_ms]
 
 
-def ticks(prices: Prices, name: str, flags: int, *, from_ms: int, to_ms: int, count: int) -> Any:
+def ticks(
+    prices: Prices, name: str, flags: int, *, from_ms: int, to_ms: int, count: int
+) -> list[Row]:
     """Return up to `count` ticks from `from_ms` on; none of trades, which this market has not."""
     if flags == mt5.COPY_TICKS_TRADE:
         return []

@@ -7,6 +7,7 @@ from typing import Final
 from mt5_simulator import constants as mt5
 from mt5_simulator.broker import ledger
 from mt5_simulator.broker.book import Book, Order
+from mt5_simulator.broker.ledger import Match
 from mt5_simulator.broker.requests import TradeRequest, filled_at_once, market_price, refusal
 from mt5_simulator.broker.valuation import Prices
 
@@ -71,20 +72,18 @@ def send(request: TradeRequest, book: Book, prices: Prices) -> Result:
 def _open(request: TradeRequest, book: Book, prices: Prices) -> Result:
     price, volume = market_price(request, prices), filled_at_once(request, prices)
     order = _order(request, book, price, prices.utc_ms)
-    deal = ledger.fill(book, order, price, prices, volume=volume)
+    deal = ledger.fill(book, order, Match(price, volume, prices))
     whole = volume == request.volume
     retcode = mt5.TRADE_RETCODE_DONE if whole else mt5.TRADE_RETCODE_DONE_PARTIAL
     return Result(retcode, deal.ticket, order.ticket, volume, price)
 
 
 def _close(request: TradeRequest, book: Book, prices: Prices) -> Result:
-    position, volume = book.positions[request.position], request.volume
-    price = prices.close_price(position)
-    order = ledger.closing(
-        book, position, volume, price, prices, magic=request.magic, comment=request.comment
-    )
-    deal = ledger.leave(book, order, position, price, prices, volume=volume)
-    return Result(mt5.TRADE_RETCODE_DONE, deal.ticket, deal.order, volume, price)
+    position = book.positions[request.position]
+    match = Match(prices.close_price(position), request.volume, prices)
+    order = ledger.closing(book, position, match, magic=request.magic, comment=request.comment)
+    deal = ledger.leave(book, order, position, match)
+    return Result(mt5.TRADE_RETCODE_DONE, deal.ticket, deal.order, match.volume, match.price)
 
 
 def _place(request: TradeRequest, book: Book, prices: Prices) -> Result:
@@ -137,17 +136,11 @@ def _remove(request: TradeRequest, book: Book, prices: Prices) -> Result:
 
 def _close_by(request: TradeRequest, book: Book, prices: Prices) -> Result:
     one, other = book.positions[request.position], book.positions[request.position_by]
-    volume, meet = min(one.volume, other.volume), other.price_open
-    deals = [
-        ledger.leave(
-            book,
-            ledger.closing(book, position, volume, meet, prices),
-            position,
-            meet,
-            prices,
-            volume=volume,
-            entry=mt5.DEAL_ENTRY_OUT_BY,
-        )
-        for position in (one, other)
+    # At the price at which the other began: so the difference is booked once, with the first.
+    match = Match(other.price_open, min(one.volume, other.volume), prices)
+    entry = mt5.DEAL_ENTRY_OUT_BY
+    deal, _ = [
+        ledger.leave(book, ledger.closing(book, each, match), each, match, entry=entry)
+        for each in (one, other)
     ]
-    return Result(mt5.TRADE_RETCODE_DONE, deals[0].ticket, deals[0].order, volume, meet)
+    return Result(mt5.TRADE_RETCODE_DONE, deal.ticket, deal.order, match.volume, match.price)

@@ -115,13 +115,16 @@ async def test_without_a_key_table_nobody_is_let_in(bridge: Rig) -> None:
     assert (answer.status, answer.problem) == (503, "/problems/access-unavailable")
 
 
-@pytest.mark.parametrize("broken", [b"", b"[]", b'{"keys":[{}]}', b"\xff", b'{"keys":[{"id":1}]}'])
-async def test_a_broken_key_table_changes_nothing(bridge: Rig, broken: bytes) -> None:
+@pytest.mark.parametrize("broken", [b"", b"[]", b"{", b"\xff", b'{"keys":7}'])
+async def test_a_withdrawn_key_does_not_live_on_in_a_table_that_became_unreadable(
+    bridge: Rig, broken: bytes
+) -> None:
     bridge.put("access/keys.json", broken)
     bridge.look()
 
-    assert (await bridge.get("/api/account")).status == 200
-    assert (await bridge.get("/api/account", key=api_key("new"))).status == 401
+    answer = await bridge.get("/api/account")
+
+    assert (answer.status, answer.problem) == (503, "/problems/access-unavailable")
 
 
 async def test_a_new_key_opens_and_a_withdrawn_one_closes_without_a_restart(bridge: Rig) -> None:
@@ -177,3 +180,22 @@ async def test_a_reader_may_not_broadcast(bridge: Rig) -> None:
         await bridge.ws("/ws/broadcast")
 
     assert refused.value.response.status_code == 403
+
+
+UNREADABLE = {
+    "a date that is none": key_record("bad", accounts=["*"], scopes=["read"], expires="20270101T0"),
+    "no object": "bad",
+    "a hash that is a number": key_record("bad", accounts=["*"], scopes=["read"]) | {"sha256": 7},
+}
+
+
+@pytest.mark.parametrize("entry", UNREADABLE)
+async def test_an_unreadable_entry_opens_nothing_and_spoils_no_other(
+    bridge: Rig, entry: str
+) -> None:
+    bridge.put("access/keys.json", json.dumps({"version": 1, "keys": [UNREADABLE[entry], OWN]}))
+    bridge.look()
+
+    assert (await bridge.get("/api/account")).status == 200
+    assert (await bridge.get("/api/account", key=api_key("bad"))).status == 401
+    assert b"mt5_sidecar_access_unreadable 1.0" in (await bridge.ops("/metrics")).body

@@ -321,6 +321,20 @@ async def test_heartbeats_come_by_themselves(rig_with: RigWith) -> None:
     assert await heard(socket, "heartbeat")
 
 
+async def test_a_heartbeat_names_the_point_that_its_client_has_reached(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_heartbeat_interval_s=0.001, file_poll_interval_s=NEVER_S)
+    await rig.connected()
+    slow = await rig.ws("/ws?interval_ms=60000")
+    rig.agent.shows("positions", [position(1)])
+    reached = (await heard(slow, "positions"))["seq"]
+    rig.agent.shows("positions", [])
+    await eventually(lambda: rig.context.board.seq > reached)
+
+    rig.look()
+
+    assert (await heard(slow, "heartbeat"))["data"]["seq"] == reached
+
+
 async def test_the_status_stream_needs_no_account_data(bridge: Rig) -> None:
     socket = await bridge.ws("/websocket/ws/status")
     snapshot = await heard(socket, "snapshot")
