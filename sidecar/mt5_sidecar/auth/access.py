@@ -37,12 +37,16 @@ class Access:
         self._tokens = Tokens(settings, self._signers)
 
     def refresh(self) -> bool:
-        """Look at the files; say whether one changed. A file that is no table opens nothing."""
+        """Look at the files; say whether one changed. One that cannot be read opens nothing."""
         # Each is looked at, not only up to the first that changed.
         changed = [self._refreshed(self._keys), self._refreshed(self._operator)]
         if self._signers.file is not None:
             changed.append(self._refreshed(self._signers.file))
         return any(changed)
+
+    async def stop(self) -> None:
+        """Ask the issuer for nothing more."""
+        await self._signers.stop()
 
     def _refreshed(self, file: WatchedFile[Any]) -> bool:
         try:
@@ -56,10 +60,6 @@ class Access:
     def _tell_unreadable(self) -> None:
         self.unreadable += 1
         logger.error("access_unreadable", total=self.unreadable)
-
-    async def stop(self) -> None:
-        """Ask the issuer for nothing more."""
-        await self._signers.stop()
 
     @property
     def version(self) -> str:
