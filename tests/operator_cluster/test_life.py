@@ -39,9 +39,14 @@ def test_an_applied_account_becomes_ready_and_is_routed(
     assert condition(found, "RouteReady")["status"] == "True"
     assert not condition(found, "Reconciling")
     assert not condition(found, "Stalled")
+    # The shards follow with the next flush.
+    eventually(lambda: _addresses_in_shards(kubectl) == [address])
+
+
+def _addresses_in_shards(kubectl: Kubectl) -> list[str]:
     shards = [kubectl.get("configmap", f"mt5-routes-{n}") for n in range(4)]
     tables = [json.loads(shard["data"]["routes.json"])["routes"] for shard in shards if shard]
-    assert [t["10001"]["address"] for t in tables if "10001" in t] == [address]
+    return [table["10001"]["address"] for table in tables if "10001" in table]
 
 
 def test_the_pod_of_an_account_is_admitted_by_restricted_pod_security(
@@ -95,11 +100,12 @@ def test_applying_the_same_file_again_writes_nothing(operator: Operator, kubectl
     operator.lead()
     kubectl.apply(secret(), account())
     await_reason(kubectl, "Connected")
+    eventually(lambda: steady(operator.writes, for_s=2), timeout_s=30)
     before, writes = kubectl.get("mt5account", "demo"), operator.writes()
 
     kubectl.apply(account())
 
-    assert steady(operator.writes, for_s=1)
+    assert steady(operator.writes, for_s=2)
     after = kubectl.get("mt5account", "demo")
     assert before is not None
     assert after is not None
