@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     linux_node_selector: dict[str, str] = {}
     linux_tolerations: Tolerations = []
     windows_requests: Quantities = {"cpu": "250m", "memory": "1229Mi"}
-    windows_limits: Quantities = {"cpu": "1", "memory": "1843Mi"}
+    windows_limits: Quantities = {"cpu": "500m", "memory": "1843Mi"}
     windows_node_selector: dict[str, str] = {}
     windows_tolerations: Tolerations = [
         {"key": "os", "operator": "Equal", "value": "windows", "effect": "NoSchedule"}

@@ -272,3 +272,12 @@ def test_the_values_file_is_explained() -> None:
 
     for section in values:
         assert f"`{section}" in guide, section
+
+
+def test_redis_is_asked_every_ten_seconds_and_for_readiness_every_two() -> None:
+    redis = only(rendered("default"), "Deployment", "demo-redis")
+    (container,) = redis["spec"]["template"]["spec"]["containers"]
+
+    assert container["livenessProbe"] == {"tcpSocket": {"port": "redis"}, "periodSeconds": 10}
+    assert container["readinessProbe"]["periodSeconds"] == 2
+    assert "redis-cli ping" in container["readinessProbe"]["exec"]["command"][-1]

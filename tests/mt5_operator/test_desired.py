@@ -210,3 +210,69 @@ def test_two_mounts_of_one_volume_are_told_apart() -> None:
 
     assert not differs(desired, list(reversed(desired)))
     assert differs(desired, [desired[0], {"name": "data", "mountPath": "/c"}])
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize(
+    ("probe", "path", "period_s", "failures"),
+    [
+        ("startupProbe", "/healthz", 1, 60),
+        ("livenessProbe", "/healthz", 10, 6),
+        ("readinessProbe", "/readyz", 2, 2),
+    ],
+)
+def test_the_kubelet_asks_the_sidecars_own_loop(
+    platform: Platform, probe: str, path: str, period_s: int, failures: int
+) -> None:
+    (sidecar,) = pod(stateful_set(parsed(), platform, "a", SETTINGS))["initContainers"]
+
+    assert {p["name"]: p["containerPort"] for p in sidecar["ports"]} == {"http": 8080, "ops": 8081}
+    assert sidecar[probe] == {
+        "httpGet": {"path": path, "port": "ops", "scheme": "HTTP"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "requested", "most"),
+    [("Linux", "768Mi", "1229Mi"), ("Windows", "1229Mi", "1843Mi")],
+)
+def test_a_terminal_gets_the_memory_and_cpu_of_its_platform(
+    platform: str, requested: str, most: str
+) -> None:
+    manifest = stateful_set(parsed(server="Broker"), Platform(platform), "a", SETTINGS)
+
+    (terminal,) = pod(manifest)["containers"]
+
+    assert terminal["resources"] == {
+        "requests": {"cpu": "250m", "memory": requested},
+        "limits": {"cpu": "500m", "memory": most},
+    }
+
+
+@pytest.mark.parametrize("platform", ["Linux", "Windows"])
+def test_settings_choose_the_nodes_and_amounts_of_a_platform(platform: str) -> None:
+    other = "Windows" if platform == "Linux" else "Linux"
+    toleration = {"key": "only", "operator": "Exists", "effect": "NoSchedule"}
+    prefix = platform.lower()
+    chosen: dict[str, Any] = {
+        f"{prefix}_node_selector": {"pool": "workers"},
+        f"{prefix}_tolerations": [toleration],
+        f"{prefix}_requests": {"cpu": "500m", "memory": "1Gi"},
+        f"{prefix}_limits": {"cpu": "1", "memory": "2Gi"},
+    }
+
+    mine, theirs = (
+        pod(stateful_set(parsed(server="Broker"), Platform(name), "a", Settings(**chosen)))
+        for name in (platform, other)
+    )
+
+    assert mine["nodeSelector"] == {"kubernetes.io/os": prefix, "pool": "workers"}
+    assert mine["tolerations"] == [toleration]
+    assert mine["containers"][0]["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "1", "memory": "2Gi"},
+    }
+    assert theirs == pod(stateful_set(parsed(server="Broker"), Platform(other), "a", SETTINGS))

@@ -44,6 +44,26 @@ def test_every_setting_is_documented_with_its_default() -> None:
             )
 
 
+def test_the_install_guide_names_the_prerequisites_that_chart_and_settings_have() -> None:
+    guide = (REPOSITORY / "docs" / "install.md").read_text()
+    chart = (REPOSITORY / "charts" / "mt5-bridge" / "Chart.yaml").read_text()
+    version = re.search(r'kubeVersion: ">=(\d+\.\d+)\.', chart)
+    own = Settings.model_fields
+    linux, windows, simulator, sidecar = (
+        int(own[f"{name}_requests"].default["memory"].removesuffix("Mi"))
+        for name in ("linux", "windows", "simulator", "sidecar")
+    )
+
+    assert version
+    assert f"Kubernetes {version[1]} or newer" in guide
+    assert f"{linux + sidecar}Mi on Linux (terminal {linux}Mi, sidecar {sidecar}Mi)" in guide
+    assert f"{windows + sidecar}Mi on Windows ({windows}Mi and {sidecar}Mi)" in guide
+    assert f"{simulator + sidecar}Mi on the simulator" in guide
+    for name in ("linux", "windows", "sidecar"):
+        assert own[f"{name}_limits"].default["memory"] in guide
+    assert "**Domain name**" in guide
+
+
 def test_a_word_is_known_only_if_it_is_in_the_list() -> None:
     assert known("BadCredentials") is Reason.BAD_CREDENTIALS
     assert known("BAD_CREDENTIALS") is None

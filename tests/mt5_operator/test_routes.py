@@ -100,6 +100,8 @@ async def test_redis_holds_what_readers_were_promised(
 
     assert redis.routes() == {"1": json.loads(text(HERE))}
     assert redis.client.get("account:1:container") == "10.0.0.1:8080"
+    for key in ("mt5:routes", "account:1:container"):
+        assert redis.client.ttl(key) == -1, f"{key} is not there, or expires"
     ((_, change),) = redis.client.xrange("mt5:routes:changes")  # type: ignore[misc,union-attr]
     assert change == {"op": "set", "id": "1", "route": text(HERE)}
     assert await store.installation() == "i"

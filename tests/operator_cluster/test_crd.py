@@ -63,6 +63,14 @@ def test_a_wrong_spec_is_refused_with_words_that_name_the_place(
     assert words in str(refused.value)
 
 
+def test_a_server_is_never_assumed(api: Kubectl) -> None:
+    manifest = account()
+    del manifest["spec"]["server"]
+
+    with pytest.raises(CommandFailed, match=r"spec\.server: Required value"):
+        api.apply(manifest)
+
+
 @pytest.mark.parametrize(
     ("change", "words"), [r[1:] for r in IMMUTABLE], ids=[r[0] for r in IMMUTABLE]
 )

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+from datetime import datetime
+
+import msgspec
 import pytest
-from account_records import order, position, symbol_info
+from account_records import ACCOUNT, order, position, symbol_info, tick
+from scripted_agent import UTC_MS
 from sidecar_rig import Rig, eventually
+
+from mt5_sidecar import __version__
 
 
 async def test_the_account_is_read_with_its_currencys_digits(bridge: Rig) -> None:
@@ -122,3 +128,80 @@ async def test_ticks_of_a_symbol_that_nobody_watches_are_fetched(bridge: Rig) ->
 @pytest.mark.parametrize("symbols", ["", "A" * 30, ",".join(f"S{n}" for n in range(51)), "A%00"])
 async def test_symbols_that_cannot_be_are_refused(bridge: Rig, symbols: str) -> None:
     assert (await bridge.get(f"/api/ticks?symbols={symbols}")).status == (400 if symbols else 200)
+
+
+async def test_the_account_has_its_login_and_money(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.account = msgspec.structs.replace(
+        ACCOUNT, equity=10012.5, margin=33.25, margin_free=9979.25, profit=12.5
+    )
+    await rig.connected(agent)
+
+    seen = (await rig.get("/api/account")).json["account"]
+
+    names = ("login", "balance", "equity", "margin", "margin_free", "profit")
+    assert [seen[name] for name in names] == [10001, 10000, 10012.5, 33.25, 9979.25, 12.5]
+
+
+async def test_a_position_says_what_is_held_and_what_it_is_worth(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.positions = [position(7, type=1, profit=-50.5)]
+    await rig.connected(agent)
+
+    (seen,) = (await rig.get("/api/positions")).json["positions"]
+
+    wanted = {"ticket": 7, "symbol": "EURUSD", "type": 1, "side": "sell", "volume": 0.1}
+    prices = {"price_open": 1.08, "price_current": 1.085, "profit": -50.5}
+    assert {name: seen[name] for name in wanted | prices} == wanted | prices
+
+
+async def test_a_tick_has_its_time_in_utc_prices_and_volume(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.ticks["EURUSD"] = msgspec.structs.replace(tick(1.085, 1.0852), last=1.0851, volume=7)
+    await rig.connected(agent)
+
+    (seen,) = (await rig.get("/api/ticks")).json["ticks"]
+
+    wanted = {"symbol": "EURUSD", "time": "2026-11-21T08:00:00.000Z", "bid": 1.085}
+    rest = {"ask": 1.0852, "last": 1.0851, "volume": 7}
+    assert {name: seen[name] for name in wanted | rest} == wanted | rest
+
+
+@pytest.mark.parametrize("path", ["account", "positions", "orders", "ticks"])
+async def test_every_snapshot_says_in_utc_when_it_was_seen(bridge: Rig, path: str) -> None:
+    answer = await bridge.get(f"/api/{path}")
+
+    assert datetime.fromisoformat(answer.json["time"]).timestamp() * 1000 == UTC_MS
+    assert answer.json["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/health"])
+async def test_health_needs_no_key_and_says_nothing_of_the_account(rig: Rig, path: str) -> None:
+    answer = await rig.get(path, key=None)
+
+    assert answer.status == 200
+    assert set(answer.json) == {"status", "version", "time"}
+    assert answer.json["status"] == "ok"
+
+
+async def test_status_tells_the_connection_and_what_runs(bridge: Rig) -> None:
+    await bridge.ws()
+    seen = (await bridge.get("/api/status")).json
+
+    wanted = {"state": "Connected", "reason": "", "stale": False, "credentials": "Valid"}
+    whose = {"account_id": "10001", "login": 10001, "server": "Simulator-Demo", "slot": "a"}
+    assert {name: seen[name] for name in wanted | whose} == wanted | whose
+    assert seen["websocket_clients"] == 1
+    assert seen["last_contact"].endswith("Z")
+    assert set(seen["versions"]) == {"sidecar", "agent", "package", "terminal_build", "backend"}
+    assert seen["versions"]["sidecar"] == __version__
+    assert seen["versions"]["backend"] == "scripted"
+
+
+async def test_status_names_why_there_is_no_connection(bridge: Rig) -> None:
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    await eventually(lambda: not bridge.context.terminal.connection.connected)
+
+    seen = (await bridge.get("/api/status")).json
+
+    assert (seen["state"], seen["reason"]) == ("Disconnected", "BrokerUnreachable")

@@ -12,6 +12,8 @@ import websockets
 from account_records import position, symbol_info, tick
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
+from mt5_sidecar import __version__
+
 RigWith = Callable[..., Awaitable[Rig]]
 
 
@@ -43,6 +45,16 @@ async def test_a_client_is_welcomed_then_gets_everything_then_only_changes(bridg
     assert change["type"] == "positions"
     assert [p["ticket"] for p in change["data"]["changed"]] == [1]
     assert change["seq"] > snapshot["seq"]
+
+
+async def test_the_welcome_tells_status_versions_and_what_is_subscribed(bridge: Rig) -> None:
+    welcome = await heard(await bridge.ws(), "welcome")
+
+    status = welcome["data"]["status"]
+    assert (status["state"], status["reason"], status["stale"]) == ("Connected", "", False)
+    assert welcome["data"]["versions"] == {"api": 1, "sidecar": __version__}
+    assert welcome["data"]["subscribed"]
+    assert welcome["data"]["recovered"] is False
 
 
 async def test_a_closed_position_is_told_as_removed(bridge: Rig) -> None:
