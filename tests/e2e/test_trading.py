@@ -45,7 +45,10 @@ def test_an_order_is_executed_once_and_told_again_after_its_sidecar_died(world: 
 
     again = json.loads(order(world, account, "key-1").body)
     assert again == placed | {"replayed": True}
-    assert positions(world, account) - before == {placed["position"]}
+    # The snapshot follows with the agent's next look.
+    world.until(
+        lambda: positions(world, account) - before == {placed["position"]}, "the one new position"
+    )
 
 
 def test_a_key_is_for_one_body_only(world: World) -> None:
@@ -60,7 +63,10 @@ def test_a_key_is_for_one_body_only(world: World) -> None:
 
 def test_trading_is_off_until_asked_for_and_needs_no_new_pod(world: World) -> None:
     account = world.ready_account()
-    assert order(world, account, "key-1").status == 403
+    # Until a new journal has settled it answers 503 for every key.
+    world.until(
+        lambda: order(world, account, "key-1").status == 403, "trading to be off", timeout_s=90
+    )
     before = world.kubectl.get("pod", f"{account.name}-a-0")
 
     change = {"spec": {"trading": {"enabled": True}}}
