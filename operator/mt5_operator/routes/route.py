@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from mt5_operator.spec.parse import Manifest
 ROUTES_FILE: Final = "routes.json"
 # So that 10,000 accounts in trouble fit into four ConfigMaps; the whole message is in the status.
 MESSAGE_LENGTH: Final = 200
+# What the router takes out of a path.
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Route:
     uid: str = ""
     reason: str = ""
     message: str = ""
+
+
+def routable(account_id: str) -> bool:
+    """Tell whether clients can ask for this id; that of an invalid spec may be anything."""
+    return _ID.fullmatch(account_id) is not None
 
 
 def brief(message: str) -> str:
