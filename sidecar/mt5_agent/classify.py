@@ -9,6 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mt5_agent.journal_lines import (
+    AUTHORIZED,
+    FAILED,
+    LOST,
+    NETWORK,
+    NO_CONNECTION,
+    NO_SYNCHRONISATION,
+    WINE,
+)
 from mt5_agent.reasons import Reason
 
 DROPS_OF_A_KICK: Final = 5
@@ -57,7 +66,7 @@ def finding(sight: Sight) -> Finding | None:
 
 
 def _local_fault(sight: Sight) -> Finding | None:
-    if any(_WINE.search(line) for line in sight.lines):
+    if any(WINE.search(line) for line in sight.lines):
         return Finding(
             Reason.WINE_FAULT,
             "The terminal refuses to run on this image's Wine: use an image with Wine 10.0.",
@@ -66,7 +75,7 @@ def _local_fault(sight: Sight) -> Finding | None:
 
 
 def _kicked(sight: Sight) -> Finding | None:
-    if sight.drops < DROPS_OF_A_KICK or not sight.lines or not _LOST.search(sight.lines[-1]):
+    if sight.drops < DROPS_OF_A_KICK or not sight.lines or not LOST.search(sight.lines[-1]):
         return None
     return Finding(
         Reason.PLATFORM_REJECTED,
@@ -78,7 +87,7 @@ def _kicked(sight: Sight) -> Finding | None:
 
 def _from_journal(sight: Sight) -> Finding | None:
     for line in reversed(sight.lines):
-        if _AUTHORIZED.search(line):
+        if AUTHORIZED.search(line):
             return None
         for pattern, make in _RULES:
             if match := pattern.search(line):
@@ -126,7 +135,7 @@ def missing(hint: str = "") -> Finding:
 
 
 def _spoke_of_network(lines: Iterable[str]) -> bool:
-    return any(_NETWORK.search(line) for line in lines)
+    return any(NETWORK.search(line) for line in lines)
 
 
 def _bad_credentials(sight: Sight, words: str) -> Finding:
@@ -173,22 +182,13 @@ _OUTDATED: Final = Finding(
     "The broker no longer accepts this terminal's build: update the terminal image.",
 )
 
-_WINE: Final = re.compile(r"debugger has been found|unsupported Wine", re.IGNORECASE)
-_AUTHORIZED: Final = re.compile(r": authorized on .+ through ")
-_LOST: Final = re.compile(r"connection to .+ lost")
-_NETWORK: Final = re.compile(
-    r"^'\d+': |no connection to|authorization on|connection to|authorized on"
-)
 _TRANSIENT: Final = re.compile(r"service is not available|common error|no connection|timeout", re.I)
 _ONE_TIME: Final = re.compile(r"\botp\b|one.time|certificate", re.IGNORECASE)
 _VERSION: Final = re.compile(r"version|old build", re.IGNORECASE)
 _MISSING: Final = re.compile(r"process create failed|not found", re.IGNORECASE)
 _RULES: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = (
-    (re.compile(r"authorization on .+ failed \((?P<why>[^)]*)\)"), _failed),
-    (re.compile(r"no connection to "), lambda sight, _: _unreachable(sight, "no connection")),
-    (
-        re.compile(r"error sending synchronization command"),
-        lambda sight, _: _unreachable(sight, "no synchronisation"),
-    ),
-    (_LOST, lambda sight, _: _unreachable(sight, "connection lost")),
+    (FAILED, _failed),
+    (NO_CONNECTION, lambda sight, _: _unreachable(sight, "no connection")),
+    (NO_SYNCHRONISATION, lambda sight, _: _unreachable(sight, "no synchronisation")),
+    (LOST, lambda sight, _: _unreachable(sight, "connection lost")),
 )

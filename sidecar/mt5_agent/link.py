@@ -197,6 +197,8 @@ def _meaning(state: State | None) -> object:
         *(state.state, state.reason, state.message, state.login, state.server, state.login_id),
         *(state.since_ms, state.versions, state.trade_allowed, state.utc_offset_s),
         *(evidence.logins, evidence.drops, evidence.worker_restarts, evidence.terminal_restarts),
+        *(evidence.terminal_starts, evidence.logins_refused, evidence.authorised_then_lost),
+        evidence.reasons,
     )
 
 

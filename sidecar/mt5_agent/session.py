@@ -162,6 +162,7 @@ class Session:
             "again.",
         )
         _log.warning("log-in failed: %s: %s", found.reason.value, found.message)
+        self._report.attempted(found)
         if found.final:
             self._report.show("Refused", found)
             await self._wanted.changed()
@@ -204,13 +205,19 @@ class Session:
             self._report.show("Connected")
         elif before == "Connected":
             self._report.dropped()
-            self._report.show("Disconnected", self._watch.finding() or _LOST)
+            found = self._watch.finding() or _LOST
+            self._report.attempted(found)
+            self._report.show("Disconnected", found)
+        elif before == "Disconnected" and (found_later := self._watch.finding()):
+            self._report.show(before, found_later)  # what the terminal's own attempts came to
 
     def _fault(self, message: str) -> None:
         _log.warning("%s", message)
         found = self._watch.finding(runs=self._terminal.runs)
         state: StateName = "Disconnected" if self._report.state.evidence.logins else "LoggingIn"
-        self._report.show(state, found or Finding(Reason.TERMINAL_FAULT, message))
+        found = found or Finding(Reason.TERMINAL_FAULT, message)
+        self._report.attempted(found)
+        self._report.show(state, found)
 
 
 _LOST: Final = Finding(

@@ -61,6 +61,8 @@ class Supervisor:
         self._terminal = Terminal(
             self._launch,
             backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
+            began=lambda: self._report.count("terminal_starts"),
+            ended=self._report.terminal_ended,
             restarted=lambda: self._report.count("terminal_restarts"),
             failed=self._launch.failed,
         )

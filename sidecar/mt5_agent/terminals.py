@@ -44,13 +44,16 @@ class Terminal:
         start: Start,
         *,
         backoff: Backoff,
+        began: Callable[[], None],
+        ended: Callable[[], None],
         restarted: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """Keep one running, as `start` says; call `restarted` before each life but the first,
-        `failed` when it cannot be started."""
+        """Keep one running, as `start` says; call `began` and `ended` in each life, `restarted`
+        before each but the first, `failed` when it cannot be started."""
         self._start = start
         self._backoff = backoff
+        self._began, self._ended = began, ended
         self._restarted, self._failed = restarted, failed
         self._child: Child | None = None
         self._up = asyncio.Event()
@@ -97,6 +100,7 @@ class Terminal:
         self._child = await Child.start(argv, speaks=False)
         self.started_s = loop.time()
         _log.info("terminal started, pid %d", self._child.pid)
+        self._began()
         self._down.clear()
         self._up.set()
         try:
@@ -104,6 +108,7 @@ class Terminal:
         finally:
             self._up.clear()
             self._down.set()
+            self._ended()
         lived_s = loop.time() - self.started_s
         _log.warning("terminal ended with code %d after %.0f s", code, lived_s)
         if lived_s > _STEADY_S:

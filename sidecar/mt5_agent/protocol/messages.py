@@ -45,13 +45,21 @@ class Versions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Counts since the agent started; times are UTC milliseconds, 0 for never."""
+    """Counts since the agent started; times are UTC milliseconds, 0 for never.
+
+    `docs/internals.md` says what each counts; `reasons` counts failed attempts and lost links.
+    """
 
     logins: int = 0
     drops: int = 0
     worker_restarts: int = 0
     terminal_restarts: int = 0
     last_healthy_ms: int = 0
+    terminal_starts: int = 0
+    logins_refused: int = 0
+    authorised_then_lost: int = 0
+    unsynchronised_ms: int = 0
+    reasons: dict[str, int] = {}
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
