@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     sidecar_env: dict[str, str] = {}
     sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
     sidecar_limits: Quantities = {"memory": "256Mi"}
+    simulator_in_terminal_image: bool = False
     simulator_requests: Quantities = {"cpu": "20m", "memory": "64Mi"}
     simulator_limits: Quantities = {"memory": "256Mi"}
     linux_requests: Quantities = {"cpu": "250m", "memory": "768Mi"}
