@@ -11,7 +11,7 @@ from mt5_operator.cluster.kinds import ACCOUNT, POD
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.names import Key
-from mt5_operator.reconcile import claims, deletion, refresh, routing, telling, workload
+from mt5_operator.reconcile import claims, deletion, refresh, refused, routing, telling, workload
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.sidecars.client import Target
@@ -40,14 +40,15 @@ async def reconcile(context: Context, key: Key) -> float | None:
     try:
         wanted = account(manifest)
     except InvalidSpec as error:
-        await _refused(context, manifest, str(error))
-        return None
+        return await _refused(context, manifest, str(error))
     return await _live(context, manifest, wanted)
 
 
-async def _refused(context: Context, manifest: Manifest, told: str) -> None:
+async def _refused(context: Context, manifest: Manifest, told: str) -> float | None:
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
+    seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, seen)
+    return context.world.settings.secret_recheck_s if seen.route.problem else None
 
 
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
