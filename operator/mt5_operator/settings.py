@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     sidecar_env: dict[str, str] = {}
     sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
     sidecar_limits: Quantities = {"memory": "256Mi"}
+    simulator_in_terminal_image: bool = False
     simulator_requests: Quantities = {"cpu": "20m", "memory": "64Mi"}
     simulator_limits: Quantities = {"memory": "256Mi"}
     # With the sidecar's, 1.2 GiB for an account on Linux and 1.8 GiB on Windows (docs/adr/022).

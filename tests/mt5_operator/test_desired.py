@@ -93,6 +93,26 @@ def test_the_sidecar_is_told_its_pods_name_and_uid() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("platform", "image", "limits"),
+    [
+        (Platform.LINUX, SETTINGS.terminal_image_linux, SETTINGS.linux_limits),
+        (Platform.WINDOWS, SETTINGS.terminal_image_windows, SETTINGS.windows_limits),
+    ],
+)
+def test_the_simulator_can_run_as_a_terminal_does(
+    platform: Platform, image: str, limits: dict[str, str]
+) -> None:
+    settings = Settings(simulator_in_terminal_image=True)
+
+    (terminal,) = pod(stateful_set(parsed(), platform, "a", settings))["containers"]
+
+    assert terminal["image"] == image
+    assert "command" not in terminal
+    assert {"name": "MT5_AGENT_BACKEND", "value": "simulator"} in terminal["env"]
+    assert terminal["resources"]["limits"] == {k: canonical(v) for k, v in limits.items()}
+
+
 def test_nothing_secret_is_in_the_pod() -> None:
     text = json.dumps(linux())
 
