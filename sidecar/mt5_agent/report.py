@@ -4,6 +4,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from platform import python_version
 from typing import Any, Final
 
 import msgspec
@@ -34,7 +35,9 @@ class Report:
     def __init__(self, *, backend: str, platform: str, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the State means something new."""
         self._changed = changed
-        versions = Versions(agent=__version__, backend=backend, platform=platform)
+        versions = Versions(
+            agent=__version__, backend=backend, platform=platform, python=python_version()
+        )
         self._state = State(state="TerminalStarting", versions=versions, since_ms=utc_ms())
         self._journal: deque[str] = deque(maxlen=JOURNAL_LINES)
         self._drops_s: deque[float] = deque()

@@ -42,6 +42,7 @@ class Versions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     backend: str = ""
     platform: str = ""
     package: str = ""
+    python: str = ""
     terminal_build: int = 0
 
 
