@@ -29,6 +29,9 @@ class Symbol:
     volume_step: float = 0.01
     depth_lots: float = 100.0
     """What the market takes at once: of a larger market order IOC gets this part, FOK nothing."""
+    swap_long: float = -0.7
+    """Points a night, for each of both sides."""
+    swap_short: float = -0.3
     swing: float = 0.02
     """How far the price wanders from its base, as a share of it."""
 
