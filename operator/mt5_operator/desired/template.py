@@ -22,13 +22,8 @@ _ALL = (
     "sidecar_requests",
     "sidecar_limits",
 )
-_SIMULATOR = (
-    "agent_command",
-    "simulator_requests",
-    "simulator_limits",
-    "simulator_termination_grace_s",
-)
-_REAL = ("termination_grace_s",)
+_IN_SIDECAR_IMAGE = ("agent_command", "simulator_requests", "simulator_limits")
+_SIMULATED = ("simulator_in_terminal_image", "simulator_termination_grace_s")
 
 
 def template_id(account: Account, platform: Platform, settings: Settings) -> str:
@@ -43,17 +38,18 @@ def template_id(account: Account, platform: Platform, settings: Settings) -> str
         "storage": spec.storage.model_dump(exclude_none=True) if spec.storage else None,
         "platform": platform.value,
     }
-    names = _relevant(platform, simulated=spec.simulated)
+    names = _relevant(platform, simulated=spec.simulated, settings=settings)
     return digest({"asked": asked, "set": {n: v for n in names if (v := _set(settings, n))}})
 
 
-def _relevant(platform: Platform, *, simulated: bool) -> list[str]:
+def _relevant(platform: Platform, *, simulated: bool, settings: Settings) -> list[str]:
     os = platform.value.lower()
     sidecar = "sidecar_image" if platform is Platform.LINUX else "sidecar_image_windows"
     found = [*_ALL, sidecar, f"{os}_node_selector", f"{os}_tolerations"]
-    if simulated:
-        return [*found, *_SIMULATOR]
-    return [*found, *_REAL, f"terminal_image_{os}", f"{os}_requests", f"{os}_limits"]
+    found += _SIMULATED if simulated else ["termination_grace_s"]
+    if simulated and not settings.simulator_in_terminal_image:
+        return [*found, *_IN_SIDECAR_IMAGE]
+    return [*found, f"terminal_image_{os}", f"{os}_requests", f"{os}_limits"]
 
 
 def _set(settings: Settings, name: str) -> Any:

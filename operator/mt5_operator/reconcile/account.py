@@ -15,9 +15,18 @@ from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Wait
 from mt5_operator.names import Key
-from mt5_operator.reconcile import deletion, moves, refresh, routing, slots, telling, workload
+from mt5_operator.reconcile import (
+    claims,
+    deletion,
+    moves,
+    refresh,
+    refused,
+    routing,
+    slots,
+    telling,
+    workload,
+)
 from mt5_operator.reconcile.context import Context, World
-from mt5_operator.reconcile.index import conflict
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
 from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
@@ -58,22 +67,21 @@ async def reconcile(context: Context, key: Key) -> float | None:
     try:
         wanted = account(manifest)
     except InvalidSpec as error:
-        await _refused(context, manifest, str(error))
-        return None
-    return await _live(context, wanted)
+        return await _refused(context, manifest, str(error))
+    return await _live(context, manifest, wanted)
 
 
-async def _refused(context: Context, manifest: Manifest, told: str) -> None:
-    status = manifest.get("status", {})
+async def _refused(context: Context, manifest: Manifest, told: str) -> float | None:
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
-    await telling.tell(context, manifest, slots.remembered(seen, status))
+    seen = await refused.follow(context, manifest, seen)
+    await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
+    return context.world.settings.secret_recheck_s if seen.route.problem else None
 
 
-async def _live(context: Context, wanted: Account) -> float | None:
-    sight = await _sight(context, wanted)
-    if not sight.seen.conflict:
-        # Before anything is made of it, its route included.
-        await workload.hold(context, sight.manifest)
+async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
+    # Before anything is made of it, its route included.
+    conflict = await claims.take(context, manifest)
+    sight = await _sight(context, wanted, conflict)
     sight, taken = await _moved(context, wanted, sight)
     seen = sight.seen
     if not (seen.conflict or seen.unknown_fields):
@@ -106,11 +114,11 @@ async def _moved(context: Context, wanted: Account, sight: _Sight) -> tuple[_Sig
         )
         if not taken.done:
             return sight, taken
-        sight = await _sight(context, wanted)
+        sight = await _sight(context, wanted, sight.seen.conflict)
     return sight, moves.waits("", 0.1)
 
 
-async def _sight(context: Context, wanted: Account) -> _Sight:
+async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     world = context.world
     manifest = world.caches[ACCOUNT].get(wanted.key) or {"metadata": {}}
     platform = placement.platform(wanted.spec.broker_compatibility)
@@ -124,7 +132,7 @@ async def _sight(context: Context, wanted: Account) -> _Sight:
     sidecar = None if pod is None or pod.ending else both.sidecars[slot]
     secret = await _secret(context, wanted, sidecar, pod)
     seen = _seen(context, manifest, wanted, platform, slot, secret, pod, sidecar)
-    return _Sight(manifest, both, look, seen, due_s)
+    return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
 
 
 def _restart_due_s(manifest: Manifest) -> float | None:
@@ -176,7 +184,6 @@ def _seen(
         slot=slot,
         image=terminal_image(wanted, platform, world.settings),
         unknown_fields=unknown_fields(manifest),
-        conflict=conflict(world.index, spec.id, wanted.key),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
         secret_version=secret.version,
