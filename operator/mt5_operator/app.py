@@ -22,7 +22,8 @@ from mt5_operator.cluster.lease import ApiLock, lead
 from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
-from mt5_operator.names import Key
+from mt5_operator.moving.fleet import Fleet
+from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
 from mt5_operator.reconcile import leading
 from mt5_operator.reconcile.context import Context, World, seconds_text
@@ -166,6 +167,7 @@ class _Operator:
         async with HttpSidecars(
             who.token,
             timeout_s=settings.sidecar_timeout_s,
+            order_timeout_s=settings.sidecar_order_timeout_s,
             override=settings.sidecar_address_override,
         ) as sidecars:
             try:
@@ -209,10 +211,11 @@ def _context(
         account_ids=world.index.account_ids,
         now=lambda: seconds_text(world.now()),
     )
-    watcher = Watcher(sidecars, settings, changed=world.queue.add)
+    watcher = Watcher(sidecars, settings, changed=lambda pod: world.queue.add(account_key(pod)))
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    return Context(world, who, table, watcher, Secrets(api), events, refusals)
+    fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
+    return Context(world, who, table, watcher, Secrets(api), events, refusals, sidecars, fleet)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

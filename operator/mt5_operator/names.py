@@ -15,6 +15,8 @@ FINALIZER: Final = f"{GROUP}/route"
 OS_LABEL: Final = "kubernetes.io/os"
 ACCOUNT_LABEL: Final = f"{GROUP}/account"
 SLOT_LABEL: Final = f"{GROUP}/slot"
+TEMPLATE: Final = f"{GROUP}/template"
+RESTART_AT: Final = f"{GROUP}/restart-at"
 HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
 FILES_VERSION: Final = f"{GROUP}/files-version"
@@ -73,6 +75,11 @@ def stateful_set(account: str, slot: str) -> str:
 def pod(account: str, slot: str) -> str:
     """Return the name of a slot's pod."""
     return f"{stateful_set(account, slot)}-0"
+
+
+def account_key(pod: Key) -> Key:
+    """Return the key of the account that a slot's pod, or its StatefulSet, belongs to."""
+    return Key(pod.namespace, pod.name.removesuffix("-0").rpartition("-")[0])
 
 
 def account_files(account: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from mt5_operator import names
 from mt5_operator.settings import Settings, Tolerations
@@ -28,6 +28,17 @@ def no_capacity(wanted: Platform, nodes: Iterable[Manifest], settings: Settings)
     label = ",".join(f"{name}={value}" for name, value in labels.items())
     choice = " or set brokerCompatibility: Linux" if windows else ""
     return f"no {wanted.value} node ({label}) takes pods: add one{choice}"
+
+
+# Those who take nodes away say so by a taint before they do.
+_LEAVING: Final = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
+
+
+def leaving(node: Manifest) -> bool:
+    """Tell whether a node is being emptied: cordoned, or about to be taken away."""
+    spec = node.get("spec", {})
+    taints = {taint["key"] for taint in spec.get("taints", [])}
+    return bool(spec.get("unschedulable")) or not taints.isdisjoint(_LEAVING)
 
 
 def _takes(node: Manifest, labels: dict[str, str], tolerations: Tolerations) -> bool:

@@ -26,6 +26,12 @@ class Reason(StrEnum):
     NO_ACTIVE_SLOT = "NoActiveSlot"
     ASSUMED_COMPATIBLE = "AssumedCompatible"
     CHOSEN_BY_USER = "ChosenByUser"
+    # Updates (docs/updates.md).
+    MOVING = "Moving"
+    UPDATE_QUEUED = "UpdateQueued"
+    UPDATE_HELD = "UpdateHeld"
+    MOVE_FAILED = "MoveFailed"
+    INVALID_RESTART_AT = "InvalidRestartAt"
     # The account's object asks for something that cannot be.
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,6 +61,19 @@ class Settings(BaseSettings):
     stuck_pod_s: Seconds = 30
     agent_patience_s: Seconds = 60
 
+    # Updates: moves from slot to slot.
+    move_max: Annotated[int, Field(ge=1)] = 3
+    move_pause_s: Annotated[float, Field(ge=0)] = 10
+    move_gather_s: Annotated[float, Field(ge=0)] = 2
+    move_failure_pause_s: Annotated[float, Field(ge=0)] = 600
+    move_vip: Literal["First", "Last"] = "Last"
+    move_min_ready_s: Annotated[float, Field(ge=0)] = 30
+    move_deadline_s: Seconds = 1200
+    move_handover_s: Seconds = 30
+    move_drain_s: Annotated[float, Field(ge=0)] = 5
+    move_backoff_min_s: Seconds = 300
+    move_backoff_max_s: Seconds = 21600
+
     # The loop.
     workers: Annotated[int, Field(ge=1)] = 16
     resync_s: Seconds = 600
@@ -82,6 +95,7 @@ class Settings(BaseSettings):
 
     # Sidecars.
     sidecar_timeout_s: Seconds = 2
+    sidecar_order_timeout_s: Seconds = 60
     sidecar_poll_s: Seconds = 2
     sidecar_poll_max_s: Seconds = 5
     sidecar_poll_connected_s: Seconds = 60

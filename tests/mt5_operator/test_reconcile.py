@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from mt5_operator import names
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.desired.template import template_id
 from mt5_operator.errors import NotFound, Refused
+from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile.context import Context, World
@@ -23,12 +26,13 @@ from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
-from mt5_operator.spec.account import SecretKey
-from mt5_operator.status.seen import SidecarSeen
-from operator_samples import ConfigMaps, manifest
+from mt5_operator.sidecars.client import Target
+from mt5_operator.spec.account import Platform, SecretKey
+from mt5_operator.status.seen import OrdersSeen, SidecarSeen
+from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
-UP = SidecarSeen("Connected", credentials="Valid")
+UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=False))
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
@@ -88,6 +92,13 @@ class Sidecars:
     def forget(self, _: Key) -> None:
         return
 
+    def hear(self, _: Key, __: Target, orders: OrdersSeen | None) -> None:
+        if self.seen and orders:
+            self.seen = replace(self.seen, orders=orders)
+
+    async def activate(self, _: Target, epoch: int) -> OrdersSeen:
+        return OrdersSeen(epoch, active=True)
+
 
 class Events:
     """Nobody reads them here."""
@@ -103,7 +114,7 @@ class Bench:
         self.cluster, self.sidecars, self.seconds = Cluster(), Sidecars(), 1000.0
         api: Any = self.cluster
         anything: Any = None
-        settings = Settings(route_flush_s=0)
+        settings = Settings(route_flush_s=0, move_gather_s=0, move_pause_s=0)
         self.world = World(settings, api, Caches(), Index(), Schedule())
         shards = Shards(api, namespace="ns", shards=1, installation="i")
         self.table = Table(
@@ -123,6 +134,8 @@ class Bench:
             Secrets(api, clock=lambda: self.seconds),
             events,
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
+            watcher,
+            Fleet(settings, now_s=lambda: self.seconds, due=self.world.queue.add),
         )
 
     def feed(self, **changes: Any) -> None:
@@ -130,6 +143,8 @@ class Bench:
         found = manifest(**changes.pop("spec", {}))
         self.cluster.version += 1
         found["metadata"] |= {"resourceVersion": str(self.cluster.version), **changes}
+        if "status" in self.cluster.account:
+            found["status"] = self.cluster.account["status"]
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
@@ -137,7 +152,9 @@ class Bench:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo"}
-        meta = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        template = template_id(parsed(), Platform.LINUX, self.world.settings)
+        meta["annotations"] = {names.TEMPLATE: template}
         condition = {"type": "Ready", "status": str(ready)}
         status = {
             "phase": "Running",

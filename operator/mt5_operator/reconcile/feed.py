@@ -24,7 +24,7 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     if not world.caches[kind].feed(manifest):
         return
     if kind is NODE and _place(before) != _place(manifest):
-        _add(world, world.homeless)
+        _add(world, world.homeless | world.hosted.on(key.name))
     if kind is ACCOUNT:
         known = world.index.id_of(key)
         others = world.index.keep(manifest)
@@ -39,7 +39,9 @@ def gone(world: World, kind: Kind, key: Key) -> None:
         _claims_changed(world, world.index.drop(key) | {key})
     elif kind is CONFIG_MAP and key.name == names.ACCESS:
         world.queue.add(Key(key.namespace, ""))
-    elif kind is not NODE:
+    elif kind is NODE:
+        _add(world, world.hosted.on(key.name))
+    else:
         _add(world, {Key(key.namespace, _account(key.name))})
 
 

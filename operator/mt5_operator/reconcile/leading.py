@@ -31,6 +31,7 @@ async def lead(context: Context) -> None:
     # Before any account is looked at: Redis holds what the leader before us wrote last.
     await context.table.check()
     await access.look_at_keys(context)
+    context.fleet.recall(context.world.caches[ACCOUNT].values())
     resync(context)
     backoff = Backoff(settings)
     async with asyncio.TaskGroup() as group:

@@ -31,6 +31,9 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     if not conditions.differs(status, previous):
         return
     place = {name: meta[name] for name in ("name", "namespace", "uid")}
+    if any(status.get(part) != previous.get(part) for part in ("trader", "move")):
+        # Who may trade is decided on what was looked at, or not at all.
+        place["resourceVersion"] = meta["resourceVersion"]
     body = {"metadata": place, "status": status}
     try:
         written = await context.world.api.apply(

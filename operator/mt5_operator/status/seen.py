@@ -6,8 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mt5_operator import names
+from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
+from mt5_operator.spec.status import LastMove, Move, Trader
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,9 @@ class PodSeen:
     uid: str
     ip: str = ""
     node: str = ""
+    created: str = ""
+    template: str = ""
+    ready_since: str = ""
     phase: str = "Pending"
     ready: bool = False
     sidecar_started: bool = False
@@ -28,6 +34,14 @@ class PodSeen:
 
 
 @dataclass(frozen=True)
+class OrdersSeen:
+    """What a sidecar said of trading: the last epoch it was activated in, and whether it trades."""
+
+    epoch: int
+    active: bool
+
+
+@dataclass(frozen=True)
 class SidecarSeen:
     """What a pod's sidecar said, or why it said nothing."""
 
@@ -36,6 +50,8 @@ class SidecarSeen:
     message: str = ""
     credentials: str = "Unknown"
     error: str = ""
+    # None: its journal cannot be used, or it did not answer.
+    orders: OrdersSeen | None = None
 
     @property
     def connected(self) -> bool:
@@ -49,6 +65,15 @@ class RouteSeen:
 
     published: bool = False
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class Updating:
+    """What Updating says: a move is under way (`now`), or why it is not."""
+
+    now: bool
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,7 @@ class Seen:
     conflict: str = ""
     secret: str = ""
     secret_problem: str = ""
+    secret_version: str = ""
     workload_problem: str = ""
     no_capacity: str = ""
     pod: PodSeen | None = None
@@ -74,6 +100,10 @@ class Seen:
     # The pod is not ready for longer than a start takes.
     overdue: bool = False
     route: RouteSeen = RouteSeen()
+    trader: Trader | None = None
+    move: Move | None = None
+    last_move: LastMove | None = None
+    updating: Updating | None = None
 
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -100,6 +130,9 @@ def pod_seen(pod: Manifest) -> PodSeen:
         uid=meta["uid"],
         ip=status.get("podIP", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
+        created=meta.get("creationTimestamp", ""),
+        template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
+        ready_since=ready.get("lastTransitionTime", ""),
         phase=status.get("phase", "Pending"),
         ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,
         sidecar_started=any(c.get("started") for c in status.get("initContainerStatuses", [])),

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two slots: an account moves from one to the other, and never trades in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from operator_cluster import sidecar_stub
+from operator_cluster.manifests import account, await_reason, condition, secret
+from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+pytestmark = pytest.mark.cluster
+
+
+class Fleet:
+    """An installation whose operator is started again with other settings."""
+
+    def __init__(
+        self, plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    ) -> None:
+        self.plane, self.kubectl, self.redis, self.sidecars = plane, kubectl, redis, sidecars
+        self._operator: Operator | None = None
+
+    def lead(self, **changes: Any) -> Operator:
+        """Run an operator with quick moves and these settings."""
+        self.stop()
+        quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
+        self._operator = Operator(
+            self.plane.kubeconfig,
+            self.kubectl.namespace,
+            redis_url=self.redis.url,
+            sidecar=self.sidecars.address,
+            **{**quick, "move_failure_pause_s": 0, **changes},
+        )
+        self._operator.lead()
+        return self._operator
+
+    def stop(self) -> None:
+        """End the operator."""
+        if self._operator:
+            self._operator.stop()
+
+    def status(self, name: str = "demo") -> dict[str, Any]:
+        """Return the status of an account."""
+        found = self.kubectl.get("mt5account", name)
+        assert found is not None
+        return dict(found.get("status", {}))
+
+    def uid(self, pod: str) -> str:
+        """Return a pod's uid; empty if there is none."""
+        found = self.kubectl.get("pod", pod)
+        return str(found["metadata"]["uid"]) if found else ""
+
+    def sets(self) -> list[str]:
+        """Return the StatefulSets."""
+        return sorted(item["metadata"]["name"] for item in self.kubectl.list("statefulset"))
+
+    def settled(self, slot: str, *, name: str = "demo") -> bool:
+        """Tell whether an account is in this slot alone, and on its way nowhere."""
+        status = self.status(name)
+        trades = status.get("trader", {}).get("slot") == slot
+        alone = [each for each in self.sets() if each.startswith(f"{name}-")] == [f"{name}-{slot}"]
+        return trades and alone and "move" not in status and status.get("slot") == slot
+
+
+@pytest.fixture
+def fleet(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> Iterator[Fleet]:
+    found = Fleet(plane, kubectl, redis, sidecars)
+    yield found
+    found.stop()
+
+
+def test_a_new_template_moves_an_account_to_the_other_slot_and_the_next_one_back(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    sidecars.journal(first).keys.append("k1")
+
+    kubectl.patch("mt5account", "demo", {"spec": {"resources": {"requests": {"cpu": "30m"}}}})
+
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+    second = fleet.uid("demo-b-0")
+    assert sidecars.active() == [second]
+    assert sidecars.journal(second).epoch == 2
+    assert sidecars.journal(second).keys == ["k1"]
+    assert redis.routes()["10001"]["uid"] == second
+    assert redis.routes()["10001"]["epoch"] == 2
+    moved = [call for call in sidecars.calls if call[0] in (first, second)][-5:]
+    assert moved == [
+        (first, "POST activate"),
+        (first, "POST fence"),
+        (first, "GET journal"),
+        (second, "PUT journal"),
+        (second, "POST activate"),
+    ]
+    assert not condition(kubectl.get("mt5account", "demo"), "Updating")
+    assert fleet.status()["lastMove"]["outcome"] == "Done"
+
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:next")
+    eventually(lambda: fleet.settled("a"), timeout_s=20)
+    third = fleet.uid("demo-a-0")
+    assert sidecars.active() == [third]
+    assert (sidecars.journal(third).epoch, sidecars.journal(third).keys) == (3, ["k1"])
+    eventually(lambda: fleet.uid("demo-b-0") == "")
+
+
+def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:never-ready", move_deadline_s=3)
+
+    eventually(
+        lambda: condition(kubectl.get("mt5account", "demo"), "Updating").get("reason") == "Moving"
+    )
+    eventually(
+        lambda: (
+            condition(kubectl.get("mt5account", "demo"), "Updating").get("reason") == "MoveFailed"
+        )
+    )
+    told = condition(kubectl.get("mt5account", "demo"), "Updating")
+    assert "the new slot was not ready in 3 s" in told["message"]
+    eventually(lambda: fleet.settled("a"))
+    assert fleet.uid("demo-a-0") == first
+    assert sidecars.active() == [first]
+    assert sidecars.journal(first).epoch == 1
+    assert redis.routes()["10001"]["uid"] == first
+    assert condition(kubectl.get("mt5account", "demo"))["status"] == "True"
+    # Another image is tried at once.
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:mended")
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+
+
+def test_an_operator_that_is_started_again_moves_nobody(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+
+    operator = fleet.lead(resync_s=1)
+    eventually(lambda: operator.metric("mt5_operator_reconciles_total", result="done") > 5)
+
+    assert fleet.settled("a")
+    assert fleet.uid("demo-a-0") == first
+    assert sidecars.active() == [first]
+
+
+def test_a_suspended_account_is_fenced_before_its_pod_goes(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+
+    kubectl.patch("mt5account", "demo", {"spec": {"suspend": True}})
+
+    await_reason(kubectl, "Suspended")
+    eventually(lambda: fleet.uid("demo-a-0") == "")
+    assert sidecars.journal(first).fenced
+
+    kubectl.patch("mt5account", "demo", {"spec": {"suspend": False}})
+    await_reason(kubectl, "Connected")
+    second = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [second])
+    assert sidecars.journal(second).epoch == 2
+
+
+def test_an_account_whose_sidecar_never_connects_trades_nowhere_and_reads_wait_for_nobody(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    sidecars.says = sidecar_stub.NOT_CONNECTED
+    fleet.lead()
+    kubectl.apply(secret(), account())
+
+    eventually(lambda: len(sidecars.active()) == 1)
+    sidecars.says = sidecar_stub.CONNECTED
+    await_reason(kubectl, "Connected")
