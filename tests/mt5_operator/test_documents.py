@@ -14,8 +14,9 @@ from mt5_operator.settings import Settings
 
 
 @pytest.mark.parametrize("folder", crd.FOLDERS)
-def test_the_crd_files_are_what_the_models_describe(folder: str) -> None:
-    assert (REPOSITORY / folder / crd.FILE).read_text() == crd.text()
+@pytest.mark.parametrize("file", list(crd.files()))
+def test_the_crd_files_are_what_the_models_describe(folder: str, file: str) -> None:
+    assert (REPOSITORY / folder / file).read_text() == crd.files()[file]
 
 
 def test_the_field_reference_is_what_the_models_describe() -> None:

@@ -10,12 +10,11 @@ from mt5_operator.cluster.kinds import ACCOUNT, POD
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.names import Key
-from mt5_operator.reconcile import deletion, refresh, routing, telling, workload
+from mt5_operator.reconcile import deletion, platform, refresh, routing, telling, workload
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.sidecars.client import Target
-from mt5_operator.spec.account import BrokerCompatibility
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
 
@@ -110,22 +109,22 @@ def _seen(
     sidecar: SidecarSeen | None,
 ) -> Seen:
     world, spec = context.world, wanted.spec
-    platform = placement.platform(spec.broker_compatibility)
+    chosen = platform.choose(world, wanted, SLOT, pod, sidecar)
     waits = pod is None or not pod.node
     nodes = world.caches.nodes() if waits else []
     return Seen(
         generation=wanted.generation,
         account_id=spec.id,
-        platform=platform,
-        chosen_by_user=spec.broker_compatibility is not BrokerCompatibility.AUTO,
+        platform=chosen.platform,
+        choice=chosen,
         suspended=spec.suspend,
         slot=SLOT,
-        image=terminal_image(wanted, platform, world.settings),
+        image=terminal_image(wanted, chosen.platform, world.settings),
         unknown_fields=unknown_fields(manifest),
         conflict=conflict(world.index, spec.id, wanted.key),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
-        no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
+        no_capacity=placement.no_capacity(chosen.platform, nodes, world.settings) if waits else "",
         pod=pod,
         sidecar=sidecar,
         overdue=refresh.not_ready_s(world, pod) > world.settings.agent_patience_s,
@@ -133,7 +132,8 @@ def _seen(
 
 
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
-    if seen.no_capacity and not seen.suspended:
+    would_move = seen.choice is not None and seen.choice.waits_for_node
+    if (seen.no_capacity or would_move) and not seen.suspended:
         world.homeless.add(key)
     else:
         world.homeless.discard(key)

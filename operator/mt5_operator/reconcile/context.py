@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mt5_operator.apikeys import ApiKey
+from mt5_operator.brokers.book import Book
+from mt5_operator.brokers.directory import Directory
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
@@ -20,6 +22,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.sidecars.watcher import Watcher
+from mt5_operator.spec.broker import BrokerStatus
 
 
 def utc_now() -> datetime:
@@ -36,7 +39,9 @@ class World:
     caches: Caches
     index: Index
     queue: Schedule
-    # Accounts that wait for a node: a changed node makes them due.
+    # Which accounts belong to which broker.
+    directory: Directory = field(default_factory=Directory)
+    # Accounts and brokers that wait for a node: a changed node makes them due.
     homeless: set[Key] = field(default_factory=set)
     now: Callable[[], datetime] = utc_now
 
@@ -52,6 +57,9 @@ class Context:
     secrets: Secrets
     events: Events
     refusals: Refusals
+    # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
+    book: Book
+    brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from mt5_operator import names
+from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.status.seen import SidecarSeen
 
@@ -40,6 +41,7 @@ class _State(msgspec.Struct):
     message: str = ""
     credentials: str = "Unknown"
     pod_uid: str = ""
+    evidence: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class HttpSidecars:
@@ -74,7 +76,13 @@ class HttpSidecars:
             raise SidecarUnreachable(f"the sidecar's answer is not ours: {error}") from error
         if told.pod_uid and told.pod_uid != target.uid:
             raise SidecarUnreachable("another pod answers at the pod's address")
-        return SidecarSeen(told.state, told.reason, told.message, told.credentials)
+        return SidecarSeen(
+            told.state,
+            told.reason,
+            told.message,
+            told.credentials,
+            evidence=_evidence(told.evidence),
+        )
 
     async def _get(self, target: Target) -> bytes:
         if self._session is None:
@@ -93,3 +101,12 @@ class HttpSidecars:
     def _url(self, ip: str) -> str:
         host = f"[{ip}]" if ":" in ip else ip
         return f"http://{self._override or f'{host}:{names.OPS_PORT}'}/internal/state"
+
+
+def _evidence(raw: msgspec.Raw) -> Evidence | None:
+    # A sidecar of another version may count otherwise: it is heard all the same.
+    try:
+        told = msgspec.json.decode(raw, type=Evidence)
+    except msgspec.DecodeError:
+        return None
+    return told if told.platform else None
