@@ -217,10 +217,10 @@ def _context(
         changed=world.queue.add,
         heard=lambda *look: brokers.hear(world, book, *look),
     )
-    book = Book(settings)
+    book = Book()
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    return Context(world, who, table, watcher, Secrets(api), events, refusals, book)
+    return Context(world, who, table, watcher, Secrets(api), events, refusals, book=book)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,10 +23,10 @@ SERVER_UNKNOWN = {"state": "Refused", "reason": "ServerUnknown", "message": "no 
 
 
 class SidecarStub:
-    """Says of every pod what a test wants it to say."""
+    """Says of every pod what a test wants it to say: always the same, or by the pod's uid."""
 
     def __init__(self) -> None:
-        self.says: dict[str, Any] = dict(CONNECTED)
+        self.says: dict[str, Any] | Callable[[str], dict[str, Any]] = dict(CONNECTED)
         self.tokens: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -47,7 +48,8 @@ class SidecarStub:
         """Return what the pod that `token` is for says."""
         uid = jwt.decode(token, options={"verify_signature": False})["aud"]
         self.tokens[uid] = token
-        return {**self.says, "pod_uid": uid}
+        says = self.says(uid) if callable(self.says) else self.says
+        return {**says, "pod_uid": uid}
 
 
 def _handler(stub: SidecarStub) -> type[BaseHTTPRequestHandler]:

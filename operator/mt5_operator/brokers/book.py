@@ -16,15 +16,14 @@ from mt5_operator.spec.account import Platform
 class Book:
     """One tally for each account and platform: while an account moves, both are heard."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._tallies: dict[Key, dict[str, Tally]] = {}
 
-    def note(self, sample: Sample) -> None:
+    def note(self, sample: Sample, settings: Settings) -> None:
         """Take in a look at an account's sidecar."""
         tallies = self._tallies.setdefault(sample.key, {})
         platform = sample.evidence.platform
-        tallies[platform] = after(tallies.get(platform), sample, self._settings)
+        tallies[platform] = after(tallies.get(platform), sample, settings)
 
     def forget(self, key: Key) -> None:
         """Forget an account that is gone."""

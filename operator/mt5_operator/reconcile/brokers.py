@@ -44,7 +44,7 @@ def hear(world: World, book: Book, key: Key, target: Target, seen: SidecarSeen) 
     if seen.evidence is None:
         return
     sample = Sample(key, target.uid, world.now(), seen.evidence, seen.connected, seen.reason)
-    book.note(sample)
+    book.note(sample, world.settings)
     if broker := world.directory.broker_of(key):
         world.queue.add(Key("", broker.name), after_s=world.settings.broker_review_s)
 

@@ -58,7 +58,7 @@ class Context:
     events: Events
     refusals: Refusals
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
-    book: Book
+    book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)

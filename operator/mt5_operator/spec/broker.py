@@ -216,9 +216,8 @@ class BrokerStatus(Model):
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
             },
-            default_factory=list,
         ),
-    ]
+    ] = Field(default_factory=list)
     healthy_on_linux: Annotated[
         Time | None, Field(description="When an account was last steadily connected on Linux.")
     ] = None
