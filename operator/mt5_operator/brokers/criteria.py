@@ -34,6 +34,8 @@ class Sight:
     # Why Linux is suspected of being refused; empty if it is not.
     suspected: str = ""
     rejected: bool = False
+    # The trial before this one was passed: what passed then stands until it fails.
+    passed_before: bool = False
 
     @property
     def over(self) -> bool:
@@ -45,7 +47,16 @@ def criteria(
     sight: Sight, before: Mapping[Name, Criterion], now: datetime
 ) -> tuple[Criterion, ...]:
     """Return the five; one whose state did not change keeps its time."""
-    return tuple(_dated(name, look(sight), before.get(name), now) for name, look in _LOOKS.items())
+    return tuple(
+        _dated(name, _kept(sight, look(sight), before.get(name)), before.get(name), now)
+        for name, look in _LOOKS.items()
+    )
+
+
+def _kept(sight: Sight, found: Found, before: Criterion | None) -> Found:
+    state, evidence = found
+    stands = sight.passed_before and before is not None and before.state is State.PASSED
+    return (State.PASSED, evidence) if stands and state is State.PENDING else found
 
 
 def _dated(name: Name, found: Found, before: Criterion | None, now: datetime) -> Criterion:

@@ -70,6 +70,7 @@ def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Setti
         facts.linux,
         suspected=held.words if held.suspect else _kept(verdict, known),
         rejected=verdict is Verdict.REQUIRES_WINDOWS or held.proven,
+        passed_before=before.verdict is Verdict.LINUX_COMPATIBLE,
     )
     found = criteria(sight, known, facts.now)
     status = status.model_copy(update={"criteria": list(found)})
@@ -86,7 +87,7 @@ def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Setti
             "confidence": _confidence(status, limits, len(facts.linux) + len(facts.windows)),
         }
     )
-    return Reviewed(status, reason, held.try_again)
+    return Reviewed(status, reason, _try_again(before, held, facts, settings))
 
 
 def _kept(verdict: Verdict, known: Mapping[Name, Criterion]) -> str:
@@ -205,6 +206,14 @@ def _told(held: Suspicion, suspects: int, accounts: int) -> str:
     )
 
 
+def _try_again(before: BrokerStatus, held: _Held, facts: Facts, settings: Settings) -> Tally | None:
+    """Return who should begin afresh, on the platform on which the question is open."""
+    if before.verdict is Verdict.REQUIRES_WINDOWS:
+        alike = _held_against(facts.windows, before.healthy_on_windows, facts, settings)
+        return None if _accepted_at(before) else alike.try_again
+    return None if before.moved_back_at else held.try_again
+
+
 def _decided(
     status: BrokerStatus, held: _Held, limits: Limits, facts: Facts, settings: Settings
 ) -> tuple[Verdict, Reason, str]:
@@ -250,19 +259,17 @@ def _rejected(
 def _on_windows(
     status: BrokerStatus, facts: Facts, settings: Settings
 ) -> tuple[Verdict, Reason, str]:
-    decided = status.decided_at
-    healthy_at = status.healthy_on_windows
-    accepted = bool(decided and healthy_at and healthy_at >= decided)
-    alike = _held_against(facts.windows, healthy_at, facts, settings)
-    if alike.proven and not accepted:
+    accepted_at = _accepted_at(status)
+    alike = _held_against(facts.windows, status.healthy_on_windows, facts, settings)
+    if alike.proven and not accepted_at:
         return (
             Verdict.TESTING,
             Reason.WINDOWS_FAILED_ALIKE,
             (f"moved back to Linux, because Windows failed alike: {alike.words}"),
         )
     told = status.message
-    if accepted and healthy_at and not status.windows_accepted_at:
-        told = f"{told}; Windows accepted at {healthy_at:%Y-%m-%dT%H:%M:%SZ}"
+    if accepted_at and not status.windows_accepted_at:
+        told = f"{told}; Windows accepted at {accepted_at:%Y-%m-%dT%H:%M:%SZ}"
     return status.verdict, Reason.BROKER_REQUIRES_WINDOWS, told
 
 
