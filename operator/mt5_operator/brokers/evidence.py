@@ -30,6 +30,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """`evidence` of `/internal/state`; docs/internals.md tells what each field counts."""
 
     platform: str = ""
+    window_s: float = 86_400
     since: datetime | None = None
     observed_s: float = 0
     uptime_ratio: float = 0

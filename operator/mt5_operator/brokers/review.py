@@ -63,6 +63,8 @@ def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Setti
     status = _watched(_reprobed(before, facts), facts)
     held = _held_against(facts.linux, status.healthy_on_linux, facts, settings)
     verdict, reason, message = _decided(status, held, limits, facts, settings)
+    if verdict is Verdict.UNKNOWN:  # a trial begins with the first log-in
+        status = status.model_copy(update={"window": Window(), "window_start": None})
     known = {item.name: item for item in before.criteria}
     sight = Sight(
         status.window,
@@ -74,7 +76,7 @@ def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Setti
     )
     found = criteria(sight, known, facts.now)
     status = status.model_copy(update={"criteria": list(found)})
-    if verdict is not Verdict.REQUIRES_WINDOWS and sight.over:
+    if sight.over and not held.proven and verdict is not Verdict.REQUIRES_WINDOWS:
         verdict, reason, message = _at_the_end(status)
     status = _dated(status, verdict, facts.now)
     if sight.over:  # the next trial begins: a broker is watched for as long as it has accounts
@@ -169,15 +171,18 @@ def _held_against(
     suspects = [(held, tally) for held, tally in found if held.pattern]
     if not suspects:
         return _Held()
-    held, tally = max(suspects, key=lambda one: (one[0].proven, one[0].starts, one[0].lasts_s))
+    again = [tally for _, tally in suspects if not tally.start_counts]
+    held, _ = max(suspects, key=lambda one: (one[0].proven, one[0].starts, one[0].lasts_s))
     told = _told(held, len(suspects), len(tallies))
     if words := _acquitted(tallies, suspects, healthy_at, facts, settings):
         return _Held(words=f"{told}; but {words}")
+    # Who was started afresh must first show whether it happens again.
+    enough = held.starts >= settings.broker_fresh_starts
     return _Held(
         suspect=True,
         proven=held.proven,
         words=told,
-        try_again=None if held.starts >= settings.broker_fresh_starts else tally,
+        try_again=None if enough else max(again, key=lambda t: t.proven_starts, default=None),
     )
 
 

@@ -14,7 +14,7 @@ from mt5_operator.brokers.evidence import INNOCENT, NOTHING, Counts, Evidence, c
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
 
-# Two looks are at least so far apart in what they may disagree about.
+# Clocks of a node and of ours, and whole milliseconds, may disagree by so much.
 _SLACK = timedelta(seconds=1)
 
 
@@ -137,8 +137,10 @@ def _began_anew(sample: Sample, last: Sample) -> bool:
     now, before = sample.evidence.since, last.evidence.since
     if sample.uid == last.uid or now is None or before is None:
         return False
-    # A record that was kept begins where it began, or a window before now.
-    return now - before > sample.at - last.at + _SLACK
+    # A record that was kept begins where it began, or, once it is a window long, a window ago.
+    full = last.at - before >= timedelta(seconds=last.evidence.window_s) - _SLACK
+    slid = sample.at - last.at if full else timedelta()
+    return now - before > slid + _SLACK
 
 
 def _innocence(tally: Tally, sample: Sample, *, began_anew: bool) -> Tally:

@@ -345,6 +345,8 @@ async def _try_again(context: Context, tally: Tally, facts: Facts) -> None:
     pod = _pod(world, tally)
     if manifest is None or pod is None or not _may_be_disturbed(manifest):
         return
+    if "deletionTimestamp" in pod["metadata"]:
+        return
     born = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     started = max(born, tally.started_at or born)
     if (facts.now - started).total_seconds() < settings.broker_fresh_start_pause_s:

@@ -313,6 +313,21 @@ def test_a_restart_loses_no_decision_and_no_trial() -> None:
     assert restarted.status.verdict is Verdict.TESTING
 
 
+def test_a_trial_begins_with_the_first_log_in() -> None:
+    terminal = Terminal(uptime=0, logins=0, tries_per_min=1, reason="BrokerUnreachable")
+    spec = BrokerSpec.model_validate({"servers": ["X"], "trial": {"duration": "1h"}})
+    desk = Desk([terminal], spec=spec)
+
+    desk.watch(3)
+
+    assert desk.status.verdict is Verdict.UNKNOWN
+    assert desk.status.window_start is None
+    terminal.logins, terminal.uptime, terminal.tries_per_min, terminal.healthy = 1, 1, 0, True
+    desk.watch(0.5)
+    assert desk.status.verdict is Verdict.TESTING
+    assert desk.status.window.watched_seconds < 1900
+
+
 def test_without_accounts_nothing_is_concluded() -> None:
     desk = Desk([])
 
