@@ -149,10 +149,9 @@ class Desk:
             if terminal.tally:
                 terminal.tally = replace(terminal.tally, news=type(terminal.tally.news)())
         if found.try_again and self.obeys and self._pause_is_over():
-            for terminal in self.terminals:
-                if terminal.tally is found.try_again or self._same(terminal, found.try_again):
-                    terminal.fresh()
-                    self.started = self.now
+            [chosen] = [t for t in self.terminals if self._same(t, found.try_again[0])]
+            chosen.fresh()
+            self.started = self.now
         return found
 
     def restart(self) -> None:

@@ -53,8 +53,8 @@ class Reviewed:
 
     status: BrokerStatus
     reason: Reason
-    # The account whose terminal should be started afresh, to see whether it happens again.
-    try_again: Tally | None = None
+    # One of these should begin afresh, to see whether it happens again; the first that may.
+    try_again: tuple[Tally, ...] = ()
 
 
 def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Settings) -> Reviewed:
@@ -161,7 +161,7 @@ class _Held:
     suspect: bool = False
     proven: bool = False
     words: str = ""
-    try_again: Tally | None = None
+    try_again: tuple[Tally, ...] = ()
 
 
 def _held_against(
@@ -171,7 +171,10 @@ def _held_against(
     suspects = [(held, tally) for held, tally in found if held.pattern]
     if not suspects:
         return _Held()
-    again = [tally for _, tally in suspects if not tally.start_counts]
+    again = sorted(
+        (tally for _, tally in suspects if not tally.start_counts),
+        key=lambda tally: (-tally.proven_starts, tally.last.key),
+    )
     held, _ = max(suspects, key=lambda one: (one[0].proven, one[0].starts, one[0].lasts_s))
     told = _told(held, len(suspects), len(tallies))
     if words := _acquitted(tallies, suspects, healthy_at, facts, settings):
@@ -182,7 +185,7 @@ def _held_against(
         suspect=True,
         proven=held.proven,
         words=told,
-        try_again=None if enough else max(again, key=lambda t: t.proven_starts, default=None),
+        try_again=() if enough else tuple(again),
     )
 
 
@@ -211,12 +214,14 @@ def _told(held: Suspicion, suspects: int, accounts: int) -> str:
     )
 
 
-def _try_again(before: BrokerStatus, held: _Held, facts: Facts, settings: Settings) -> Tally | None:
+def _try_again(
+    before: BrokerStatus, held: _Held, facts: Facts, settings: Settings
+) -> tuple[Tally, ...]:
     """Return who should begin afresh, on the platform on which the question is open."""
     if before.verdict is Verdict.REQUIRES_WINDOWS:
         alike = _held_against(facts.windows, before.healthy_on_windows, facts, settings)
-        return None if _accepted_at(before) else alike.try_again
-    return None if before.moved_back_at else held.try_again
+        return () if _accepted_at(before) else alike.try_again
+    return () if before.moved_back_at else held.try_again
 
 
 def _decided(

@@ -338,18 +338,23 @@ async def _transition(
     await context.events.tell(manifest, reason.value, note, warning=warning, now=now)
 
 
-async def _try_again(context: Context, tally: Tally, facts: Facts) -> None:
-    """Replace the pod of a suspect: only a fresh terminal tells chance from rule."""
+async def _try_again(context: Context, suspects: tuple[Tally, ...], facts: Facts) -> None:
+    """Replace the pod of one suspect: only a fresh terminal tells chance from rule."""
+    for tally in suspects:
+        manifest = context.world.caches[ACCOUNT].get(tally.last.key)
+        pod = _pod(context.world, tally)
+        if manifest and pod and _may_be_disturbed(manifest, pod):
+            await _start_afresh(context, tally, manifest, pod, facts.now)
+            return
+
+
+async def _start_afresh(
+    context: Context, tally: Tally, manifest: Manifest, pod: Manifest, at: datetime
+) -> None:
     world, settings = context.world, context.world.settings
-    manifest = world.caches[ACCOUNT].get(tally.last.key)
-    pod = _pod(world, tally)
-    if manifest is None or pod is None or not _may_be_disturbed(manifest):
-        return
-    if "deletionTimestamp" in pod["metadata"]:
-        return
     born = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     started = max(born, tally.started_at or born)
-    if (facts.now - started).total_seconds() < settings.broker_fresh_start_pause_s:
+    if (at - started).total_seconds() < settings.broker_fresh_start_pause_s:
         return
     key = Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
     try:
@@ -358,12 +363,14 @@ async def _try_again(context: Context, tally: Tally, facts: Facts) -> None:
         return  # another pod by now
     metrics.FRESH_STARTS.inc()
     note = "thrown out again and again: does it happen to a fresh terminal too?"
-    now = micro_text(facts.now)
+    now = micro_text(at)
     await context.events.tell(manifest, Reason.FRESH_START.value, note, warning=False, now=now)
     _log.info("fresh start", account=str(tally.last.key), pod=str(key))
 
 
-def _may_be_disturbed(manifest: Manifest) -> bool:
+def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
+    if "deletionTimestamp" in pod["metadata"]:
+        return False
     try:
         spec = account(manifest).spec
     except InvalidSpec:

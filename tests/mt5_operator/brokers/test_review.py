@@ -54,6 +54,16 @@ def test_it_takes_the_time_and_the_fresh_starts_that_the_settings_say() -> None:
     assert desk.terminals[0].pod == SETTINGS.broker_fresh_starts
 
 
+def test_fresh_starts_are_asked_of_the_suspect_that_is_furthest() -> None:
+    desk = Desk([kicked("b"), kicked("a"), kicked("unproven", kicks_per_min=0.6)], obeys=False)
+    desk.watch(1)
+    desk.terminals[0].starts += 1
+    desk.watch(0.2)
+    assert desk.last is not None
+
+    assert [tally.last.key.name for tally in desk.last.try_again][:2] == ["b", "a"]
+
+
 def test_without_fresh_starts_there_is_no_verdict() -> None:
     desk = Desk([kicked()], obeys=False)
 
@@ -93,7 +103,7 @@ def test_other_causes_never_move_anybody(terminal: Terminal) -> None:
     for found in desk.watching(8):
         assert found.status.verdict is not Verdict.REQUIRES_WINDOWS
         assert found.status.platform is Platform.LINUX
-        assert found.try_again is None
+        assert not found.try_again
 
 
 def test_a_broker_with_a_stable_account_on_linux_accepts_linux() -> None:
@@ -104,7 +114,7 @@ def test_a_broker_with_a_stable_account_on_linux_accepts_linux() -> None:
     assert desk.status.verdict is Verdict.TESTING
     assert desk.last is not None
     assert "another account of this broker is stable there" in desk.status.message
-    assert desk.last.try_again is None
+    assert not desk.last.try_again
 
 
 def test_who_was_well_in_the_last_hours_is_not_moved_yet() -> None:
@@ -353,7 +363,7 @@ def test_whatever_goes_wrong_without_a_kick_moves_nobody(
 
     for found in desk.watching(5, step_s=120):
         assert found.status.verdict is not Verdict.REQUIRES_WINDOWS
-        assert found.try_again is None
+        assert not found.try_again
 
 
 @settings(max_examples=20, deadline=None)
