@@ -71,6 +71,20 @@ TRADE_CALLS: Final = Counter(
     ["call", "result"],
     registry=REGISTRY,
 )
+BROKER_VERDICT: Final = Gauge(
+    f"{PREFIX}_broker_verdict", "Brokers by verdict.", ["verdict"], registry=REGISTRY
+)
+PLATFORM_MOVES: Final = Counter(
+    f"{PREFIX}_platform_moves",
+    "Accounts that were moved to another platform, by the platform they moved to.",
+    ["to"],
+    registry=REGISTRY,
+)
+FRESH_STARTS: Final = Counter(
+    f"{PREFIX}_fresh_starts",
+    "Pods replaced to see whether a broker refuses their platform again.",
+    registry=REGISTRY,
+)
 INVALID_KEYS: Final = Gauge(
     f"{PREFIX}_invalid_api_keys",
     "Entries of the API key table that are skipped.",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide where an account runs, and whether there is a node for it."""
+"""Tell whether there is a node for an account. Where it should run: `brokers.choice`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from typing import Any, Final
 
 from mt5_operator import names
 from mt5_operator.settings import Settings, Tolerations
-from mt5_operator.spec.account import BrokerCompatibility, Platform
+from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
-
-
-def platform(wish: BrokerCompatibility) -> Platform:
-    """Return where an account runs; Auto means Linux until brokers have verdicts."""
-    return Platform.WINDOWS if wish is BrokerCompatibility.WINDOWS else Platform.LINUX
 
 
 def no_capacity(wanted: Platform, nodes: Iterable[Manifest], settings: Settings) -> str:

@@ -32,6 +32,20 @@ class Reason(StrEnum):
     UPDATE_HELD = "UpdateHeld"
     MOVE_FAILED = "MoveFailed"
     INVALID_RESTART_AT = "InvalidRestartAt"
+    # Where an account runs, and what is known of its broker.
+    CHOSEN_BY_BROKER = "ChosenByBroker"
+    BROKER_ACCEPTS_LINUX = "BrokerAcceptsLinux"
+    BROKER_REQUIRES_WINDOWS = "BrokerRequiresWindows"
+    MOVE_HELD = "MoveHeld"
+    NOT_TRIED_YET = "NotTriedYet"
+    TRIAL_RUNNING = "TrialRunning"
+    NO_WINDOWS_NODE = "NoWindowsNode"
+    WINDOWS_FAILED_ALIKE = "WindowsFailedAlike"
+    SAME_PATTERN = "SamePattern"
+    # Events of a move.
+    MOVED_TO_WINDOWS = "MovedToWindows"
+    MOVED_TO_LINUX = "MovedToLinux"
+    FRESH_START = "FreshStart"
     # The account's object asks for something that cannot be.
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"

@@ -93,6 +93,25 @@ class Settings(BaseSettings):
     lease_renew_deadline_s: Annotated[float, Field(ge=1.5)] = 10
     lease_retry_s: Annotated[float, Field(ge=1)] = 2
 
+    # Brokers: where accounts may run (docs/broker-compatibility.md).
+    broker_dry_run: bool = False
+    broker_trial_s: Seconds = 604_800
+    broker_min_uptime: Annotated[float, Field(ge=0, le=1)] = 0.99
+    broker_max_drops_per_hour: Annotated[float, Field(ge=0)] = 5
+    broker_judged_after_s: Seconds = 3600
+    broker_kicks: Annotated[int, Field(ge=2)] = 5
+    broker_kicks_window_s: Seconds = 600
+    broker_kicked_uptime_max: Annotated[float, Field(ge=0, le=1)] = 0.75
+    broker_failed_tries_max: Annotated[float, Field(ge=0)] = 2
+    broker_never_synchronised_s: Seconds = 300
+    broker_suspect_s: Seconds = 1800
+    broker_fresh_starts: Annotated[int, Field(ge=1)] = 3
+    broker_fresh_start_pause_s: Seconds = 300
+    broker_healthy_s: Seconds = 21_600
+    broker_review_s: Seconds = 10
+    broker_status_s: Seconds = 600
+    brokers_max: Annotated[int, Field(ge=1)] = 1000
+
     # Sidecars.
     sidecar_timeout_s: Seconds = 2
     sidecar_order_timeout_s: Seconds = 60

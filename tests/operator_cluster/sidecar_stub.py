@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -42,10 +43,13 @@ class Journal:
 
 
 class SidecarStub:
-    """Says of every pod what a test wants it to say; keeps a journal for each."""
+    """Says of every pod what a test wants it to say: always the same, or by the pod's uid.
+
+    It keeps a journal for each.
+    """
 
     def __init__(self) -> None:
-        self.says: dict[str, Any] = dict(CONNECTED)
+        self.says: dict[str, Any] | Callable[[str], dict[str, Any]] = dict(CONNECTED)
         self.says_of: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, str] = {}
         self.journals: dict[str, Journal] = {}
@@ -80,9 +84,10 @@ class SidecarStub:
         """Return what the pod that `token` is for answers."""
         uid = jwt.decode(token, options={"verify_signature": False})["aud"]
         self.tokens[uid] = token
+        says = self.says(uid) if callable(self.says) else self.says
         with self._lock:
             if path == "/internal/state":
-                return 200, {**self.says_of.get(uid, self.says), "pod_uid": uid}
+                return 200, {**self.says_of.get(uid, says), "pod_uid": uid}
             if verb != "GET" or path.endswith("/journal"):
                 self.calls.append((uid, f"{verb} {path.rpartition('/')[2]}"))
             return self._orders(self.journal(uid), verb, path, raw)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mt5_operator import placement
+from mt5_operator.brokers.choice import Choice
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
@@ -19,6 +20,7 @@ from mt5_operator.reconcile import (
     claims,
     deletion,
     moves,
+    platform,
     refresh,
     refused,
     routing,
@@ -30,7 +32,6 @@ from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
 from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
-from mt5_operator.spec.account import BrokerCompatibility, Platform
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating
 
@@ -121,18 +122,25 @@ async def _moved(context: Context, wanted: Account, sight: _Sight) -> tuple[_Sig
 async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     world = context.world
     manifest = world.caches[ACCOUNT].get(wanted.key) or {"metadata": {}}
-    platform = placement.platform(wanted.spec.broker_compatibility)
     both = Both(context, wanted)
+    chosen = platform.choose(world, wanted, *_runs_now(manifest, both))
     due_s = _restart_due_s(manifest)
-    look = slots.look(context, manifest, wanted, platform, both, restart_s=_past(world, due_s))
+    look = slots.look(
+        context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
+    )
     if unknown_fields(manifest):
         look = slots.unchanged(look)  # changes wait
     slot = serving_slot(look)
     pod = both.pods[slot]
     sidecar = None if pod is None or pod.ending else both.sidecars[slot]
     secret = await _secret(context, wanted, sidecar, pod)
-    seen = _seen(context, manifest, wanted, platform, slot, secret, pod, sidecar)
+    seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
     return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
+
+
+def _runs_now(manifest: Manifest, both: Both) -> tuple[str, PodSeen | None, SidecarSeen | None]:
+    slot = both.first(manifest.get("status", {}))
+    return slot, both.pods[slot], both.sidecars[slot]
 
 
 def _restart_due_s(manifest: Manifest) -> float | None:
@@ -166,7 +174,7 @@ def _seen(
     context: Context,
     manifest: Manifest,
     wanted: Account,
-    platform: Platform,
+    chosen: Choice,
     slot: str,
     secret: SecretSeen,
     pod: PodSeen | None,
@@ -178,16 +186,16 @@ def _seen(
     seen = Seen(
         generation=wanted.generation,
         account_id=spec.id,
-        platform=platform,
-        chosen_by_user=spec.broker_compatibility is not BrokerCompatibility.AUTO,
+        platform=chosen.platform,
+        choice=chosen,
         suspended=spec.suspend,
         slot=slot,
-        image=terminal_image(wanted, platform, world.settings),
+        image=terminal_image(wanted, chosen.platform, world.settings),
         unknown_fields=unknown_fields(manifest),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
         secret_version=secret.version,
-        no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
+        no_capacity=placement.no_capacity(chosen.platform, nodes, world.settings) if waits else "",
         pod=pod,
         sidecar=sidecar,
         overdue=refresh.not_ready_s(world, pod) > world.settings.agent_patience_s,
@@ -200,7 +208,8 @@ def _updating(sight: _Sight, taken: moves.Taken) -> Updating | None:
 
 
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
-    if seen.no_capacity and not seen.suspended:
+    would_move = seen.choice is not None and seen.choice.waits_for_node
+    if (seen.no_capacity or would_move) and not seen.suspended:
         world.homeless.add(key)
     else:
         world.homeless.discard(key)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mt5_operator.apikeys import ApiKey
+from mt5_operator.brokers.book import Book
+from mt5_operator.brokers.directory import Directory
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
@@ -23,6 +25,7 @@ from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Sidecars
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.sidecars.watcher import Watcher
+from mt5_operator.spec.broker import BrokerStatus
 
 
 def utc_now() -> datetime:
@@ -39,7 +42,9 @@ class World:
     caches: Caches
     index: Index
     queue: Schedule
-    # Accounts that wait for a node: a changed node makes them due.
+    # Which accounts belong to which broker.
+    directory: Directory = field(default_factory=Directory)
+    # Accounts and brokers that wait for a node: a changed node makes them due.
     homeless: set[Key] = field(default_factory=set)
     # Where accounts' pods are: a changed node makes them due.
     hosted: Hosted = field(default_factory=Hosted)
@@ -59,6 +64,9 @@ class Context:
     refusals: Refusals
     sidecars: Sidecars
     fleet: Fleet
+    # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
+    book: Book = field(default_factory=Book)
+    brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

@@ -50,6 +50,7 @@ async def forget(context: Context, key: Key) -> None:
     context.world.hosted.forget(key)
     context.refusals.forget(key)
     context.reasons.pop(key, None)
+    context.book.forget(key)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
     for nobodys in context.table.nobodys():

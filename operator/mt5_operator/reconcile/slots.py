@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
@@ -49,6 +50,13 @@ class Both:
         return not any(
             _runs(pod) and self.sidecars[slot] is None for slot, pod in self.pods.items()
         )
+
+    def first(self, status: Mapping[str, Any]) -> str:
+        """Return the slot that trades by the account's status; else one with a pod."""
+        if trader := moving.trader_of(status):
+            return trader.slot
+        live = [slot for slot in SLOTS if self.pods[slot] is not None]
+        return (live or [*SLOTS])[0]
 
 
 def pod_key(account: Key, slot: str) -> Key:

@@ -12,6 +12,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
+from mt5_operator.reconcile import platform
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status import conditions
@@ -42,6 +43,7 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     except NotFound:
         return  # deleted in the meantime
     context.world.caches[ACCOUNT].feed(written)
+    await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
 
 

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from mt5_operator import names
+from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.status.seen import OrdersSeen, SidecarSeen
 
@@ -56,6 +57,7 @@ class _State(msgspec.Struct):
     message: str = ""
     credentials: str = "Unknown"
     pod_uid: str = ""
+    evidence: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Orders(msgspec.Struct):
@@ -98,7 +100,13 @@ class HttpSidecars:
         told = _decoded(await self._asked("GET", target, "/internal/state"), _State)
         if told.pod_uid and told.pod_uid != target.uid:
             raise SidecarUnreachable("another pod answers at the pod's address")
-        seen = SidecarSeen(told.state, told.reason, told.message, told.credentials)
+        seen = SidecarSeen(
+            told.state,
+            told.reason,
+            told.message,
+            told.credentials,
+            evidence=_evidence(told.evidence),
+        )
         try:
             orders = await self._orders("GET", target, _ORDERS)
         except SidecarUnreachable:
@@ -166,3 +174,12 @@ def _decoded(raw: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         raise SidecarUnreachable(f"the sidecar's answer is not ours: {error}") from error
+
+
+def _evidence(raw: msgspec.Raw) -> Evidence | None:
+    # A sidecar of another version may count otherwise: it is heard all the same.
+    try:
+        told = msgspec.json.decode(raw, type=Evidence)
+    except msgspec.DecodeError:
+        return None
+    return told if told.platform else None

@@ -26,14 +26,23 @@ class _Watched:
 
 
 class Watcher:
-    """The last word of every pod's sidecar; `changed` is told, by pod, when it means more."""
+    """The last word of every pod's sidecar.
+
+    `changed` is told, by pod, when it means more; `heard` is told of every look.
+    """
 
     def __init__(
-        self, sidecars: Sidecars, settings: Settings, *, changed: Callable[[Key], None]
+        self,
+        sidecars: Sidecars,
+        settings: Settings,
+        *,
+        changed: Callable[[Key], None],
+        heard: Callable[[Key, Target, SidecarSeen], None] = lambda *_: None,
     ) -> None:
         self._sidecars = sidecars
         self._settings = settings
         self._changed = changed
+        self._heard = heard
         self._watched: dict[Key, _Watched] = {}
         self._schedule = Schedule()
 
@@ -88,6 +97,7 @@ class Watcher:
         seen = await self._asked(there.target)
         if self._watched.get(key) is not there:
             return  # another pod by now
+        self._heard(key, there.target, seen)
         news = seen != there.seen
         there.looks = 0 if news else there.looks + 1
         there.seen = seen

@@ -228,7 +228,11 @@ class AccountSpec(Model):
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
     ] = False
     disruption: Annotated[
-        Disruption, Field(description="May the platform move the account. Not acted on yet.")
+        Disruption,
+        Field(
+            description="May the operator move the account to another platform by itself: Always,"
+            " only OnUpgrade (when its pod is replaced anyway), or Never."
+        ),
     ] = Disruption.ALWAYS
     storage: Storage | None = None
     resources: Resources = Resources()

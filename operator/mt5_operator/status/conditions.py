@@ -66,8 +66,15 @@ def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:
     if verdict.reason is Reason.SUSPENDED:
         return [_condition(seen, "Suspended", True, verdict)]  # noqa: FBT003 - the value itself
     # kstatus: Stalled waits for a person, Reconciling for time.
-    kind = "Stalled" if verdict.reason in NEEDS_A_PERSON else "Reconciling"
+    kind = "Stalled" if _needs_a_person(seen, verdict) else "Reconciling"
     return [_condition(seen, kind, True, verdict)]  # noqa: FBT003 - the value itself
+
+
+def _needs_a_person(seen: Seen, verdict: Verdict) -> bool:
+    if verdict.reason is Reason.PLATFORM_REJECTED and seen.choice:
+        # Who left the platform to us waits for the verdict.
+        return seen.choice.reason is Reason.CHOSEN_BY_USER
+    return verdict.reason in NEEDS_A_PERSON
 
 
 def _condition(seen: Seen, kind: str, value: bool | None, verdict: Verdict) -> Condition:  # noqa: FBT001
@@ -122,15 +129,19 @@ def _route(seen: Seen) -> Verdict:
 def _compatible(seen: Seen) -> bool | None:
     if seen.platform is None:
         return None
+    if seen.choice and not seen.choice.compatible:
+        return False
     return serving(seen).reason is not Reason.PLATFORM_REJECTED
 
 
 def _compatibility(seen: Seen) -> Verdict:
-    verdict = serving(seen)
+    verdict, choice = serving(seen), seen.choice
+    if choice and not choice.compatible:
+        return Verdict(choice.reason, choice.message)
     if verdict.reason is Reason.PLATFORM_REJECTED:
         return verdict
-    if seen.chosen_by_user:
-        return Verdict(Reason.CHOSEN_BY_USER, "spec.brokerCompatibility names the platform")
+    if choice:
+        return Verdict(choice.reason, choice.message)
     return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mt5_operator import names
+from mt5_operator.brokers.choice import Choice
+from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
@@ -52,6 +54,8 @@ class SidecarSeen:
     error: str = ""
     # None: its journal cannot be used, or it did not answer.
     orders: OrdersSeen | None = None
+    # Counters change with every look; they are for the broker's review, and no news by themselves.
+    evidence: Evidence | None = field(default=None, compare=False)
 
     @property
     def connected(self) -> bool:
@@ -83,7 +87,8 @@ class Seen:
     generation: int
     account_id: str = ""
     platform: Platform | None = None
-    chosen_by_user: bool = False
+    # Where it should run, and why.
+    choice: Choice | None = None
     suspended: bool = False
     slot: str = "a"
     image: str = ""
