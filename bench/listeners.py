@@ -69,12 +69,15 @@ def _frame_end(data: bytearray) -> int:
 class Audience:
     """So many listeners of one server."""
 
-    def __init__(self, port: int, path: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, port: int, path: str, headers: dict[str, str], *, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self._port = port
         told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         nonce = base64.b64encode(os.urandom(16)).decode()
         self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {nonce}\r\n{told}\r\n"
         ).encode()
@@ -85,7 +88,7 @@ class Audience:
         loop = asyncio.get_running_loop()
         while len(self.listeners) < count:
             _, listener = await loop.create_connection(
-                lambda: Listener(self._request), "127.0.0.1", self._port
+                lambda: Listener(self._request), self._host, self._port
             )
             self.listeners.append(listener)
         async with asyncio.timeout(20):
@@ -97,6 +100,11 @@ class Audience:
         """Hang up."""
         for listener in self.listeners:
             listener.transport.close()
+
+    @property
+    def lost(self) -> int:
+        """Return how many the server hung up on."""
+        return sum(listener.lost for listener in self.listeners)
 
     def forget(self) -> None:
         """Begin to listen anew."""

@@ -89,6 +89,11 @@ def rss_bytes(pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
+def descriptors(pid: int) -> int:
+    """Return how many files and sockets a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that `pid` started, and those that they started."""
     found = []
