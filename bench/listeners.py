@@ -9,11 +9,15 @@ import time
 from typing import Final, cast
 
 LARGE_BYTES: Final = 2000  # a snapshot; welcomes, pings and heartbeats are smaller
+# Source: RFC 6455 section 5.2.
+_OPCODE: Final = 0x0F
+_PING: Final = 0x09
+_PONG: Final = 0x8A
 _HTTP_END: Final = b"\r\n\r\n"
 
 
 class Listener(asyncio.Protocol):
-    """One client. Answers nothing: the servers' pings are further apart than a benchmark lasts."""
+    """One client. Answers pings, and nothing else."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -43,6 +47,10 @@ class Listener(asyncio.Protocol):
             del self._rest[: self._rest.index(_HTTP_END) + len(_HTTP_END)]
             self._open = True
         while (end := _frame_end(self._rest)) and len(self._rest) >= end:
+            if self._rest[0] & _OPCODE == _PING:
+                # Its payload is below 126 bytes; a mask of zeros leaves ours as it is.
+                payload = bytes(self._rest[2:end])
+                self.transport.write(bytes((_PONG, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
             del self._rest[:end]
             if end >= LARGE_BYTES:
                 self.heard.append(time.perf_counter())

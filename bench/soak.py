@@ -11,7 +11,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,9 @@ STAYING: Final = 50
 PASSING: Final = 10
 READS_PER_S: Final = 20
 SAMPLE_S: Final = 1.0
+WARM_S: Final = 10.0
+QUIET_S: Final = 15.0
+"""Longer than the sidecar waits for a client's goodbye (`ws_close_grace_s`)."""
 STORM: Final = {"TICK_INTERVAL_S": 0.02, "POLL_INTERVAL_S": 0.1}
 PATHS: Final = ("account", "positions", "orders", "ticks", "status", "symbols", "history?days=1")
 MAX_GROWTH_PERCENT: Final = 3.0
@@ -44,8 +47,8 @@ Written by `make soak`; do not edit. {minutes:g} minutes on {date}, {machine}.
 A sidecar and a real agent with the simulator, which looks at ticks 50 times a second; {staying}
 listeners that want every change, {passing} that come and go each second, {reads} reads a second
 over all kinds of paths. The first quarter is for warming up. Memory by its trend (least squares),
-open files by the least count of the last third against the first, cost by CPU time for the same
-load. All but the latency, which neighbours on the machine move, ends `make soak` with an error.
+open files when it is quiet, before and after, cost by CPU time for the same load. All
+but the latency, which neighbours on the machine move, ends `make soak` with an error.
 
 """
 
@@ -79,19 +82,41 @@ async def soaked(folder: Path, *, seconds: float) -> list[Finding]:
         staying = Audience(running.port, "/ws?interval_ms=0", AUTHORIZED)
         await staying.join(STAYING)
         latencies_s: list[float] = []
-        load = [
-            asyncio.create_task(_read(running, latencies_s)),
-            asyncio.create_task(_pass_by(running)),
-        ]
-        try:
-            await _watch(courses, seconds, load)
-        finally:
-            for task in load:
-                task.cancel()
-            await asyncio.gather(*load, return_exceptions=True)
+        # What is opened once and kept is opened now.
+        await _loaded(running, {}, WARM_S, [])
+        before = await _least_files(courses)
+        await _loaded(running, courses, seconds, latencies_s)
+        after = await _least_files(courses)
         lost = staying.lost
         staying.leave()
+    for pid, course in courses.items():
+        course.files_before, course.files_after = before[pid], after[pid]
     return judged(list(courses.values()), latencies_s, lost=lost)
+
+
+async def _loaded(
+    running: Sidecar, courses: dict[int, Course], seconds: float, latencies_s: list[float]
+) -> None:
+    load = [
+        asyncio.create_task(_read(running, latencies_s)),
+        asyncio.create_task(_pass_by(running)),
+    ]
+    try:
+        await _watch(courses, seconds, load)
+    finally:
+        for task in load:
+            task.cancel()
+        await asyncio.gather(*load, return_exceptions=True)
+
+
+async def _least_files(courses: Mapping[int, Course]) -> dict[int, int]:
+    """Return the least that each process has open while the last clients are let go."""
+    least = {pid: descriptors(pid) for pid in courses}
+    end_s = time.monotonic() + QUIET_S
+    while time.monotonic() < end_s:
+        await asyncio.sleep(SAMPLE_S)
+        least = {pid: min(count, descriptors(pid)) for pid, count in least.items()}
+    return least
 
 
 def judged(courses: Sequence[Course], latencies_s: Sequence[float], *, lost: int) -> list[Finding]:
@@ -110,7 +135,7 @@ def _of(course: Course) -> list[Finding]:
     name, growth = course.name, course.memory_growth_percent()
     found = [
         _finding(f"{name}: memory, growth", growth, "%", MAX_GROWTH_PERCENT, size),
-        _finding(f"{name}: more open files", course.more_descriptors(), "", 0),
+        _finding(f"{name}: more open files", course.files_after - course.files_before, "", 0),
     ]
     if name == "sidecar":
         dearer = course.dearer_percent()
@@ -145,9 +170,7 @@ async def _watch(
     began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < seconds:
         for pid, course in courses.items():
-            course.note(
-                at_s, rss_bytes=rss_bytes(pid), descriptors=descriptors(pid), cpu_s=cpu_s([pid])
-            )
+            course.note(at_s, rss_bytes=rss_bytes(pid), cpu_s=cpu_s([pid]))
         done, _ = await asyncio.wait(load, timeout=SAMPLE_S, return_when="FIRST_EXCEPTION")
         for task in done:
             task.result()

@@ -20,14 +20,15 @@ class Course:
     name: str
     at_s: list[float] = field(default_factory=list)
     rss_bytes: list[float] = field(default_factory=list)
-    descriptors: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
+    files_before: int = 0
+    files_after: int = 0
+    """Open at a quiet moment, before and after the load: clients come and go in between."""
 
-    def note(self, at_s: float, *, rss_bytes: int, descriptors: int, cpu_s: float) -> None:
+    def note(self, at_s: float, *, rss_bytes: int, cpu_s: float) -> None:
         """Add a sample."""
         self.at_s.append(at_s)
         self.rss_bytes.append(rss_bytes)
-        self.descriptors.append(descriptors)
         self.cpu_s.append(cpu_s)
 
     def memory_growth_percent(self) -> float:
@@ -39,14 +40,6 @@ class Course:
     def memory_slope_bytes_per_min(self) -> float:
         """Return the same trend in bytes a minute."""
         return linear_regression(warm(self.at_s), warm(self.rss_bytes)).slope * 60
-
-    def more_descriptors(self) -> float:
-        """Return how many more are open at the end even at the quietest moment.
-
-        Clients come and go: only what is never given back raises the least count.
-        """
-        early, _, late = thirds(warm(self.descriptors))
-        return min(late) - min(early)
 
     def dearer_percent(self) -> float:
         """Return by how much more of a core the same load costs at the end."""
