@@ -37,6 +37,9 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 higher the least disturbed rounds, against `bench/recorded.json`: low medians of several quick runs
 on a busy machine. It fails when a ratio is more than 15 % lower, twice in a row.
 
+P11 and P12 need a cluster: [benchmarks-cluster.md](benchmarks-cluster.md). R9 needs time:
+`make soak MINUTES=30`.
+
 """
 HEAD: Final = (
     "| # | what | found | target | met | by throughput | beside |\n|---|---|---|---|---|---|---|\n"
