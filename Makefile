@@ -60,7 +60,7 @@ test: check test-tools ## Everything: checks, then all tiers in one pytest run
 	@$(PY) -m pytest tests
 
 .PHONY: test-unit
-test-unit: $(VENV)/.complete ## Unit tests: seconds, no root, no network
+test-unit: $(VENV)/.complete ## Unit tests: minutes, no root, no network
 	@$(PY) -m pytest tests -m "not service and not cluster and not contract and not e2e"
 
 .PHONY: test-cluster
