@@ -19,6 +19,7 @@ _ALL = (
     "image_pull_policy",
     "image_pull_secrets",
     "sidecar_env",
+    "agent_env",
     "sidecar_requests",
     "sidecar_limits",
 )
