@@ -164,7 +164,8 @@ def test_a_setting_moves_accounts_exactly_if_it_is_in_their_pods(
         return json.dumps(spec, sort_keys=True)
 
     ids = {template_id(account, platform, settings) for settings in (SETTINGS, changed)}
-    assert (len(ids) == 2) == (template(SETTINGS) != template(changed))
+    in_pods = template(SETTINGS) != template(changed)
+    assert (len(ids) == 2) == in_pods, f"{name}: name it in mt5_operator/desired/template.py"
 
 
 def other_value(value: Any) -> Any:

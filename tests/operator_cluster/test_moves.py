@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +60,16 @@ class Fleet:
         """Return a pod's uid; empty if there is none."""
         found = self.kubectl.get("pod", pod)
         return str(found["metadata"]["uid"]) if found else ""
+
+    def node(self, pod: str) -> str:
+        """Return a pod's node; empty if there is no such pod."""
+        found = self.kubectl.get("pod", pod)
+        return str(found["spec"].get("nodeName", "")) if found else ""
+
+    def updating(self, name: str = "demo") -> str:
+        """Return the reason of Updating; empty if there is nothing to update."""
+        found = self.kubectl.get("mt5account", name)
+        return str(condition(found, "Updating").get("reason", ""))
 
     def sets(self) -> list[str]:
         """Return the StatefulSets."""
@@ -197,3 +210,77 @@ def test_an_account_whose_sidecar_never_connects_trades_nowhere_and_reads_wait_f
     eventually(lambda: len(sidecars.active()) == 1)
     sidecars.says = sidecar_stub.CONNECTED
     await_reason(kubectl, "Connected")
+
+
+def test_a_cordoned_node_is_left_and_a_restart_comes_at_its_time(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account(), account("stays", login=2, disruption="OnUpgrade"))
+    await_reason(kubectl, "Connected")
+    await_reason(kubectl, "Connected", "stays")
+
+    node = fleet.node("demo-a-0")
+    kubectl("cordon", node)
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+    assert fleet.node("demo-b-0") != node
+    kubectl("uncordon", node)
+
+    node = fleet.node("stays-a-0")
+    kubectl("cordon", node)
+    eventually(lambda: fleet.updating("stays") == "UpdateHeld")
+    kubectl("uncordon", node)
+    eventually(lambda: fleet.updating("stays") == "")
+    assert fleet.settled("a", name="stays")
+
+    kubectl("annotate", "mt5account", "stays", "mt5bridge.io/restart-at=tomorrow")
+    eventually(lambda: fleet.updating("stays") == "InvalidRestartAt")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    kubectl("annotate", "--overwrite", "mt5account", "stays", f"mt5bridge.io/restart-at={now}")
+    eventually(lambda: fleet.settled("b", name="stays"), timeout_s=20)
+    assert fleet.updating("stays") == ""
+
+
+SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "3"))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a seed is the point
+    names = ["one", "two", "three"]
+    fleet.lead()
+    kubectl.apply(secret(), *(account(name, login=n + 1) for n, name in enumerate(names)))
+    for name in names:
+        await_reason(kubectl, "Connected", name)
+    eventually(lambda: len(sidecars.active()) == 3)
+    for number, uid in enumerate(sidecars.active()):
+        sidecars.journal(uid).keys.append(f"k{number}")
+
+    for image in ("one", "two"):
+        operator = fleet.lead(sidecar_image=f"sidecar:{image}", move_drain_s=0.2)
+        for _ in range(3):
+            time.sleep(chance.uniform(0, 1.2))
+            operator.kill()
+            assert len(sidecars.active()) <= 3, sidecars.calls
+            operator.lead()
+    operator.stop()
+    fleet.lead(sidecar_image="sidecar:end")
+
+    def ended() -> bool:
+        images = {
+            pod["metadata"]["labels"]["mt5bridge.io/account"]: pod["spec"]["containers"][0]["image"]
+            for pod in kubectl.list("pod")
+        }
+        return images == dict.fromkeys(names, "sidecar:end") and all(
+            fleet.settled(fleet.status(name)["slot"], name=name) for name in names
+        )
+
+    eventually(ended, timeout_s=90, what=f"seed {seed}")
+    pods = {pod["metadata"]["uid"] for pod in kubectl.list("pod")}
+    assert set(sidecars.active()) == pods
+    assert sorted(key for uid in pods for key in sidecars.journal(uid).keys) == ["k0", "k1", "k2"]
+    assert {route["uid"] for route in redis.routes().values()} == pods
+    assert sidecars.most_at_once <= 3

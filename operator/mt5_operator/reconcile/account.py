@@ -52,6 +52,10 @@ class _Sight:
     restart_due_s: float | None
 
 
+class _Gone(Exception):
+    """The account was deleted while we looked at it."""
+
+
 async def reconcile(context: Context, key: Key) -> float | None:
     """Bring about what an account asks for; return the seconds until a next look is due.
 
@@ -82,8 +86,10 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
     # Before anything is made of it, its route included.
     conflict = await claims.take(context, manifest)
-    sight = await _sight(context, wanted, conflict)
-    sight, taken = await _moved(context, wanted, sight)
+    try:
+        sight, taken = await _moved(context, wanted, conflict)
+    except _Gone:
+        return None  # its event is on the way
     seen = sight.seen
     if not (seen.conflict or seen.unknown_fields):
         seen = await workload.bring_about(context, wanted, seen, stands(sight.look))
@@ -97,8 +103,9 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     return _next_look_s(context, wanted.key, seen, sight, taken)
 
 
-async def _moved(context: Context, wanted: Account, sight: _Sight) -> tuple[_Sight, moves.Taken]:
+async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sight, moves.Taken]:
     """Take steps until there is none to take; return the last look."""
+    sight = await _sight(context, wanted, conflict)
     for _ in range(_STEPS):
         if sight.seen.conflict or not sight.both.asked:
             return sight, moves.waits()
@@ -115,13 +122,15 @@ async def _moved(context: Context, wanted: Account, sight: _Sight) -> tuple[_Sig
         )
         if not taken.done:
             return sight, taken
-        sight = await _sight(context, wanted, sight.seen.conflict)
+        sight = await _sight(context, wanted, conflict)
     return sight, moves.waits("", 0.1)
 
 
 async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     world = context.world
-    manifest = world.caches[ACCOUNT].get(wanted.key) or {"metadata": {}}
+    manifest = world.caches[ACCOUNT].get(wanted.key)
+    if manifest is None:
+        raise _Gone
     both = Both(context, wanted)
     chosen = platform.choose(world, wanted, *_runs_now(manifest, both))
     due_s = _restart_due_s(manifest)
