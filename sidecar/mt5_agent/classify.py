@@ -11,6 +11,7 @@ from typing import Final
 
 from mt5_agent.journal_lines import (
     AUTHORIZED,
+    CRASH,
     FAILED,
     LOST,
     NETWORK,
@@ -23,6 +24,8 @@ from mt5_agent.reasons import Reason
 DROPS_OF_A_KICK: Final = 5
 """So many lost links within `DROPS_WINDOW_S` look like being kicked. Source: MT5.md 4, row 8."""
 DROPS_WINDOW_S: Final = 600
+ENDS_OF_A_FAULT: Final = 3
+"""A terminal that ended so often within `DROPS_WINDOW_S` does not get on with this image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Sight:
     terminal_runs: bool = True
     drops: int = 0
     """Links lost within the last `DROPS_WINDOW_S`."""
+    ends: int = 0
+    """Ends of the terminal process within the last `DROPS_WINDOW_S` that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,21 @@ def _local_fault(sight: Sight) -> Finding | None:
             Reason.WINE_FAULT,
             "The terminal refuses to run on this image's Wine: use an image with Wine 10.0.",
         )
+    if sight.platform == "Linux" and (_crashed(sight) or _keeps_ending(sight)):
+        return Finding(
+            Reason.WINE_FAULT,
+            f"The terminal crashed under Wine ({sight.ends} ends in {DROPS_WINDOW_S // 60} min): "
+            "it is started again; if this goes on, use another terminal image.",
+        )
     return None
+
+
+def _crashed(sight: Sight) -> bool:
+    return not sight.terminal_runs and any(CRASH.search(line) for line in sight.lines)
+
+
+def _keeps_ending(sight: Sight) -> bool:
+    return not sight.terminal_runs and sight.ends >= ENDS_OF_A_FAULT
 
 
 def _kicked(sight: Sight) -> Finding | None:
@@ -127,6 +146,19 @@ def _from_silence(sight: Sight) -> Finding | None:
     if sight.code == -10005:
         return _unreachable(sight, "authorised but never synchronised")
     return None
+
+
+def no_worker(platform: str, backend: str) -> Finding:
+    """Return what is said when no worker can be started: the package cannot be imported."""
+    if platform == "Linux" and backend == "metatrader5":
+        return Finding(
+            Reason.WINE_FAULT,
+            "Windows Python does not run under this image's Wine, or cannot import MetaTrader5: "
+            "read the agent's log, and use another terminal image.",
+        )
+    return Finding(
+        Reason.TERMINAL_FAULT, "The agent's worker cannot be started: read the agent's log."
+    )
 
 
 def missing(hint: str = "") -> Finding:

@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 WINE: Final = re.compile(r"debugger has been found|unsupported Wine", re.IGNORECASE)
+CRASH: Final = re.compile(r"page fault|access violation|unhandled exception", re.IGNORECASE)
 AUTHORIZED: Final = re.compile(r": authorized on .+ through ")
 SYNCHRONIZED: Final = re.compile(r"terminal synchronized with ")
 FAILED: Final = re.compile(r"authorization on .+ failed \((?P<why>[^)]*)\)")

@@ -39,8 +39,12 @@ class Milestones:
 
     def unsynchronised_ms(self, now_ms: int) -> int:
         """Return how long accounts were authorised and not synchronised, until now."""
-        waits_ms = 0 if self._waits_since_ms is None else max(0, now_ms - self._waits_since_ms)
-        return self._waited_ms + waits_ms
+        return self._waited_ms + self.waits_ms(now_ms)
+
+    def waits_ms(self, now_ms: int) -> int:
+        """Return for how long the account has been authorised and not synchronised; 0: it is not
+        so."""
+        return 0 if self._waits_since_ms is None else max(0, now_ms - self._waits_since_ms)
 
     def _synchronised(self, now_ms: int) -> None:
         self._waited_ms = self.unsynchronised_ms(now_ms)

@@ -4,6 +4,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from platform import python_version
 from typing import Any, Final
 
 import msgspec
@@ -34,12 +35,16 @@ class Report:
     def __init__(self, *, backend: str, platform: str, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the State means something new."""
         self._changed = changed
-        versions = Versions(agent=__version__, backend=backend, platform=platform)
+        versions = Versions(
+            agent=__version__, backend=backend, platform=platform, python=python_version()
+        )
         self._state = State(state="TerminalStarting", versions=versions, since_ms=utc_ms())
         self._journal: deque[str] = deque(maxlen=JOURNAL_LINES)
         self._drops_s: deque[float] = deque()
+        self._ends_s: deque[float] = deque()
         self._milestones = Milestones()
         self._last_healthy_ms = 0
+        self._beside = ""
 
     @property
     def state(self) -> State:
@@ -55,15 +60,28 @@ class Report:
     @property
     def drops(self) -> int:
         """Return how many links were lost within the last `DROPS_WINDOW_S`."""
-        while self._drops_s and time.monotonic() - self._drops_s[0] > DROPS_WINDOW_S:
-            self._drops_s.popleft()
-        return len(self._drops_s)
+        return _recent(self._drops_s)
+
+    @property
+    def ends(self) -> int:
+        """Return how often the terminal ended by itself within the last `DROPS_WINDOW_S`."""
+        return _recent(self._ends_s)
+
+    @property
+    def unsynchronised_s(self) -> float:
+        """Return for how long the account has been authorised and not synchronised."""
+        return self._milestones.waits_ms(utc_ms()) / 1000
+
+    def distrust(self, image_fault: str) -> Finding:
+        """Say with every reason from now on what the image found wrong about itself."""
+        self._beside = f" (The self-test of this image failed: {image_fault}.)"
+        return Finding(Reason.TERMINAL_FAULT, "The terminal may not work in this image.")
 
     def show(self, state: StateName, finding: Finding | None = None) -> None:
         """Be in `state`, for the reason of `finding`."""
         reason, message = self._state.reason, self._state.message
         if finding is not None:
-            reason, message = finding.reason.value, finding.message
+            reason, message = finding.reason.value, finding.message + self._beside
         elif state in {"Connected", "WaitingForLogin"}:
             reason, message = "", ""
         since = self._state.since_ms if state == self._state.state else utc_ms()
@@ -99,9 +117,11 @@ class Report:
         self._drops_s.append(time.monotonic())
         self.count("drops")
 
-    def terminal_ended(self) -> None:
-        """Note that whatever was logged in is so no more."""
+    def terminal_ended(self, *, asked: bool) -> None:
+        """Note that whatever was logged in is so no more; `asked`: we ended it."""
         self._milestones.ended(utc_ms())
+        if not asked:
+            self._ends_s.append(time.monotonic())
 
     def contact(self) -> None:
         """Note that the terminal answered just now; told with the next State."""
@@ -110,10 +130,16 @@ class Report:
         if self._state.state == "Connected":
             self._last_healthy_ms = now
 
-    def heard(self, line: str) -> None:
-        """Keep a line of the terminal's journal."""
-        self._journal.append(line)
+    def heard(self, line: str, shown: str) -> None:
+        """Count what a line of the terminal's journal means, and keep it as it may be shown."""
+        self._journal.append(shown)
         lost = self._milestones.authorised_then_lost
         self._milestones.heard(line, utc_ms())
         if self._milestones.authorised_then_lost != lost:
             self._changed()
+
+
+def _recent(moments_s: deque[float]) -> int:
+    while moments_s and time.monotonic() - moments_s[0] > DROPS_WINDOW_S:
+        moments_s.popleft()
+    return len(moments_s)

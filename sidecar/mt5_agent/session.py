@@ -3,13 +3,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, WorkerHangs
-from mt5_agent.classify import Finding
+from mt5_agent.classify import Finding, no_worker
+from mt5_agent.first import first
 from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
 from mt5_agent.poller import Poller, WrongAccount
@@ -66,6 +66,9 @@ class Session:
                 worker = await WorkerProcess.start(self._settings.worker_argv)
             except WorkerGone as error:
                 _log.warning("no worker: %s", error)
+                found = no_worker(self._settings.platform, self._settings.backend)
+                self._report.attempted(found)
+                self._report.show(self._report.state.state, found)
                 await self._backoff.wait()
                 continue
             self._report.versions(package=worker.package)
@@ -78,7 +81,7 @@ class Session:
                 await worker.kill()
 
     async def _after_the_terminal(self, worker: WorkerProcess) -> None:
-        await _first(self._terminal.up(), worker.ended())
+        await first(self._terminal.up(), worker.ended())
         if self._terminal.runs:
             await self._use(worker)
         else:
@@ -89,7 +92,7 @@ class Session:
             self._board.clear()
             self._account = None
             self._report.show("WaitingForLogin")
-            await _first(self._wanted.known(), self._terminal.down(), worker.ended())
+            await first(self._wanted.known(), self._terminal.down(), worker.ended())
         if self._wanted.login is None:
             return
         login = await self._wanted.known()
@@ -122,11 +125,9 @@ class Session:
         """Return how `initialize` ended; None when it no longer matters."""
         attach = asyncio.ensure_future(self._attach(worker, login))
         try:
-            await _first(
-                attach, self._wanted.changed(), self._terminal.down(), self._watch.follow()
-            )
+            await first(attach, self._wanted.changed(), self._terminal.down(), self._watch.follow())
             if not self._terminal.runs:
-                self._fault("The terminal ended; it is started again.")
+                self._terminal_ended()
             return None if attach.cancelled() else attach.result()
         except TimeoutError:
             self._fault("The terminal did not answer the log-in in time; it is tried again.")
@@ -169,12 +170,12 @@ class Session:
             self._report.show("LoggingIn", found)
             return
         self._report.show(self._report.state.state, found)
-        await _first(self._backoff.wait(), self._wanted.changed())
+        await first(self._backoff.wait(), self._wanted.changed())
 
     async def _serve(self, worker: WorkerProcess) -> None:
         self._calls.open()
         try:
-            await _first(
+            await first(
                 self._calls.serve(worker),
                 self._poll(),
                 self._watch.listen(),
@@ -191,7 +192,7 @@ class Session:
             self._fault("The terminal went to another account; the wanted one is logged in again.")
         else:
             if not self._terminal.runs:
-                self._fault("The terminal ended; it is started again.")
+                self._terminal_ended()
         finally:
             self._calls.close("the connection to the terminal is being made again")
 
@@ -211,6 +212,14 @@ class Session:
         elif before == "Disconnected" and (found_later := self._watch.finding()):
             self._report.show(before, found_later)  # what the terminal's own attempts came to
 
+    def _terminal_ended(self) -> None:
+        why = self._terminal.restart_reason
+        if not why:
+            self._fault("The terminal ended; it is started again.")
+            return
+        message = f"The terminal is restarted as planned: {why}."
+        self._report.show("Disconnected", Finding(Reason.TERMINAL_FAULT, message))
+
     def _fault(self, message: str) -> None:
         _log.warning("%s", message)
         found = self._watch.finding(runs=self._terminal.runs)
@@ -227,16 +236,3 @@ _LOST: Final = Finding(
 
 def _not_yet(done: Done) -> bool:
     return not done.ok and done.code == _NO_PIPE
-
-
-async def _first(*things: Awaitable[Any]) -> None:
-    """Wait until one of `things` ends, cancel the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(thing) for thing in things]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

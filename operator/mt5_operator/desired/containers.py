@@ -46,14 +46,13 @@ def sidecar(account: Account, platform: Platform, slot: str, settings: Settings)
 
 def terminal(account: Account, platform: Platform, settings: Settings) -> Manifest:
     """Return the container of agent and terminal, or of agent and simulator."""
-    simulated = account.spec.simulated
-    command = {"command": settings.agent_command} if simulated else {}
+    command = {"command": settings.agent_command} if _in_sidecar_image(account, settings) else {}
     return {
         "name": TERMINAL,
         "image": terminal_image(account, platform, settings),
         "imagePullPolicy": settings.image_pull_policy,
         **command,
-        "env": _terminal_env(account, platform),
+        "env": _terminal_env(account, platform, settings),
         "resources": _terminal_resources(account, platform, settings),
         "volumeMounts": terminal_mounts(account),
         **_security(platform),
@@ -67,8 +66,8 @@ def sidecar_image(platform: Platform, settings: Settings) -> str:
 
 
 def terminal_image(account: Account, platform: Platform, settings: Settings) -> str:
-    """Return the terminal's image; the simulator lives in the sidecar's."""
-    if account.spec.simulated:
+    """Return the terminal's image; the simulator lives in the sidecar's, and there too."""
+    if _in_sidecar_image(account, settings):
         return sidecar_image(platform, settings)
     windows = platform is Platform.WINDOWS
     return settings.terminal_image_windows if windows else settings.terminal_image_linux
@@ -88,8 +87,11 @@ def _sidecar_env(
     }
     told = [{"name": f"MT5_SIDECAR_{name}", "value": value} for name, value in fixed.items()]
     pod = [_downward("MT5_SIDECAR_POD_NAME", "name"), _downward("MT5_SIDECAR_POD_UID", "uid")]
-    extra = [{"name": name, "value": value} for name, value in settings.sidecar_env.items()]
-    return told + pod + extra
+    return told + pod + _extra(settings.sidecar_env)
+
+
+def _extra(env: dict[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in env.items()]
 
 
 def _downward(name: str, field: str) -> Manifest:
@@ -97,7 +99,7 @@ def _downward(name: str, field: str) -> Manifest:
     return {"name": name, "valueFrom": source}
 
 
-def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
+def _terminal_env(account: Account, platform: Platform, settings: Settings) -> list[Manifest]:
     backend = "simulator" if account.spec.simulated else "metatrader5"
     fixed = {
         "SIDECAR_ADDRESS": "127.0.0.1:8082",
@@ -106,11 +108,16 @@ def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
         "PLATFORM": platform.value,
         "DATA_DIR": "/var/lib/mt5/terminal",
     }
-    return [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
+    told = [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
+    return told + _extra(settings.agent_env)
+
+
+def _in_sidecar_image(account: Account, settings: Settings) -> bool:
+    return account.spec.simulated and not settings.simulator_in_terminal_image
 
 
 def _terminal_resources(account: Account, platform: Platform, settings: Settings) -> Manifest:
-    if account.spec.simulated:
+    if _in_sidecar_image(account, settings):
         requests, limits = settings.simulator_requests, settings.simulator_limits
     elif platform is Platform.WINDOWS:
         requests, limits = settings.windows_requests, settings.windows_limits

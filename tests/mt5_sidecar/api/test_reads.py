@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from platform import python_version
 
 import msgspec
 import pytest
@@ -8,6 +10,10 @@ from scripted_agent import UTC_MS
 from sidecar_rig import Rig, eventually
 
 from mt5_sidecar import __version__
+from mt5_sidecar.api.operation import Operation
+from mt5_sidecar.api.operations import OPERATIONS
+
+RigWith = Callable[..., Awaitable[Rig]]
 
 
 async def test_the_account_is_read_with_its_currencys_digits(bridge: Rig) -> None:
@@ -193,9 +199,21 @@ async def test_status_tells_the_connection_and_what_runs(bridge: Rig) -> None:
     assert {name: seen[name] for name in wanted | whose} == wanted | whose
     assert seen["websocket_clients"] == 1
     assert seen["last_contact"].endswith("Z")
-    assert set(seen["versions"]) == {"sidecar", "agent", "package", "terminal_build", "backend"}
-    assert seen["versions"]["sidecar"] == __version__
-    assert seen["versions"]["backend"] == "scripted"
+    assert seen["versions"] == {
+        "sidecar": __version__,
+        "sidecar_python": python_version(),
+        "agent": "0.1.0",
+        "python": "3.9.13",  # of Wine's Windows, say
+        "package": "5.0.1",
+        "terminal_build": 0,
+        "backend": "scripted",
+    }
+
+
+async def test_status_names_the_pod_that_answers(rig_with: RigWith) -> None:
+    rig = await rig_with(pod_name="demo-a-0")
+
+    assert (await rig.get("/api/status")).json["instance_id"] == "demo-a-0"
 
 
 async def test_status_names_why_there_is_no_connection(bridge: Rig) -> None:
@@ -205,3 +223,15 @@ async def test_status_names_why_there_is_no_connection(bridge: Rig) -> None:
     seen = (await bridge.get("/api/status")).json
 
     assert (seen["state"], seen["reason"]) == ("Disconnected", "BrokerUnreachable")
+
+
+ALIASED = [o for o in OPERATIONS if o.method == "GET" and o.aliases and not o.websocket]
+
+
+@pytest.mark.parametrize("operation", ALIASED, ids=lambda o: str(o.path))
+async def test_every_alias_answers_as_its_path_does(bridge: Rig, operation: Operation) -> None:
+    answer = await bridge.get(operation.path)
+
+    for alias in operation.aliases:
+        other = await bridge.get(alias)
+        assert (other.status, set(other.json)) == (answer.status, set(answer.json)), alias
