@@ -52,7 +52,7 @@ def windows_node(world: World) -> bool:
 async def moved(context: Context, manifest: Manifest, before: Manifest, after: Manifest) -> None:
     """Tell that an account's platform is another one than its status said."""
     was, now = before.get("platform"), after.get("platform")
-    if not was or was == now:
+    if not was or not now or was == now:
         return
     metrics.PLATFORM_MOVES.labels(now).inc()
     to_windows = now == Platform.WINDOWS.value
