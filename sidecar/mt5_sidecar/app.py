@@ -13,7 +13,7 @@ from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.fetch import fetch
 from mt5_sidecar.api.limits import Limits
-from mt5_sidecar.api.middleware import outermost
+from mt5_sidecar.api.middleware import all_else, outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.auth.access import Access
@@ -51,22 +51,22 @@ def create_context(settings: Settings) -> Context:
 
 def create_api(context: Context) -> web.Application:
     """Return what answers on port 8080."""
-    app = web.Application(
-        middlewares=[outermost], client_max_size=context.settings.body_limit_bytes
-    )
+    app = web.Application(client_max_size=context.settings.body_limit_bytes)
     app[CONTEXT] = context
     app[OPENAPI] = described(OPERATIONS)
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
+    app.add_routes([all_else()])
     return app
 
 
 def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
-    app = web.Application(middlewares=[outermost], client_max_size=LARGEST_JOURNAL_BYTES)
+    app = web.Application(client_max_size=LARGEST_JOURNAL_BYTES)
     app[CONTEXT] = context
-    app.add_routes(ops.routes())
-    app.add_routes(activation.routes())
+    for method, path, handler in (*ops.ROUTES, *activation.ROUTES):
+        app.add_routes([web.route(method, path, outermost(handler, route=path))])
+    app.add_routes([all_else()])
     return app
 
 
