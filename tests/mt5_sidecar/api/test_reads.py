@@ -143,7 +143,7 @@ async def test_a_hot_read_is_a_whole_http_answer_each_time_it_is_asked_for(bridg
         assert lines[b"Content-Type"] == b"application/json"
         assert lines[b"Cache-Control"] == b"no-cache"
         assert lines[b"X-Request-Id"] == b"r%d" % number
-        assert lines[b"ETag"].decode() == etag
+        assert lines[b"Etag"].decode() == etag
         sent = parsedate_to_datetime(lines[b"Date"].decode())
         assert abs((datetime.now(UTC) - sent).total_seconds()) < 60
         assert msgspec.json.decode(body)["account"]["login"] == 10001
