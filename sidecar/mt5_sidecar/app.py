@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.orders.office import Office
+from mt5_sidecar.reloading import Reloading
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.codes import Close
@@ -73,9 +75,11 @@ def create_ops(context: Context) -> web.Application:
 class Sidecar:
     """A sidecar with its three ports."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, again: Callable[[], Settings] | None = None) -> None:
+        """Put one together; `again` reads the settings anew when one of their files changes."""
         self.context = create_context(settings)
-        self.housekeeping = Housekeeping(self.context)
+        reloading = None if again is None else Reloading(self.context, again)
+        self.housekeeping = Housekeeping(self.context, reloading)
         self._runners: list[web.AppRunner] = []
         self._keeper: asyncio.Task[None] | None = None
         self.api_port = self.ops_port = 0
@@ -124,7 +128,15 @@ class Sidecar:
                 await self.context.sockets.emptied()
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        limit = self.context.settings.header_limit_bytes
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=5.0,
+            max_line_size=limit,
+            max_field_size=limit,
+        )
         await runner.setup()
         self._runners.append(runner)
         await web.TCPSite(runner, host, port).start()

@@ -43,6 +43,12 @@ class Metrics:
             "Entries and files of the access volume that could not be read since the start",
             registry=r,
         )
+        self.settings_reloads = Counter(
+            "mt5_sidecar_settings_reloads",
+            "Changes of the settings' files: applied, refused, or waiting for a new pod",
+            ("outcome",),
+            registry=r,
+        )
         self.agent_connections = Counter(
             "mt5_sidecar_agent_connections", "Agents that connected", registry=r
         )

@@ -13,7 +13,7 @@ from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_tick
-from mt5_sidecar.api.ws_trades import TRADES, outcome_of, signal, trade
+from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode
@@ -90,6 +90,7 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
 
 
 def _refuse(context: Context, socket: Socket, error: Told, *, id_: Any) -> None:
+    log_refusal(socket.principal, error)
     say(context, socket, "error", encode(document(error)), id_=id_)
 
 

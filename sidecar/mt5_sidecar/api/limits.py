@@ -35,6 +35,12 @@ class Limits:
         if self._settings.account_requests_per_s:
             self._take(self._account, "account", now_s)
 
+    def renew(self) -> None:
+        """Begin anew with full buckets, as the settings are now."""
+        settings = self._settings
+        self._callers.clear()
+        self._account = self._new(settings.account_requests_per_s, settings.account_request_burst)
+
     def _take(self, bucket: Bucket, limit: str, now_s: float) -> None:
         if not bucket.take(now_s):
             raise TooManyRequests(

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from mt5_sidecar import errors
+from mt5_sidecar.api import cors
 from mt5_sidecar.api.context import CONTEXT
 from mt5_sidecar.api.problems import Told, from_aiohttp, problem
 from mt5_sidecar.auth.principal import Principal
@@ -46,6 +47,8 @@ def outermost(handler: Handler, *, route: str) -> Handler:
         if not answer.prepared:
             answer.headers[REQUEST_ID_HEADER] = request_id
             answer.headers.setdefault("Cache-Control", "no-store")
+            if (origin := request.headers.get("Origin")) is not None:
+                cors.share(request.app[CONTEXT].settings, origin, answer)
         seconds = time.perf_counter() - started_s
         request.app[CONTEXT].metrics.answered(request.method, route, answer.status, seconds=seconds)
         return answer
@@ -64,6 +67,9 @@ async def _no_route(request: web.Request) -> web.StreamResponse:
         if resource is not request.match_info.route.resource:
             _, methods = await resource.resolve(request)
             allowed |= methods
+    settings = request.app[CONTEXT].settings
+    if allowed and cors.is_preflight(settings, request):
+        return cors.preflight(settings, allowed)
     if allowed:
         raise errors.UnknownMethod(f"use {' or '.join(sorted(allowed))}", allow=sorted(allowed))
     raise errors.UnknownPath("Not Found")

@@ -11,8 +11,9 @@ from aiohttp import WSMsgType, web
 from mt5_sidecar import __version__
 from mt5_sidecar.api.bucket import Bucket
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.cors import demand_origin
 from mt5_sidecar.api.dialogue import hear, say
-from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.middleware import ID, Handler
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
@@ -21,7 +22,7 @@ from mt5_sidecar.api.wire import SocketWire
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
-from mt5_sidecar.logs import logger
+from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
@@ -35,6 +36,7 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
 
     async def serve(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
+        demand_origin(context.settings, request)
         choice = await _choice(context, request) if account else STATUS_ONLY
         resume = _resume(request)
         interval_ms = _interval(context, request)
@@ -44,7 +46,9 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
             client.wants = choice.channels
             socket = Socket(client, wire, caller(request), scope, _bucket(context))
-            await _serve(context, ws, socket, resume)
+            # What this client asks for is found in the log under the id of its upgrade.
+            with bound(request_id=request[ID]):
+                await _serve(context, ws, socket, resume)
         return ws
 
     return serve
