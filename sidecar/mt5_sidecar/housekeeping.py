@@ -6,6 +6,7 @@ import time
 
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
+from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
 from mt5_sidecar.reloading import Reloading
@@ -51,3 +52,5 @@ class Housekeeping:
         for socket in context.sockets:
             if socket.client.stalled_s is None:
                 say(context, socket, "heartbeat", encode({"seq": socket.client.seq}))
+                if socket.tells_health:
+                    say(context, socket, "health", encode(stream_health(context)))

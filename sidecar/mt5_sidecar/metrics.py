@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prometheus metrics. Label values come from closed sets only: routes, calls, types, codes."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +27,7 @@ class Metrics:
             buckets=FAST_S,
             registry=r,
         )
+        self.messages_sent = self.conflated = 0
         self._answers: dict[tuple[str, str, int], Histogram] = {}
         self.agent_calls = Histogram(
             "mt5_sidecar_agent_call_seconds",
@@ -34,6 +36,28 @@ class Metrics:
             buckets=FAST_S,
             registry=r,
         )
+        self.agent_waiting = Gauge(
+            "mt5_sidecar_agent_calls_waiting", "Calls that the agent has not answered", registry=r
+        )
+        self.terminal_events = Gauge(
+            "mt5_sidecar_terminal_events",
+            "What the agent counted since it started: logins, drops, restarts",
+            ("kind",),
+            registry=r,
+        )
+        self.broker_offset = Gauge(
+            "mt5_sidecar_broker_utc_offset_seconds",
+            "The broker's clock minus UTC; not a number until known",
+            registry=r,
+        )
+        self.broker_offset.set(math.nan)
+        sign_ins = Counter(
+            "mt5_sidecar_sign_ins",
+            "Requests by what became of their key or token: accepted, or the problem",
+            ("outcome",),
+            registry=r,
+        )
+        self.sign_ins, self.accepted = sign_ins, sign_ins.labels("accepted")
         self.connected = Gauge(
             "mt5_sidecar_connected", "1 while logged in and synchronised", registry=r
         )
@@ -70,6 +94,19 @@ class Metrics:
         self.ws_conflated = Counter(
             "mt5_sidecar_ws_conflated", "Flushes put off because a client was slow", registry=r
         )
+        self.ws_flushes = Histogram(
+            "mt5_sidecar_ws_flush_seconds",
+            "Time to hand one change to all clients that are due",
+            buckets=FAST_S,
+            registry=r,
+        )
+        self.ws_command_seconds = Histogram(
+            "mt5_sidecar_ws_command_seconds",
+            "Time from a client's message to its answer",
+            ("type",),
+            buckets=FAST_S,
+            registry=r,
+        )
         self.ws_closed = Counter(
             "mt5_sidecar_ws_closed", "WebSockets that we closed", ("code",), registry=r
         )
@@ -87,6 +124,9 @@ class Metrics:
         )
         self.orders_unknown = Gauge(
             "mt5_sidecar_orders_unknown", "Trades whose outcome is being looked for", registry=r
+        )
+        self.orders_waiting = Gauge(
+            "mt5_sidecar_orders_waiting", "Trades that are being carried out or wait", registry=r
         )
         self.orders_ready = Gauge(
             "mt5_sidecar_orders_ready", "1 while a trade would be taken", registry=r
@@ -121,7 +161,13 @@ class Metrics:
     def sent(self, messages: Mapping[str, int]) -> None:
         """Count messages handed to WebSocket clients, by type."""
         for type_, count in messages.items():
+            self.messages_sent += count
             self.ws_messages.labels(type_).inc(count)
+
+    def held_back(self) -> None:
+        """Count a flush that a slow client does not get yet."""
+        self.conflated += 1
+        self.ws_conflated.inc()
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""

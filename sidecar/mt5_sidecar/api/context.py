@@ -43,6 +43,7 @@ class Context:
     limits: Limits
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
+    started_s: float = field(default_factory=time.monotonic)
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -2,6 +2,7 @@
 """What a client's message leads to: an answer, a change of what it hears, or an error message."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any =
 async def _act(context: Context, socket: Socket, said: commands.Incoming) -> None:
     type_ = str(said.__struct_config__.tag)
     outcome = "done"
+    began_s = time.perf_counter()
     try:
         answer = await _ACTS[type(said)](context, socket, said)
         if answer is not None:
@@ -87,6 +89,7 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
         logger.exception("unexpected_error", ws_message=type_)
         _refuse(context, socket, Unexpected("see the sidecar's log"), id_=said.id)
     context.metrics.ws_commands.labels(type_, outcome).inc()
+    context.metrics.ws_command_seconds.labels(type_).observe(time.perf_counter() - began_s)
 
 
 def _refuse(context: Context, socket: Socket, error: Told, *, id_: Any) -> None:

@@ -11,8 +11,10 @@ from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
 from mt5_sidecar.api.middleware import PRINCIPAL, Handler, outermost
+from mt5_sidecar.api.problems import slug
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
+from mt5_sidecar.errors import BridgeError
 
 KEY_HEADER: Final = "X-API-Key"
 
@@ -53,10 +55,15 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
     async def guard(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
         key = presented_key(request)
-        principal = context.access.recent(key) or await context.access.identified(key)
-        request[PRINCIPAL] = principal
-        context.limits.take(principal.subject)
-        context.access.demand(principal, scope)
+        try:
+            principal = context.access.recent(key) or await context.access.identified(key)
+            request[PRINCIPAL] = principal
+            context.limits.take(principal.subject)
+            context.access.demand(principal, scope)
+        except BridgeError as error:
+            context.metrics.sign_ins.labels(slug(type(error))).inc()
+            raise
+        context.metrics.accepted.inc()
         return await handler(request)
 
     return guard

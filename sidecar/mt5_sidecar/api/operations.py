@@ -161,7 +161,15 @@ STREAMS: Final = (
         path="/ws/status",
         handler=stream(account=False),
         summary="The connection's status as a stream",
-        aliases=("/websocket/ws/status", "/ws/health", "/websocket/ws/health"),
+        aliases=("/websocket/ws/status",),
+        websocket=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ws/health",
+        handler=stream(account=False, health=True),
+        summary="The streams' own health as a stream",
+        aliases=("/websocket/ws/health",),
         websocket=True,
     ),
     Operation(

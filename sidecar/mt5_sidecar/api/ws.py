@@ -16,6 +16,7 @@ from mt5_sidecar.api.dialogue import hear, say
 from mt5_sidecar.api.middleware import ID, Handler
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
 from mt5_sidecar.api.wire import SocketWire
@@ -31,8 +32,11 @@ from mt5_sidecar.streams.codes import Close
 STATUS_ONLY: Final = Choice(frozenset(), frozenset(), account=False)
 
 
-def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
-    """Return the handler of a stream: of the whole account, or of its connection only."""
+def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = False) -> Handler:
+    """Return the handler of a stream: of the whole account, or of its connection only.
+
+    `health`: it also tells how the streams themselves are, at each heartbeat.
+    """
 
     async def serve(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
@@ -45,7 +49,9 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
             wire = _wire(context, request, ws)
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
             client.wants = choice.channels
-            socket = Socket(client, wire, caller(request), scope, _bucket(context))
+            socket = Socket(
+                client, wire, caller(request), scope, _bucket(context), tells_health=health
+            )
             # What this client asks for is found in the log under the id of its upgrade.
             with bound(request_id=request[ID]):
                 await _serve(context, ws, socket, resume)
@@ -61,6 +67,8 @@ async def _serve(
     context.metrics.sockets.inc()
     try:
         _welcome(context, socket, resume)
+        if socket.tells_health:
+            say(context, socket, "health", encode(stream_health(context)))
         watch_wanted(context)
         context.feed.hub.join(socket.client)
         async for message in ws:

@@ -63,6 +63,11 @@ class Reads:
             self._made.popitem(last=False)
         return read
 
+    @property
+    def bodies(self) -> int:
+        """How many bodies are held."""
+        return len(self._made)
+
     def _etag(self, state: State, fields: Fields) -> str:
         version, zone_s, stale_since_ms = state
         stale = f"-{stale_since_ms}" if stale_since_ms else ""

@@ -57,6 +57,7 @@ class Terminal:
         self.connection: Connection = self._seen()
         self.since_ms = clock()
         self.agent_epoch = ""
+        metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
 
     @property
     def agent_port(self) -> int:
@@ -233,6 +234,9 @@ class Terminal:
         if (before.state, before.reason) != (self.connection.state, self.connection.reason):
             self.since_ms = self._clock()
             logger.info("connection", state=self.connection.state, reason=self.connection.reason)
+        for kind in ("logins", "drops", "worker_restarts", "terminal_restarts"):
+            counted = getattr(self.connection.evidence, kind)
+            self._metrics.terminal_events.labels(kind).set(counted)
         if before != self.connection:
             for audience in self._audience:
                 audience.connection_changed()
