@@ -29,12 +29,14 @@ from mt5_sidecar.streams.codes import Close
 from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.terminal import Terminal
+from mt5_sidecar.tracing import tracing
 
 
 def create_context(settings: Settings) -> Context:
     """Return the parts of a sidecar, put together and not yet started."""
     metrics = Metrics()
-    terminal = Terminal(settings, metrics)
+    traces = tracing(settings)
+    terminal = Terminal(settings, metrics, traces)
     board = Board(max_events=settings.ws_ring_events)
     feed = Feed(settings, terminal, board, metrics)
     return Context(
@@ -47,6 +49,7 @@ def create_context(settings: Settings) -> Context:
         reads=Reads(board, feed, metrics),
         catalogue=Catalogue(terminal),
         limits=Limits(settings),
+        tracing=traces,
         office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 
@@ -115,6 +118,7 @@ class Sidecar:
         await self.context.feed.deals.stop()
         await self.context.sockets.finished()
         await self.context.terminal.stop()
+        await asyncio.to_thread(self.context.tracing.stop)
         logger.info("stopped")
 
     async def _close_streams(self) -> None:

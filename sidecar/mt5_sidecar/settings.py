@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     drain_jitter_s: Annotated[float, Field(ge=0)] = 2.0
     stop_timeout_s: Seconds = 20.0
 
+    # Traces.
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    otlp_timeout_s: Annotated[float, Field(ge=1)] = 5.0
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

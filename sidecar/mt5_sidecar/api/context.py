@@ -18,6 +18,7 @@ from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.terminal import Terminal
+from mt5_sidecar.tracing import Tracing
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Context:
     office: Office
     catalogue: Catalogue
     limits: Limits
+    tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
     started_s: float = field(default_factory=time.monotonic)

@@ -78,7 +78,8 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
     outcome = "done"
     began_s = time.perf_counter()
     try:
-        answer = await _ACTS[type(said)](context, socket, said)
+        with context.tracing.message(type_):
+            answer = await _ACTS[type(said)](context, socket, said)
         if answer is not None:
             say(context, socket, *answer, id_=said.id)
     except (BridgeError, OrderError) as error:

@@ -18,10 +18,12 @@ from mt5_sidecar.api.problems import Told, from_aiohttp, problem
 from mt5_sidecar.auth.principal import Principal
 from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.orders.errors import OrderError
+from mt5_sidecar.tracing import HEADER, Tracing, id_of, trace_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ID: Final = web.RequestKey("id", str)
+TRACE: Final = web.RequestKey("trace", str)
 ROUTE: Final = web.RequestKey("route", str)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
@@ -43,7 +45,13 @@ def outermost(handler: Handler, *, route: str) -> Handler:
         started_s = time.perf_counter()
         request[ID] = request_id = _request_id(request)
         request[ROUTE] = route
-        answer = await _answer(request, handler)
+        tracing = request.app[CONTEXT].tracing
+        if tracing.tracer is None:
+            parent = request.headers.get(HEADER)
+            request[TRACE] = "" if parent is None else trace_id(parent)
+            answer = await _answer(request, handler)
+        else:
+            answer = await _traced(request, handler, tracing, route)
         if not answer.prepared:
             answer.headers[REQUEST_ID_HEADER] = request_id
             answer.headers.setdefault("Cache-Control", "no-store")
@@ -75,6 +83,23 @@ async def _no_route(request: web.Request) -> web.StreamResponse:
     raise errors.UnknownPath("Not Found")
 
 
+def named(request: web.Request) -> dict[str, str]:
+    """Return what its log lines are found by: the request's id, and its trace's if any."""
+    trace = {"trace_id": request[TRACE]} if request[TRACE] else {}
+    return {"request_id": request[ID], **trace}
+
+
+async def _traced(
+    request: web.Request, handler: Handler, tracing: Tracing, route: str
+) -> web.StreamResponse:
+    with tracing.request(request.method, route, request.headers) as span:
+        request[TRACE] = id_of(span)
+        answer = await _answer(request, handler)
+        span.set_attribute("http.response.status_code", answer.status)
+        span.set_attribute("mt5.request_id", request[ID])
+        return answer
+
+
 def for_this_account(request: web.Request) -> None:
     """Return if the request was routed for this pod's account.
 
@@ -101,14 +126,14 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         return _told(request, from_aiohttp(error))
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
-        with bound(request_id=request[ID]):
+        with bound(**named(request)):
             logger.exception("unexpected_error", method=request.method, route=request[ROUTE])
         return problem(errors.Unexpected("see the sidecar's log", request_id=request[ID]))
 
 
 def _told(request: web.Request, error: Told) -> web.Response:
     answer = problem(error)
-    with bound(request_id=request[ID]):
+    with bound(**named(request)):
         logger.info(
             "refused",
             method=request.method,

@@ -13,7 +13,7 @@ from mt5_sidecar.api.bucket import Bucket
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.cors import demand_origin
 from mt5_sidecar.api.dialogue import hear, say
-from mt5_sidecar.api.middleware import ID, Handler
+from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.status import stream_health
@@ -53,7 +53,7 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
                 client, wire, caller(request), scope, _bucket(context), tells_health=health
             )
             # What this client asks for is found in the log under the id of its upgrade.
-            with bound(request_id=request[ID]):
+            with bound(**named(request)):
                 await _serve(context, ws, socket, resume)
         return ws
 

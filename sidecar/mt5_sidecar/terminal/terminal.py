@@ -20,6 +20,7 @@ from mt5_sidecar.settings import Settings
 from mt5_sidecar.terminal.credentials import parse_password
 from mt5_sidecar.terminal.link import Link
 from mt5_sidecar.terminal.session import Session
+from mt5_sidecar.tracing import Tracing
 
 
 class Audience(Protocol):
@@ -36,10 +37,16 @@ class Terminal:
     """The account's terminal, whether or not an agent is there to reach it."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, *, clock: Callable[[], int] = now_ms
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+        *,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._tracing = tracing or Tracing()
         self._clock = clock
         self._link = Link(settings, self)
         self._session: Session | None = None
@@ -134,11 +141,12 @@ class Terminal:
         started_s = time.perf_counter()
         outcome = "unknown"
         try:
-            answer = await self._session.request(
-                call, args, kwargs, timeout_s=self._settings.call_timeout_s
-            )
-            outcome = answer.outcome
-            return self._result(call, answer)
+            with self._tracing.call(call):
+                answer = await self._session.request(
+                    call, args, kwargs, timeout_s=self._settings.call_timeout_s
+                )
+                outcome = answer.outcome
+                return self._result(call, answer)
         except TimeoutError as error:
             raise TerminalTimeout(f"{call}: the agent did not answer") from error
         finally:
