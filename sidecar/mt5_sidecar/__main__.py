@@ -2,6 +2,7 @@
 """`python -m mt5_sidecar`: settings from files and environment, until SIGTERM."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -35,6 +36,9 @@ async def serve(settings: Settings) -> None:
         _on_signal(loop, number, told.set)
     sidecar = Sidecar(settings, again=load)
     await sidecar.start()
+    # What is here now stays: the collector need not go through it again and again.
+    gc.collect()
+    gc.freeze()
     await told.wait()
     await sidecar.stop()
 
