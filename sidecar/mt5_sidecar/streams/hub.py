@@ -123,10 +123,10 @@ class Hub:
         client.wants = None
 
     def _keeps_up(self, client: Client) -> bool:
-        now_s = asyncio.get_running_loop().time()
         if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:
             client.stalled_s = None
             return True
+        now_s = asyncio.get_running_loop().time()
         self._metrics.held_back()
         if client.stalled_s is None:
             client.stalled_s = now_s
