@@ -13,6 +13,7 @@ from mt5_sidecar.api.bucket import Bucket
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.cors import demand_origin
 from mt5_sidecar.api.dialogue import hear, say
+from mt5_sidecar.api.features import features
 from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.sockets import Socket
@@ -96,6 +97,7 @@ def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -
         "recovered": recovered,
         "account_id": settings.account_id,
         "versions": {"api": 1, "sidecar": __version__},
+        "features": features(context, socket.principal),
         "subscribed": subscribed(socket),
         "status": context.feed.status,
         "limits": {
