@@ -70,6 +70,18 @@ async def test_a_token_of_our_issuer_is_taken_and_api_keys_still_are(rig: Rig) -
     assert await status(rig, KEY) == 200
 
 
+@pytest.mark.parametrize("kind", ["key", "token"])
+async def test_who_calls_is_known_within_200_ms(rig: Rig, kind: str) -> None:
+    took_s = []
+    for number in range(21):
+        presented = KEY if kind == "key" else token(sub=f"user-{number}")  # none is remembered
+        began_s = time.perf_counter()
+        await rig.context.access.identified(presented)
+        took_s.append(time.perf_counter() - began_s)
+
+    assert sorted(took_s)[10] < 0.2
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
