@@ -6,6 +6,7 @@ import contextlib
 import random
 
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from mt5_sidecar.api import activation, ops
 from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
@@ -16,6 +17,7 @@ from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.unreadable import UNREADABLE
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
@@ -124,6 +126,7 @@ class Sidecar:
                 await self.context.sockets.emptied()
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        server_logger.addFilter(UNREADABLE)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await runner.setup()
         self._runners.append(runner)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All operations on port 8080, and the other names that the requirements know them by."""
 
+from http import HTTPStatus
 from typing import Final
 
 from mt5_sidecar.api import answers
@@ -8,7 +9,7 @@ from mt5_sidecar.api.history import history
 from mt5_sidecar.api.login import connect, disconnect
 from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.openapi import openapi
-from mt5_sidecar.api.operation import Operation
+from mt5_sidecar.api.operation import ASKS_TERMINAL, Operation
 from mt5_sidecar.api.performance import performance
 from mt5_sidecar.api.rates import rates
 from mt5_sidecar.api.snapshots import reader, ticks
@@ -20,7 +21,13 @@ from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
 _AGE: Final = ("max_age",)
-_STREAM: Final = ("channels", "symbols", "interval_ms", "epoch", "seq")
+_SNAPSHOT: Final = frozenset(
+    {HTTPStatus.NOT_MODIFIED, HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE}
+)
+_SEARCH: Final = frozenset({HTTPStatus.BAD_REQUEST, *ASKS_TERMINAL})
+_LOOKUP: Final = frozenset({HTTPStatus.NOT_FOUND, *_SEARCH})
+_RESUME: Final = ("interval_ms", "epoch", "seq")
+_STREAM: Final = ("channels", "symbols", *_RESUME)
 
 HEALTH: Final = (
     Operation(
@@ -63,6 +70,7 @@ READS: Final = (
         path="/api/account",
         handler=reader("account_info"),
         summary="The account",
+        may=_SNAPSHOT,
         answers=answers.AccountAnswer,
         query=_AGE,
         aliases=("/account",),
@@ -72,6 +80,7 @@ READS: Final = (
         path="/api/positions",
         handler=reader("positions"),
         summary="Open positions",
+        may=_SNAPSHOT,
         answers=answers.PositionsAnswer,
         query=_AGE,
         aliases=("/positions",),
@@ -81,6 +90,7 @@ READS: Final = (
         path="/api/orders",
         handler=reader("orders"),
         summary="Pending orders",
+        may=_SNAPSHOT,
         answers=answers.OrdersAnswer,
         query=_AGE,
         aliases=("/orders",),
@@ -90,6 +100,7 @@ READS: Final = (
         path="/api/ticks",
         handler=ticks,
         summary="Last prices of watched symbols, or of those asked for",
+        may=_SNAPSHOT | _LOOKUP,
         answers=answers.TicksAnswer,
         query=("symbols", *_AGE),
         aliases=("/ticks",),
@@ -99,6 +110,7 @@ READS: Final = (
         path="/api/symbols/{symbol}",
         handler=symbol,
         summary="A symbol's contract and last prices",
+        may=_LOOKUP,
         answers=answers.SymbolAnswer,
     ),
     Operation(
@@ -106,6 +118,7 @@ READS: Final = (
         path="/api/symbols",
         handler=symbols,
         summary="Find symbols",
+        may=_SEARCH,
         answers=answers.SymbolsAnswer,
         query=("q", "group", "limit", "cursor"),
     ),
@@ -114,6 +127,7 @@ READS: Final = (
         path="/api/rates",
         handler=rates,
         summary="Bars",
+        may=_LOOKUP,
         answers=answers.RatesAnswer,
         query=("symbol", "timeframe", "count", "from", "to"),
     ),
@@ -122,6 +136,7 @@ READS: Final = (
         path="/api/history",
         handler=history,
         summary="Deals and orders of the past",
+        may=_SEARCH,
         answers=answers.HistoryAnswer,
         query=("days", "from", "to", "limit", "cursor"),
         aliases=("/history",),
@@ -152,6 +167,7 @@ STREAMS: Final = (
         path="/ws",
         handler=stream(),
         summary="The account as a stream",
+        may=_LOOKUP,
         query=_STREAM,
         aliases=("/websocket/ws",),
         websocket=True,
@@ -161,6 +177,7 @@ STREAMS: Final = (
         path="/ws/status",
         handler=stream(account=False),
         summary="The connection's status as a stream",
+        query=_RESUME,
         aliases=("/websocket/ws/status", "/ws/health", "/websocket/ws/health"),
         websocket=True,
     ),
@@ -170,6 +187,7 @@ STREAMS: Final = (
         handler=stream(scope=Scope.ADMIN, account=False),
         summary="Tell everybody who listens to this account",
         scope=Scope.ADMIN,
+        query=_RESUME,
         aliases=("/websocket/ws/broadcast",),
         websocket=True,
     ),

@@ -88,7 +88,8 @@ def authenticate(presented: str, keys: Keys | None, *, now: datetime) -> Princip
         raise AccessUnavailable("no key table is mounted; see MT5Account's condition PodReady")
     match = KEY.fullmatch(presented)
     record = keys.get(match["id"]) if match else None
-    digest = hashlib.sha256(presented.encode()).hexdigest()
+    # Bytes that are no UTF-8 come as lone surrogates, in a key that can be nobody's.
+    digest = hashlib.sha256(presented.encode(errors="replace")).hexdigest()
     proved = hmac.compare_digest(digest, record.sha256.lower() if record else NO_HASH)
     if record is None or not proved:
         raise Unauthenticated("the API key is not known here")
