@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import ALL, Survivor
 
-EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "40"))
 KEY = f"X-API-Key: {ALL}".encode()
 ORDER = b"POST /api/order HTTP/1.1"
 GET = b"GET %b HTTP/1.1"

@@ -71,4 +71,6 @@ async def test_every_operation_answers_anything_as_its_document_says(pod: Pod) -
     assert not pod.sidecar.said("stream_failed")
     answer = await pod.rig.request("POST", "/api/connect", key=ALL)
     assert answer.status == 200
-    await eventually(lambda: pod.sidecar.said("connection")[-1]["state"] == "Connected", timeout_s=30)
+    await eventually(
+        lambda: pod.sidecar.said("connection")[-1]["state"] == "Connected", timeout_s=30
+    )

@@ -2,9 +2,13 @@
 """A sidecar process that is to outlive a test, its memory looked at."""
 
 import asyncio
+import contextlib
+import json
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 
+import websockets
 from account_records import position
 from scripted_broker import ScriptedBroker
 from sidecar_process import Process, free_port
@@ -22,11 +26,14 @@ class Survivor:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         unlimited: dict[str, Any] = {"key_requests_per_s": 0, "account_requests_per_s": 0}
+        unlimited["agent_hello_timeout_s"] = 3
         self.rig = Rig(folder, agent_port=free_port(), **(unlimited | settings))
         self.rig.put_account(enabled=True)
         scopes = ["read", "trade", "admin"]
         self.rig.put_keys([key_record("all", accounts=["10001"], scopes=scopes)])
         self.sidecar = Process(self.rig)
+        self.told: deque[dict[str, Any]] = deque(maxlen=100)
+        """What the witness heard last."""
 
     async def start(self) -> None:
         """Return once the account is connected, and its witness listens."""
@@ -35,6 +42,7 @@ class Survivor:
         await self.connect()
         self.witness = await self.rig.ws(key=ALL)
         await heard(self.witness, "snapshot")
+        self._reading = asyncio.create_task(self._read())
         self._first_bytes = self.memory_bytes()
 
     async def connect(self) -> None:
@@ -49,6 +57,7 @@ class Survivor:
 
     async def stop(self) -> None:
         """Tell it to end."""
+        self._reading.cancel()
         for socket in self.rig._sockets:
             socket.transport.abort()
         for agent in self.rig.agents:
@@ -67,6 +76,11 @@ class Survivor:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("the process is gone")
+
+    async def _read(self) -> None:
+        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+            async for message in self.witness:
+                self.told.append(json.loads(message))
 
     async def is_unharmed(self) -> None:
         """Fail unless it lives, serves its other client, and says of no fault of its own."""

@@ -28,6 +28,7 @@ OPENAPI: Final = web.AppKey("openapi", bytes)
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 
+
 def _whole(most: int) -> dict[str, Any]:
     return {"type": "integer", "minimum": 1, "maximum": most}
 

@@ -239,9 +239,7 @@ def test_a_close_of_an_earlier_life_is_found_whatever_its_positions_identifier()
 
 def test_a_position_alone_tells_that_it_was_made_and_not_how_much() -> None:
     record = sent()
-    held = made(
-        Position, ticket=5, identifier=5, symbol="EURUSD", comment=record.token, volume=0.3
-    )
+    held = made(Position, ticket=5, identifier=5, symbol="EURUSD", comment=record.token, volume=0.3)
 
     early = decide(record, sight(at_ms=PROOF_MS - 1, positions=(held,)), SETTINGS)
     late = decide(record, sight(positions=(held,)), SETTINGS)
