@@ -3,6 +3,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
@@ -13,8 +14,11 @@ from mt5_sidecar.logs import logger
 class Housekeeping:
     """A loop around `look`; tests call `look` themselves and wait for nothing."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self._context = context
+        self._sleep = sleep
         self._heartbeat_s = time.monotonic()
 
     async def run(self) -> None:
@@ -24,7 +28,7 @@ class Housekeeping:
                 self.look()
             except Exception:  # noqa: BLE001  a dead housekeeper would let withdrawn keys live on
                 logger.exception("housekeeping_failed")
-            await asyncio.sleep(self._context.settings.file_poll_interval_s)
+            await self._sleep(self._context.settings.file_poll_interval_s)
 
     def look(self) -> None:
         """Look at everything once."""

@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -20,10 +21,17 @@ from mt5_sidecar.settings import Settings
 BEARER: Final = "Bearer "
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Access:
     """Who may do what on this account, as of the last look at the files."""
 
-    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+    def __init__(
+        self, settings: Settings, fetch: Fetch, *, clock: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self.clock = clock
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
         self.unreadable = 0
@@ -77,7 +85,7 @@ class Access:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
         if self._signers.enabled and is_token(presented):
             return await self._by_token(presented)
-        return authenticate(presented, self._keys.value, now=datetime.now(UTC))
+        return authenticate(presented, self._keys.value, now=self.clock())
 
     async def _by_token(self, token: str) -> Principal:
         await self._signers.current()
@@ -97,7 +105,7 @@ class Access:
             Unauthenticated: their key or token has ended.
             Forbidden: it no longer covers `scope` here.
         """
-        now = datetime.now(UTC)
+        now = self.clock()
         if principal.subject.startswith(PREFIX):
             renewed = self._tokens.still_valid(principal, now=now)
         else:
@@ -116,5 +124,5 @@ class Access:
         Raises:
             Unauthenticated: as `verify_operator`.
         """
-        now_s = datetime.now(UTC).timestamp()
+        now_s = self.clock().timestamp()
         verify_operator(token, self._operator.value, pod_uid=self._pod_uid, now_s=now_s)
