@@ -38,6 +38,10 @@ class Pod:
 
     async def stop(self) -> None:
         """End both, the agent first: it then ends because it is told to."""
+        for socket in self.rig._sockets:
+            socket.transport.abort()
+        for stranger in self.rig.agents:
+            await stranger.stop()
         with contextlib.suppress(ProcessLookupError):
             await self.agent.stop()
         self.exit_code = await self.sidecar.stop()
