@@ -10,6 +10,7 @@ from aiohttp.log import server_logger
 
 from mt5_sidecar.api import activation, ops
 from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
+from mt5_sidecar.api.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.fetch import fetch
@@ -60,6 +61,7 @@ def create_api(context: Context) -> web.Application:
     )
     app[CONTEXT] = context
     app[OPENAPI] = described(OPERATIONS)
+    app[ASYNCAPI] = described_streams(OPERATIONS)
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
     return app

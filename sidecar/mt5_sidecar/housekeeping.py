@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
+from mt5_sidecar.api.said import Beat
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
 
@@ -51,4 +52,4 @@ class Housekeeping:
         context = self._context
         for socket in context.sockets:
             if socket.client.stalled_s is None:
-                say(context, socket, "heartbeat", encode({"seq": socket.client.seq}))
+                say(context, socket, "heartbeat", encode(Beat(socket.client.seq)))

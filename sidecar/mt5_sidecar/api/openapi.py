@@ -38,7 +38,7 @@ _CURSOR: Final = {"type": "string"}
 _WORDS: Final = {"type": "string", "maxLength": LONGEST_WORDS}
 _SYMBOL: Final = {"type": "string", "pattern": "^[^,]+$", "maxLength": 29, "examples": ["EURUSD"]}
 
-_QUERY: Final[dict[str, dict[str, Any]]] = {
+QUERY: Final[dict[str, dict[str, Any]]] = {
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {
         "description": "comma-separated",
@@ -91,7 +91,7 @@ _ALSO_IN_BODY: Final = {
     "account_id": {"type": ["string", "integer"], "description": "refused unless it is this one"},
 }
 
-_PROBLEM: Final = {
+PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -124,7 +124,7 @@ def described(operations: Iterable[Operation]) -> bytes:
             "info": {"title": "MT5 Bridge sidecar", "version": __version__},
             "paths": paths,
             "components": {
-                "schemas": {**components, "Problem": _PROBLEM},
+                "schemas": {**components, "Problem": PROBLEM},
                 "securitySchemes": {
                     "apiKey": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
                     "bearer": {"type": "http", "scheme": "bearer"},
@@ -179,25 +179,26 @@ def _body(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
 def _described(components: dict[str, Any], *, taken: Container[str]) -> dict[str, Any]:
     """Return schemas of what we answer, and of what we take: numbers as text too, and who asks."""
     return {
-        name: _taken(schema) if name in taken else _numbers(schema, ["number"])
+        name: _taken(schema) if name in taken else numbers(schema, ["number"])
         for name, schema in components.items()
     }
 
 
 def _taken(schema: dict[str, Any]) -> dict[str, Any]:
-    wide: dict[str, Any] = _numbers(schema, ["number", "string"])
+    wide: dict[str, Any] = numbers(schema, ["number", "string"])
     return wide | {"properties": wide["properties"] | _ALSO_IN_BODY}
 
 
-def _numbers(schema: Any, types: list[str]) -> Any:
+def numbers(schema: Any, types: list[str]) -> Any:
+    """Return `schema` with decimals described as `types`, which is how they are encoded."""
     # msgspec describes decimals as text, which is how it encodes them unless told otherwise.
     if isinstance(schema, list):
-        return [_numbers(part, types) for part in schema]
+        return [numbers(part, types) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal":
         return {"type": types[0] if len(types) == 1 else types}
-    return {name: _numbers(part, types) for name, part in schema.items()}
+    return {name: numbers(part, types) for name, part in schema.items()}
 
 
 def _problem(description: str) -> dict[str, Any]:
@@ -213,4 +214,4 @@ def _in_path(path: str) -> list[dict[str, Any]]:
 
 
 def _in_query(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "query", "required": False, **_QUERY[name]} for name in names]
+    return [{"name": name, "in": "query", "required": False, **QUERY[name]} for name in names]

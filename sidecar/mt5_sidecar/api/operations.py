@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from mt5_sidecar.api import answers
+from mt5_sidecar.api.asyncapi import asyncapi
 from mt5_sidecar.api.history import history
 from mt5_sidecar.api.login import connect, disconnect
 from mt5_sidecar.api.middleware import Handler
@@ -44,6 +45,13 @@ HEALTH: Final = (
         path="/openapi.json",
         handler=openapi,
         summary="This description",
+        scope=None,
+    ),
+    Operation(
+        method="GET",
+        path="/asyncapi.json",
+        handler=asyncapi,
+        summary="The description of the streams, AsyncAPI 3.0",
         scope=None,
     ),
     Operation(
