@@ -6,7 +6,7 @@ The operations come from the document that the sidecar serves: a new one is cove
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -81,7 +81,7 @@ def strangers() -> list[Caller]:
 
 
 @pytest.fixture
-async def account(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> AsyncIterator[Rig]:
+async def account(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> Rig:
     """Account 10001, open and trading, with keys of its own and of account 10002."""
     path = tmp_path / "jwks.json"
     path.write_text(jwks("one"))
@@ -97,7 +97,7 @@ async def account(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> As
         ]
     )
     rig.look()
-    yield rig
+    return rig
 
 
 async def operations(rig: Rig) -> list[tuple[str, str, bool]]:

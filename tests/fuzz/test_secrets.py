@@ -130,7 +130,7 @@ async def test_no_secret_is_anywhere_that_it_is_not_meant_to_be(pod: Pod) -> Non
     good, ended, forged = token(), token(exp=1), jwt.encode(claims(), "x" * 32, "HS256")
     guess, operators = api_key("guess"), operator_caller.token()
     canaries = Canaries(
-        password=PASSWORD, second_password=SECOND, key=ALL, guessed_key=guess, secret=SECRET.decode(),
+        password=PASSWORD, second_password=SECOND, key=ALL, guess=guess, secret=SECRET.decode(),
         token=good, ended_token=ended, forged_token=forged, operators_token=operators,
         agent_token=agent_token, signature=good.rpartition(".")[2],
     )  # fmt: skip
