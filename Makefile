@@ -85,6 +85,15 @@ kills: $(VENV)/.complete ## Worker, terminal and sidecar killed 1,000 times at r
 test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (root)
 	@$(PY) -m pytest tests -m e2e
 
+# A story makes 200 submits: 5000 of them a million. FIRST=<seed> SEEDS=1 replays one.
+SEEDS ?= 500
+FIRST ?= 1
+MINUTES ?= 120
+
+.PHONY: simulate
+simulate: $(VENV)/.complete ## Orders under faults from seeds, judged by the broker's book (SEEDS=5000: a million)
+	@nice -n 19 $(PY) tests/mt5_sidecar/orders/simulate.py --first $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES)
+
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries

@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.log import server_logger
 
 from mt5_sidecar.api import activation, ops
 from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
+from mt5_sidecar.api.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.fetch import fetch
@@ -17,6 +19,7 @@ from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import all_else, outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.unreadable import UNREADABLE
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
@@ -61,6 +64,7 @@ def create_api(context: Context) -> web.Application:
     app = web.Application(client_max_size=context.settings.body_limit_bytes)
     app[CONTEXT] = context
     app[OPENAPI] = described(OPERATIONS)
+    app[ASYNCAPI] = described_streams(OPERATIONS)
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
     app.add_routes([all_else()])
@@ -135,6 +139,7 @@ class Sidecar:
                 await self.context.sockets.emptied()
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        server_logger.addFilter(UNREADABLE)
         limit = self.context.settings.header_limit_bytes
         runner = web.AppRunner(
             app,

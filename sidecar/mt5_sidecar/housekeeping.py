@@ -3,9 +3,11 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
+from mt5_sidecar.api.said import Beat
 from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
@@ -15,9 +17,16 @@ from mt5_sidecar.reloading import Reloading
 class Housekeeping:
     """A loop around `look`; tests call `look` themselves and wait for nothing."""
 
-    def __init__(self, context: Context, reloading: Reloading | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        reloading: Reloading | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._context = context
         self._reloading = reloading
+        self._sleep = sleep
         self._heartbeat_s = time.monotonic()
 
     async def run(self) -> None:
@@ -27,7 +36,7 @@ class Housekeeping:
                 self.look()
             except Exception:  # noqa: BLE001  a dead housekeeper would let withdrawn keys live on
                 logger.exception("housekeeping_failed")
-            await asyncio.sleep(self._context.settings.file_poll_interval_s)
+            await self._sleep(self._context.settings.file_poll_interval_s)
 
     def look(self) -> None:
         """Look at everything once."""
@@ -52,6 +61,6 @@ class Housekeeping:
         context = self._context
         for socket in context.sockets:
             if socket.client.stalled_s is None:
-                say(context, socket, "heartbeat", encode({"seq": socket.client.seq}))
+                say(context, socket, "heartbeat", encode(Beat(socket.client.seq)))
                 if socket.tells_health:
                     say(context, socket, "health", encode(stream_health(context)))

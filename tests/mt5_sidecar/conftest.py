@@ -1,60 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sidecar on free ports of loopback, and an agent that speaks the real protocol to it."""
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
-
-import pytest
-
-try:
-    import uvloop
-except ImportError:  # Windows
-    uvloop = None
 
 # The folder cannot be a package: its name is that of the package under test.
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from scripted_broker import ScriptedBroker
-from sidecar_rig import Rig
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the sidecar runs on in earnest: its transports are not asyncio's by type."""
-    return {"uvloop": uvloop.new_event_loop} if uvloop else {"asyncio": asyncio.new_event_loop}
-
-
-@pytest.fixture
-async def rig_with(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Rig]]]:
-    """Starts a sidecar with other settings."""
-    rigs: list[Rig] = []
-
-    async def start(**settings: Any) -> Rig:
-        rigs.append(Rig(tmp_path, **settings))
-        await rigs[-1].start()
-        return rigs[-1]
-
-    yield start
-    for rig in rigs:
-        await rig.stop()
-
-
-@pytest.fixture
-async def rig(rig_with: Callable[..., Awaitable[Rig]]) -> Rig:
-    """A running sidecar without an agent."""
-    return await rig_with()
-
-
-@pytest.fixture
-async def broker(rig: Rig) -> ScriptedBroker:
-    """The broker behind `rig`, whose account is connected and may trade."""
-    return await rig.trades()
-
-
-@pytest.fixture
-async def bridge(rig: Rig) -> Rig:
-    """A running sidecar whose account is connected."""
-    await rig.connected()
-    return rig
+from rig_fixtures import (  # noqa: F401  a fixture is had by its name
+    bridge,
+    broker,
+    pytest_asyncio_loop_factories,
+    rig,
+    rig_with,
+)

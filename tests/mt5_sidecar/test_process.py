@@ -2,62 +2,21 @@
 """The sidecar as a process of its own: how it starts, what it never shows, how it ends."""
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from scripted_agent import PASSWORD
+from sidecar_process import Process, told_by_the_kernel
 from sidecar_rig import KEY, Rig, api_key, eventually
 
 from cluster.ports import free_port
 from mt5_agent import protocol
 
-PREFIX = "MT5_SIDECAR_"
 KEYS = (KEY, api_key("unknown"), None)
 PATHS = ("/api/status", "/api/account", "/api/nowhere", "/api/symbols/EURUSD")
 OPS_PATHS = ("/metrics", "/readyz", "/internal/state")
-
-
-class Process:
-    """`python -m mt5_sidecar` with a rig's files, and what it said."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.lines: list[str] = []
-
-    async def start(self, **environment: str) -> None:
-        settings = self.rig.settings.model_dump(exclude_unset=True)
-        own = {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-        looks = {f"{PREFIX}FILE_POLL_INTERVAL_S": "0.05", f"{PREFIX}LOG_LEVEL": "debug"}
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-        path = os.pathsep.join(part for part in sys.path if part)
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mt5_sidecar"),
-            env=kept | {"PYTHONPATH": path} | own | looks | environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        self._reading = asyncio.create_task(self._read())
-
-    async def stop(self) -> int:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(self.process.wait(), 20)
-        await self._reading
-        return code
-
-    def said(self, event: str) -> list[dict[str, object]]:
-        return [line for line in map(json.loads, self.lines) if line["event"] == event]
-
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.lines.append(line.decode())
 
 
 @pytest.fixture
@@ -68,11 +27,6 @@ async def process(tmp_path: Path) -> AsyncIterator[Process]:
         await started.stop()
     for agent in started.rig.agents:
         await agent.stop()
-
-
-def told_by_the_kernel(pid: int) -> list[str]:
-    home = Path(f"/proc/{pid}")
-    return [(home / name).read_text() for name in ("cmdline", "environ")] if home.exists() else []
 
 
 async def test_no_secret_is_in_logs_arguments_environment_state_or_metrics(

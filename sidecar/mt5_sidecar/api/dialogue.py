@@ -11,6 +11,7 @@ import msgspec
 from mt5_sidecar.api import commands
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.problems import Told, document
+from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_tick
@@ -112,7 +113,7 @@ async def _unsubscribe(context: Context, socket: Socket, said: commands.Unsubscr
 
 
 async def _heartbeat(_: Context, __: Socket, said: commands.Heartbeat) -> Answer:
-    return "heartbeat_response", encode({"time": utc_iso(now_ms()), "echo": said.data})
+    return "heartbeat_response", encode(Echo(utc_iso(now_ms()), said.data))
 
 
 async def _nothing(*_: Any) -> Answer:
@@ -146,11 +147,11 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
     name, params = said.data.command, said.data.params
     if name in TRADES:
         result = await trade(context, socket, TRADES[name], params)
-        return "mt5_command_result", encode({"command": name, "ok": result["ok"], "result": result})
+        return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     context.access.demand(socket.principal, Scope.READ)
     if name == OUTCOME:
         result = await outcome_of(context, params)
-        return "mt5_command_result", encode({"command": name, "ok": True, "result": result})
+        return "mt5_command_result", encode(CommandResult(name, True, result))  # noqa: FBT003  a field
     channel = READS.get(name)
     if channel is None:
         known = ", ".join(sorted([OUTCOME, *READS, *TRADES]))
@@ -163,7 +164,7 @@ async def _broadcast(context: Context, socket: Socket, said: commands.Broadcast)
     context.access.demand(socket.principal, Scope.ADMIN)
     context.board.happened("broadcast", encode(said.data))
     context.feed.hub.changed(urgent=True)
-    return "broadcast_response", encode({"listeners": len(context.sockets)})
+    return "broadcast_response", encode(Listeners(len(context.sockets)))
 
 
 def _whole(context: Context, channel: Channel) -> bytes:

@@ -31,6 +31,8 @@ ACCOUNT_HEADER: Final = "X-MT5-Account-Id"
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
+# What aiohttp raises for a body in a broken encoding, and for one whose sender is gone.
+_UNREADABLE: Final = (web.RequestPayloadError, ConnectionResetError)
 # Counted under one name: a scanner's paths must not become label values.
 NO_ROUTE: Final = "none"
 
@@ -125,6 +127,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _told(request, error)
     except web.HTTPException as error:
         return _told(request, from_aiohttp(error))
+    except _UNREADABLE:
+        return _told(request, errors.InvalidRequest("the body does not end, or is not as it says"))
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
         with bound(**named(request)):
             logger.exception("unexpected_error", method=request.method, route=request[ROUTE])

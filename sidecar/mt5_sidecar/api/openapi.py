@@ -3,47 +3,69 @@
 
 import re
 from collections.abc import Container, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from mt5_sidecar import __version__
+from mt5_sidecar.api.asks import MOST_TICKET
+from mt5_sidecar.api.history import LARGEST_PAGE
 from mt5_sidecar.api.operation import KEY_HEADER, Operation
+from mt5_sidecar.api.period import MOST_DAYS
 from mt5_sidecar.api.problems import CONTENT_TYPE
+from mt5_sidecar.api.rates import MOST_BARS
 from mt5_sidecar.api.status import JSON
+from mt5_sidecar.api.subscriptions import MOST_INTERVAL_MS
+from mt5_sidecar.api.symbol_search import LONGEST_WORDS
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.names import TIMEFRAMES
+
+KEY_PATTERN: Final = "^[!-~]{1,128}$"
 
 OPENAPI: Final = web.AppKey("openapi", bytes)
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 
-_QUERY: Final[dict[str, dict[str, Any]]] = {
+
+def _whole(most: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": 1, "maximum": most}
+
+
+_MOMENT: Final = {"type": "string", "examples": ["2026-11-21T10:00:00Z", "1795255200"]}
+_CURSOR: Final = {"type": "string"}
+_WORDS: Final = {"type": "string", "maxLength": LONGEST_WORDS}
+_SYMBOL: Final = {"type": "string", "pattern": "^[^,]+$", "maxLength": 29, "examples": ["EURUSD"]}
+
+QUERY: Final[dict[str, dict[str, Any]]] = {
     "fields": {
         "description": "comma-separated: only these of the account, or of each item",
         "schema": {"type": "string", "minLength": 1},
     },
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
-    "symbols": {"description": "comma-separated", "schema": {"type": "string", "minLength": 1}},
-    "symbol": {"description": "its name", "schema": {"type": "string", "minLength": 1}},
+    "symbols": {
+        "description": "comma-separated",
+        "schema": {"type": "string", "minLength": 1, "examples": ["EURUSD,XAUUSD"]},
+    },
+    "symbol": {"description": "its name; required", "schema": _SYMBOL},
     "timeframe": {"description": "M1 (default) to MN1", "schema": {"enum": [*TIMEFRAMES]}},
-    "count": {"description": "last bars", "schema": {"type": "integer", "minimum": 1}},
-    "days": {"description": "the last days; 7", "schema": {"type": "integer", "minimum": 1}},
-    "from": {"description": "UTC: RFC 3339 or epoch seconds", "schema": {"type": "string"}},
-    "to": {"description": "likewise; now", "schema": {"type": "string"}},
-    "limit": {"description": "of one page", "schema": {"type": "integer", "minimum": 1}},
-    "cursor": {"description": "of the page before", "schema": {"type": "string"}},
-    "q": {"description": "a part of name or description", "schema": {"type": "string"}},
-    "group": {"description": "the package's patterns: *USD*,!EUR*", "schema": {"type": "string"}},
+    "count": {"description": "last bars; 100", "schema": _whole(MOST_BARS)},
+    "days": {"description": "the last days; 7", "schema": _whole(MOST_DAYS)},
+    "from": {"description": "UTC: RFC 3339 or epoch seconds", "schema": _MOMENT},
+    "to": {"description": "likewise; now", "schema": _MOMENT},
+    "limit": {"description": "of one page", "schema": _whole(LARGEST_PAGE)},
+    "cursor": {"description": "of the page before", "schema": _CURSOR},
+    "q": {"description": "a part of name or description", "schema": _WORDS},
+    "group": {"description": "the package's patterns: *USD*,!EUR*", "schema": _WORDS},
     "volume": {
         "description": "lots; all of it where it is not named",
-        "schema": {"type": "number"},
+        "schema": {"type": "number", "minimum": 0},
     },
     "channels": {"description": "comma-separated", "schema": {"type": "string"}},
     "interval_ms": {
         "description": "least time between two flushes; 0 is every change",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 60000},
+        "schema": {"type": "integer", "minimum": 0, "maximum": MOST_INTERVAL_MS},
     },
     "epoch": {"description": "resume: from the welcome", "schema": {"type": "string"}},
     "seq": {
@@ -51,20 +73,29 @@ _QUERY: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "integer", "minimum": 0, "maximum": 999999999999999},
     },
 }
+_PATH: Final[dict[str, dict[str, Any]]] = {
+    "symbol": _SYMBOL,
+    "ticket": {"type": "integer", "minimum": 1, "maximum": MOST_TICKET},
+    "key": {"type": "string", "pattern": KEY_PATTERN},
+}
 
 _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "required, unless the body has client_order_id: one trade, one key",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 _ALSO_IN_BODY: Final = {
-    "client_order_id": {"type": "string", "description": "instead of Idempotency-Key"},
+    "client_order_id": {
+        "type": ["string", "null"],
+        "pattern": KEY_PATTERN,
+        "description": "instead of Idempotency-Key",
+    },
     "account_id": {"type": ["string", "integer"], "description": "refused unless it is this one"},
 }
 
-_PROBLEM: Final = {
+PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -97,7 +128,7 @@ def described(operations: Iterable[Operation]) -> bytes:
             "info": {"title": "MT5 Bridge sidecar", "version": __version__},
             "paths": paths,
             "components": {
-                "schemas": {**components, "Problem": _PROBLEM},
+                "schemas": {**components, "Problem": PROBLEM},
                 "securitySchemes": {
                     "apiKey": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
                     "bearer": {"type": "http", "scheme": "bearer"},
@@ -125,15 +156,23 @@ def _path(operation: Operation, refs: Mapping[Any, dict[str, Any]]) -> dict[str,
 
 
 def _answers(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
-    answers: dict[str, Any] = {"default": _problem()}
+    answers: dict[str, Any] = {
+        str(status.value): _refusal(status) for status in sorted(operation.statuses)
+    }
     if operation.websocket:
-        answers["101"] = {"description": "the stream begins (docs/api.md)"}
-    elif schema is not None:
-        content = {JSON: {"schema": schema}}
+        answers["101"] = {"description": "the stream begins: /asyncapi.json"}
+    else:
+        content = {JSON: {"schema": schema or {"type": "object"}}}
         answers["200"] = {"description": "OK", "content": content}
         if operation.keyed:
             answers["202"] = {"description": "not known yet; see Location", "content": content}
-    return answers
+    return answers | {"default": _problem("a fault of ours")}
+
+
+def _refusal(status: HTTPStatus) -> dict[str, Any]:
+    # What has not changed has no body, and is no problem.
+    bare = status is HTTPStatus.NOT_MODIFIED
+    return {"description": status.phrase} if bare else _problem(status.phrase)
 
 
 def _body(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
@@ -144,38 +183,39 @@ def _body(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
 def _described(components: dict[str, Any], *, taken: Container[str]) -> dict[str, Any]:
     """Return schemas of what we answer, and of what we take: numbers as text too, and who asks."""
     return {
-        name: _taken(schema) if name in taken else _numbers(schema, ["number"])
+        name: _taken(schema) if name in taken else numbers(schema, ["number"])
         for name, schema in components.items()
     }
 
 
 def _taken(schema: dict[str, Any]) -> dict[str, Any]:
-    wide: dict[str, Any] = _numbers(schema, ["number", "string"])
+    wide: dict[str, Any] = numbers(schema, ["number", "string"])
     return wide | {"properties": wide["properties"] | _ALSO_IN_BODY}
 
 
-def _numbers(schema: Any, types: list[str]) -> Any:
+def numbers(schema: Any, types: list[str]) -> Any:
+    """Return `schema` with decimals described as `types`, which is how they are encoded."""
     # msgspec describes decimals as text, which is how it encodes them unless told otherwise.
     if isinstance(schema, list):
-        return [_numbers(part, types) for part in schema]
+        return [numbers(part, types) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("format") == "decimal":
         return {"type": types[0] if len(types) == 1 else types}
-    return {name: _numbers(part, types) for name, part in schema.items()}
+    return {name: numbers(part, types) for name, part in schema.items()}
 
 
-def _problem() -> dict[str, Any]:
+def _problem(description: str) -> dict[str, Any]:
     schema = {"$ref": SCHEMAS.format(name="Problem")}
-    return {"description": "a problem (RFC 9457)", "content": {CONTENT_TYPE: {"schema": schema}}}
+    return {"description": description, "content": {CONTENT_TYPE: {"schema": schema}}}
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _PATH[name]}
         for name in re.findall(r"{(\w+)}", path)
     ]
 
 
 def _in_query(names: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "query", "required": False, **_QUERY[name]} for name in names]
+    return [{"name": name, "in": "query", "required": False, **QUERY[name]} for name in names]

@@ -5,6 +5,7 @@ The same table makes routes, aliases, OpenAPI and the test that goes through all
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,6 +18,30 @@ from mt5_sidecar.auth.principal import Principal, Scope
 from mt5_sidecar.errors import BridgeError
 
 KEY_HEADER: Final = "X-API-Key"
+
+ASKS_TERMINAL: Final = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+"""What becomes of an operation that waits for the terminal's own answer."""
+
+_GUARDED: Final = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
+_PARSED: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.NOT_FOUND,
+        *ASKS_TERMINAL,
+    }
+)
+_TRADED: Final = frozenset({HTTPStatus.CONFLICT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +61,24 @@ class Operation:
     keyed: bool = False
     """It is carried out once per Idempotency-Key, and may answer 202."""
     query: tuple[str, ...] = ()
+    may: frozenset[HTTPStatus] = frozenset()
+    """Statuses of its own; those of its scope, body and key are known from these (`statuses`)."""
     aliases: tuple[str, ...] = ()
     websocket: bool = False
+
+    @property
+    def statuses(self) -> frozenset[HTTPStatus]:
+        """Return every status of a problem that it may answer with, as OpenAPI lists them."""
+        found = self.may | {HTTPStatus.MISDIRECTED_REQUEST}
+        if self.scope is not None:
+            found |= _GUARDED
+        if self.accepts is not None:
+            found |= _PARSED
+        if self.keyed:
+            found |= _TRADED
+        if self.websocket:
+            found |= {HTTPStatus.BAD_REQUEST}
+        return found
 
     def routes(self) -> list[web.RouteDef]:
         """Return the operation's route and those of its aliases."""

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """All operations on port 8080, and the other names that the requirements know them by."""
 
+from http import HTTPStatus
 from typing import Final
 
 from mt5_sidecar.api import answers
+from mt5_sidecar.api.asyncapi import asyncapi
 from mt5_sidecar.api.history import history
 from mt5_sidecar.api.login import connect, disconnect
 from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.openapi import openapi
-from mt5_sidecar.api.operation import Operation
+from mt5_sidecar.api.operation import ASKS_TERMINAL, Operation
 from mt5_sidecar.api.performance import performance
 from mt5_sidecar.api.rates import rates
 from mt5_sidecar.api.snapshots import reader, ticks
@@ -19,8 +21,14 @@ from mt5_sidecar.api.trade_operations import TRADES
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
-_SNAPSHOT: Final = ("fields", "max_age")
-_STREAM: Final = ("channels", "symbols", "interval_ms", "epoch", "seq")
+_SNAPSHOT_QUERY: Final = ("fields", "max_age")
+_SNAPSHOT: Final = frozenset(
+    {HTTPStatus.NOT_MODIFIED, HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE}
+)
+_SEARCH: Final = frozenset({HTTPStatus.BAD_REQUEST, *ASKS_TERMINAL})
+_LOOKUP: Final = frozenset({HTTPStatus.NOT_FOUND, *_SEARCH})
+_RESUME: Final = ("interval_ms", "epoch", "seq")
+_STREAM: Final = ("channels", "symbols", *_RESUME)
 
 HEALTH: Final = (
     Operation(
@@ -37,6 +45,13 @@ HEALTH: Final = (
         path="/openapi.json",
         handler=openapi,
         summary="This description",
+        scope=None,
+    ),
+    Operation(
+        method="GET",
+        path="/asyncapi.json",
+        handler=asyncapi,
+        summary="The description of the streams, AsyncAPI 3.0",
         scope=None,
     ),
     Operation(
@@ -63,8 +78,9 @@ READS: Final = (
         path="/api/account",
         handler=reader("account_info"),
         summary="The account",
+        may=_SNAPSHOT,
         answers=answers.AccountAnswer,
-        query=_SNAPSHOT,
+        query=_SNAPSHOT_QUERY,
         aliases=("/account",),
     ),
     Operation(
@@ -72,8 +88,9 @@ READS: Final = (
         path="/api/positions",
         handler=reader("positions"),
         summary="Open positions",
+        may=_SNAPSHOT,
         answers=answers.PositionsAnswer,
-        query=_SNAPSHOT,
+        query=_SNAPSHOT_QUERY,
         aliases=("/positions",),
     ),
     Operation(
@@ -81,8 +98,9 @@ READS: Final = (
         path="/api/orders",
         handler=reader("orders"),
         summary="Pending orders",
+        may=_SNAPSHOT,
         answers=answers.OrdersAnswer,
-        query=_SNAPSHOT,
+        query=_SNAPSHOT_QUERY,
         aliases=("/orders",),
     ),
     Operation(
@@ -90,8 +108,9 @@ READS: Final = (
         path="/api/ticks",
         handler=ticks,
         summary="Last prices of watched symbols, or of those asked for",
+        may=_SNAPSHOT | _LOOKUP,
         answers=answers.TicksAnswer,
-        query=("symbols", *_SNAPSHOT),
+        query=("symbols", *_SNAPSHOT_QUERY),
         aliases=("/ticks",),
     ),
     Operation(
@@ -99,6 +118,7 @@ READS: Final = (
         path="/api/symbols/{symbol}",
         handler=symbol,
         summary="A symbol's contract and last prices",
+        may=_LOOKUP,
         answers=answers.SymbolAnswer,
     ),
     Operation(
@@ -106,6 +126,7 @@ READS: Final = (
         path="/api/symbols",
         handler=symbols,
         summary="Find symbols",
+        may=_SEARCH,
         answers=answers.SymbolsAnswer,
         query=("q", "group", "limit", "cursor"),
     ),
@@ -114,6 +135,7 @@ READS: Final = (
         path="/api/rates",
         handler=rates,
         summary="Bars",
+        may=_LOOKUP,
         answers=answers.RatesAnswer,
         query=("symbol", "timeframe", "count", "from", "to"),
     ),
@@ -122,6 +144,7 @@ READS: Final = (
         path="/api/history",
         handler=history,
         summary="Deals and orders of the past",
+        may=_SEARCH,
         answers=answers.HistoryAnswer,
         query=("days", "from", "to", "limit", "cursor"),
         aliases=("/history",),
@@ -152,6 +175,7 @@ STREAMS: Final = (
         path="/ws",
         handler=stream(),
         summary="The account as a stream",
+        may=_LOOKUP,
         query=_STREAM,
         aliases=("/websocket/ws",),
         websocket=True,
@@ -161,6 +185,7 @@ STREAMS: Final = (
         path="/ws/status",
         handler=stream(account=False),
         summary="The connection's status as a stream",
+        query=_RESUME,
         aliases=("/websocket/ws/status",),
         websocket=True,
     ),
@@ -169,6 +194,7 @@ STREAMS: Final = (
         path="/ws/health",
         handler=stream(account=False, health=True),
         summary="The streams' own health as a stream",
+        query=_RESUME,
         aliases=("/websocket/ws/health",),
         websocket=True,
     ),
@@ -178,6 +204,7 @@ STREAMS: Final = (
         handler=stream(scope=Scope.ADMIN, account=False),
         summary="Tell everybody who listens to this account",
         scope=Scope.ADMIN,
+        query=_RESUME,
         aliases=("/websocket/ws/broadcast",),
         websocket=True,
     ),

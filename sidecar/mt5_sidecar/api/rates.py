@@ -10,7 +10,7 @@ from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.parameters import moment_s, whole
 from mt5_sidecar.api.period import between
 from mt5_sidecar.api.status import JSON
-from mt5_sidecar.api.symbols import checked_symbols, symbol_info
+from mt5_sidecar.api.symbols import checked_symbol, symbol_info
 from mt5_sidecar.domain import past_views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.domain.encoding import encode
@@ -26,7 +26,7 @@ _LENGTH_S: Final = {"M": 60, "H": 3600, "D": _DAY_S, "W": 7 * _DAY_S, "MN": 28 *
 async def rates(request: web.Request) -> web.Response:
     """Answer with the last `?count=` bars, or those between `?from=` and `?to=`."""
     context = request.app[CONTEXT]
-    (name,) = checked_symbols(request.query.get("symbol", ""))
+    name = checked_symbol(request.query.get("symbol", ""))
     timeframe = request.query.get("timeframe", "M1")
     if timeframe not in TIMEFRAMES:
         raise InvalidRequest(f"timeframe is one of {', '.join(TIMEFRAMES)}")

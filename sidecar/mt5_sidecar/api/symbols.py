@@ -22,7 +22,7 @@ MOST_SYMBOLS: Final = 50
 async def symbol(request: web.Request) -> web.Response:
     """Answer with one symbol's contract and last prices."""
     context = request.app[CONTEXT]
-    (name,) = checked_symbols(request.match_info["symbol"])
+    name = checked_symbol(request.match_info["symbol"])
     info = await symbol_info(context, name)
     answer = SymbolAnswer(symbol_view(info, zone_s=context.feed.zone_s), context.feed.zone_s)
     return web.Response(body=encode(answer), content_type=JSON)
@@ -57,6 +57,17 @@ async def live_tick(context: Context, name: str) -> bytes:
     return context.feed.tick_json(name, tick)
 
 
+def checked_symbol(name: str) -> str:
+    """Return the name of one symbol.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if not SYMBOL.fullmatch(name):
+        raise InvalidRequest("a symbol has 1 to 29 characters, and no comma")
+    return name
+
+
 def checked_symbols(text: str) -> list[str]:
     """Return the symbols of a comma-separated list.
 
@@ -66,6 +77,4 @@ def checked_symbols(text: str) -> list[str]:
     symbols = list(dict.fromkeys(text.split(",")))
     if len(symbols) > MOST_SYMBOLS:
         raise InvalidRequest(f"at most {MOST_SYMBOLS} symbols at once")
-    if not all(SYMBOL.fullmatch(name) for name in symbols):
-        raise InvalidRequest("a symbol has 1 to 29 characters")
-    return symbols
+    return [checked_symbol(name) for name in symbols]

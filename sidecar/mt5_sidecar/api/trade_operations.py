@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operations that trade, and those that tell what became of a trade."""
 
+from http import HTTPStatus
 from typing import Final
 
 from mt5_sidecar.api import answers
@@ -61,6 +62,7 @@ TRADES: Final = (
         path="/api/order/{key}",
         handler=outcome,
         summary="The outcome of an idempotency key",
+        may=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}),
         answers=Outcome,
     ),
 )

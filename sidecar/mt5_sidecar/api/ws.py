@@ -16,6 +16,7 @@ from mt5_sidecar.api.dialogue import hear, say
 from mt5_sidecar.api.features import features
 from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
+from mt5_sidecar.api.said import ApiVersions, Limits, Welcome
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
@@ -25,6 +26,7 @@ from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
 from mt5_sidecar.logs import bound, logger
+from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
@@ -91,25 +93,29 @@ def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -
     recovered = resume is not None and board.can_resume(*resume)
     if resume is not None and recovered:
         client.seq, client.wants = resume[1], None
-    welcome = {
-        "epoch": board.epoch,
-        "seq": client.seq,
-        "recovered": recovered,
-        "account_id": settings.account_id,
-        "versions": {"api": 1, "sidecar": __version__},
-        "features": features(context, socket.principal),
-        "subscribed": subscribed(socket),
-        "status": context.feed.status,
-        "limits": {
-            "message_bytes": settings.ws_max_message_bytes,
-            "messages_per_s": settings.ws_messages_per_s,
-            "message_burst": settings.ws_message_burst,
-            "symbols": settings.ws_max_symbols,
-            "heartbeat_interval_s": settings.ws_heartbeat_interval_s,
-            "stall_timeout_s": settings.ws_stall_timeout_s,
-        },
-    }
+    welcome = Welcome(
+        epoch=board.epoch,
+        seq=client.seq,
+        recovered=recovered,
+        account_id=settings.account_id,
+        versions=ApiVersions(api=1, sidecar=__version__),
+        features=features(context, socket.principal),
+        subscribed=subscribed(socket),
+        status=context.feed.status,
+        limits=_limits(settings),
+    )
     say(context, socket, "welcome", encode(welcome))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        message_bytes=settings.ws_max_message_bytes,
+        messages_per_s=settings.ws_messages_per_s,
+        message_burst=settings.ws_message_burst,
+        symbols=settings.ws_max_symbols,
+        heartbeat_interval_s=settings.ws_heartbeat_interval_s,
+        stall_timeout_s=settings.ws_stall_timeout_s,
+    )
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trades over WebSocket: `trading_signal` and `mt5_command`, with the same keys as HTTP."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from mt5_sidecar.api import commands
 from mt5_sidecar.api.asks import Fields, taken_text, taken_ticket, wanted
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.problems import document
+from mt5_sidecar.api.said import TradeFailed, TradeTold
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
 from mt5_sidecar.auth.principal import Principal, Scope
@@ -17,6 +19,8 @@ from mt5_sidecar.logs import logger
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
 from mt5_sidecar.orders.errors import KeyConflict, OrderError
+
+TradeResult = TradeTold | TradeFailed
 
 TRADES: Final[dict[str, Operation]] = {
     "order_send": "order",
@@ -28,14 +32,14 @@ TRADES: Final[dict[str, Operation]] = {
 }
 
 
-async def signal(context: Context, socket: Socket, said: commands.TradingSignal) -> dict[str, Any]:
+async def signal(context: Context, socket: Socket, said: commands.TradingSignal) -> TradeResult:
     """Send an order; the answer is what became of it, or the problem."""
     return await trade(context, socket, "order", said.data)
 
 
 async def trade(
     context: Context, socket: Socket, operation: Operation, params: Fields
-) -> dict[str, Any]:
+) -> TradeResult:
     """Carry out a trade; the answer is what became of it, or the problem."""
     try:
         with refusals(context):
@@ -52,7 +56,7 @@ def log_refusal(principal: Principal, error: BridgeError | OrderError) -> None:
     logger.info("refused", route="ws", problem=type(error).__name__, subject=principal.subject)
 
 
-async def outcome_of(context: Context, params: Fields) -> dict[str, Any]:
+async def outcome_of(context: Context, params: Fields) -> TradeResult:
     """Return what became of the key in `params`."""
     try:
         key = taken_text(dict(params), "key") or ""
@@ -61,18 +65,18 @@ async def outcome_of(context: Context, params: Fields) -> dict[str, Any]:
         return failed(error)
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def told(outcome: Outcome) -> TradeTold:
     """Return an outcome, and whether the trade was carried out; the problem where it was not."""
     error = ended(outcome)
-    problem = {} if error is None else {"problem": document(error)}
+    problem = UNSET if error is None else document(error)
     ok = error is None and outcome.outcome != "Unknown"
-    return {"ok": ok, **msgspec.structs.asdict(outcome), **problem}
+    return TradeTold(ok=ok, problem=problem, **msgspec.structs.asdict(outcome))
 
 
-def failed(error: BridgeError | OrderError) -> dict[str, Any]:
+def failed(error: BridgeError | OrderError) -> TradeFailed:
     """Return that nothing was sent now; of a key that is taken something may have been before."""
-    outcome = None if isinstance(error, KeyConflict) else "NotSent"
-    return {"ok": False, "outcome": outcome, "problem": document(error)}
+    taken = isinstance(error, KeyConflict)
+    return TradeFailed(ok=False, outcome=None if taken else "NotSent", problem=document(error))
 
 
 async def _carried_out(

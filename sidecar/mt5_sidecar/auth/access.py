@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -22,10 +23,17 @@ BEARER: Final = "Bearer "
 MOST_RECENT: Final = 4096
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Access:
     """Who may do what on this account, as of the last look at the files."""
 
-    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+    def __init__(
+        self, settings: Settings, fetch: Fetch, *, clock: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self.clock = clock
         self._account_id = settings.account_id
         self._pod_uid = settings.pod_uid
         self.unreadable = 0
@@ -79,7 +87,7 @@ class Access:
     def recent(self, presented: str) -> Principal | None:
         """Return who `presented` proved to be since the last look, None where it must be asked."""
         principal = self._recent.get(presented)
-        if principal is None or principal.expires is None or not principal.ended(_now()):
+        if principal is None or principal.expires is None or not principal.ended(self.clock()):
             return principal
         return None
 
@@ -94,7 +102,7 @@ class Access:
         if self._signers.enabled and is_token(presented):
             principal = await self._by_token(presented)
         else:
-            principal = authenticate(presented, self._keys.value, now=_now())
+            principal = authenticate(presented, self._keys.value, now=self.clock())
         if len(self._recent) < MOST_RECENT:
             self._recent[presented] = principal
         return principal
@@ -117,7 +125,7 @@ class Access:
             Unauthenticated: their key or token has ended.
             Forbidden: it no longer covers `scope` here.
         """
-        now = _now()
+        now = self.clock()
         if principal.subject.startswith(PREFIX):
             renewed = self._tokens.still_valid(principal, now=now)
         else:
@@ -136,9 +144,5 @@ class Access:
         Raises:
             Unauthenticated: as `verify_operator`.
         """
-        now_s = _now().timestamp()
+        now_s = self.clock().timestamp()
         verify_operator(token, self._operator.value, pod_uid=self._pod_uid, now_s=now_s)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -90,7 +90,8 @@ def authenticate(presented: str, keys: Keys | None, *, now: datetime) -> Princip
         raise AccessUnavailable("no key table is mounted; see MT5Account's condition PodReady")
     match = KEY.fullmatch(presented)
     known = keys.get(match["id"]) if match else None
-    digest = hashlib.sha256(presented.encode()).hexdigest()
+    # Bytes that are no UTF-8 come as lone surrogates, in a key that can be nobody's.
+    digest = hashlib.sha256(presented.encode(errors="replace")).hexdigest()
     proved = hmac.compare_digest(digest, known.proof if known else NO_HASH)
     if known is None or not proved:
         raise Unauthenticated("the API key is not known here")

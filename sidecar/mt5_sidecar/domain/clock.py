@@ -7,19 +7,28 @@ estimates the zone from ticks that have just moved; until then it is unknown, an
 
 import time
 from datetime import UTC, datetime
+from typing import Final
+
+# 9999-12-31: later ones cannot be written as text.
+LATEST_MS: Final = 253_402_300_799_999
 
 
 def utc_iso(epoch_ms: int) -> str:
-    """Return RFC 3339 text with milliseconds and `Z`."""
+    """Return RFC 3339 text with milliseconds and `Z`; of a moment without one, the nearest."""
+    epoch_ms = min(max(epoch_ms, 0), LATEST_MS)
     moment = datetime.fromtimestamp(epoch_ms // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"
 
 
 def broker_time_iso(raw_ms: int, offset_s: int | None) -> str | None:
-    """Return UTC text of a broker time; None where there is no time or no known zone."""
+    """Return UTC text of a broker time; None where there is no time or no known zone.
+
+    Terminals also say what is no time at all: that is shown raw, and must not spoil the rest.
+    """
     if not raw_ms or offset_s is None:
         return None
-    return utc_iso(raw_ms - offset_s * 1000)
+    epoch_ms = raw_ms - offset_s * 1000
+    return utc_iso(epoch_ms) if 0 <= epoch_ms <= LATEST_MS else None
 
 
 def now_ms() -> int:

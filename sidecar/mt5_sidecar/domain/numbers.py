@@ -16,7 +16,8 @@ def fixed(value: float, digits: int) -> Decimal | None:
     """Return `value` with exactly `digits` decimals; None for infinity and not-a-number."""
     if not math.isfinite(value):
         return None
-    return Decimal(f"{value:.{digits}f}")
+    # A terminal that says what cannot be a number of digits must not spoil the whole snapshot.
+    return Decimal(f"{value:.{min(max(digits, 0), MOST_DIGITS)}f}")
 
 
 def plain(value: float) -> Decimal | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mt5_sidecar.orders.evidence import lookalikes
-from mt5_sidecar.orders.findings import executing, found
+from mt5_sidecar.orders.findings import executing, found, standing
 from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.settings import OrderSettings
@@ -39,12 +39,11 @@ def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | W
         return Wait("Executing")
     if verdict := found(record, sight):
         return verdict
-    alike = lookalikes(record, sight, proof_ms=settings.proof_ms)
-    if len(alike) > 1:
-        return Wait("Ambiguous")
-    if alike:
-        return found(record, sight, order=alike[0]) or Wait("Executing")
-    return _absent(record, sight, settings)
+    if verdict := standing(record, sight):
+        # It was made; history, which says how much, has as long as absence would have.
+        absent = _absent(record, sight, settings)
+        return absent if isinstance(absent, Wait) else verdict
+    return _unmarked(record, sight, settings)
 
 
 def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> int:
@@ -56,6 +55,15 @@ def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> i
     handed_over_ms = max(record.sent_ms, record.ended_ms)
     last_call_ms = handed_over_ms + int(settings.call_timeout_s * 1000)
     return max(last_call_ms, connected_ms) + int(settings.settle_s * 1000)
+
+
+def _unmarked(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
+    alike = lookalikes(record, sight, proof_ms=settings.proof_ms)
+    if len(alike) > 1:
+        return Wait("Ambiguous")
+    if alike:
+        return found(record, sight, order=alike[0]) or Wait("Executing")
+    return _absent(record, sight, settings)
 
 
 def _by_target(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from mt5_agent.protocol import Deal, Order
 from mt5_sidecar.orders.errors import Settling
-from mt5_sidecar.orders.findings import executing, found
+from mt5_sidecar.orders.findings import executing, found, standing
 from mt5_sidecar.orders.gate import Gate
 from mt5_sidecar.orders.journal import Journal
 from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, is_token
@@ -87,7 +87,7 @@ class EarlierLife:
             # The look is too old to tell how it ends: take another.
             self._gate.earlier_known = False
             raise Settling("an earlier pod has sent it, and it is not finished", retry_after_s=5)
-        return found(record, self._sight)
+        return found(record, self._sight) or standing(record, self._sight)
 
     async def _remember(self, sight: Sight) -> None:
         facts = {"earlier_settled": "yes"}

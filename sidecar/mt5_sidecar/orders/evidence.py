@@ -86,7 +86,7 @@ def mean_price(deals: Iterable[Deal]) -> Decimal | None:
 
 def _same_target(record: Record, order: Order) -> bool:
     if record.operation == "close_position":
-        return order.position_id == record.ask.ticket
+        return _is_target(record, order.position_id)
     if record.operation == "close_by":
         return True
     return order.type % 2 == _side(record) and order.symbol == _symbol(record)
@@ -94,10 +94,18 @@ def _same_target(record: Record, order: Order) -> bool:
 
 def _same_way(record: Record, deal: Deal) -> bool:
     if record.operation == "close_position":
-        return deal.position_id == record.ask.ticket and deal.entry != mt5.DEAL_ENTRY_IN
+        return _is_target(record, deal.position_id) and deal.entry != mt5.DEAL_ENTRY_IN
     if record.operation == "close_by":
         return deal.entry == mt5.DEAL_ENTRY_OUT_BY
     return deal.type == _side(record) and deal.symbol == _symbol(record)
+
+
+def _is_target(record: Record, position_id: int) -> bool:
+    # History names positions by their identifier; that of a netting position which was turned
+    # round is not its ticket. Where it was not noted (another life's close), the mark says enough:
+    # no other trade has the magic of a close.
+    identifier = record.context.get("identifier")
+    return identifier is None or position_id in (record.ask.ticket, int(identifier))
 
 
 def _symbol(record: Record) -> str:

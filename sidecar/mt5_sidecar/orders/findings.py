@@ -3,7 +3,7 @@
 
 from decimal import Decimal
 
-from mt5_agent.protocol import Deal, Order
+from mt5_agent.protocol import Deal, Order, Position
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders import evidence
 from mt5_sidecar.orders.outcomes import Evidence, Verdict
@@ -38,16 +38,31 @@ def found(record: Record, sight: Sight, *, order: Order | None = None) -> Verdic
             return _by_order(record, ours, by, sight)
     if deals := evidence.marked_deals(record, sight.deals):
         return _by_deals(record, [deal for deal, _ in deals], deals[0][1])
-    for held, by in evidence.marked_positions(record, sight.positions):
-        return Verdict(
-            outcome="Done",
-            evidence=by,
-            order=held.identifier,
-            position=held.ticket,
-            volume=decimal(held.volume),
-            price=decimal(held.price_open),
-        )
     return None
+
+
+def standing(record: Record, sight: Sight) -> Verdict | None:
+    """Return that `record` was carried out where a position has its mark; how much is not told.
+
+    The position may have been closed in part since, and on a netting account other orders are in
+    it too: only history knows lots and price of this one.
+    """
+    for held, by in evidence.marked_positions(record, sight.positions):
+        opener = _opener(record, held)
+        return Verdict(outcome="Done", evidence=by, order=opener, position=held.ticket)
+    return None
+
+
+def _opener(record: Record, held: Position) -> int:
+    # A netting position that was turned round keeps its identifier and takes the new order's
+    # ticket; a hedging one keeps its order as identifier, whatever the server does to its ticket.
+    # Source: MQL5 reference, POSITION_TICKET and POSITION_IDENTIFIER.
+    if held.ticket == held.identifier:
+        return held.ticket
+    hedging = record.context.get("hedging")
+    if hedging is None:
+        return 0
+    return held.identifier if hedging else held.ticket
 
 
 def _waits(record: Record) -> bool:

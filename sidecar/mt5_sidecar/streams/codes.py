@@ -7,6 +7,8 @@ from enum import IntEnum
 class Close(IntEnum):
     """The codes that clients may meet."""
 
+    NOT_A_FRAME = 1002
+    NOT_TEXT = 1007
     TOO_BIG = 1009
     INTERNAL = 1011
     RESTART = 1012

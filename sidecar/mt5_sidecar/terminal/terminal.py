@@ -149,6 +149,9 @@ class Terminal:
                 return self._result(call, answer)
         except TimeoutError as error:
             raise TerminalTimeout(f"{call}: the agent did not answer") from error
+        except protocol.ProtocolError as error:
+            # It may have happened: what cannot be read is no answer.
+            raise TerminalTimeout(f"{call}: the answer is none of this call") from error
         finally:
             self._metrics.called(call, outcome, seconds=time.perf_counter() - started_s)
 

@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """JWTs: taken with the grants that they carry, and only those of our issuer for us."""
 
-import base64
-import hashlib
-import hmac
-import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -13,41 +9,13 @@ from typing import Any
 import jwt
 import pytest
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import RSAAlgorithm
+from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token
 from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, heard
 
 from mt5_sidecar.auth import signing_keys
 
 RigWith = Callable[..., Awaitable[Rig]]
-
-ISSUER, AUDIENCE = "https://issuer.example", "mt5-bridge"
-SECRET = b"canary-shared-secret-of-32-bytes"
-OURS = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
-KEYS = {kid: rsa.generate_private_key(65537, 2048) for kid in ("one", "two")}
-
-
-def jwks(*kids: str) -> str:
-    keys = [{**json.loads(RSAAlgorithm.to_jwk(KEYS[kid].public_key())), "kid": kid} for kid in kids]
-    return json.dumps({"keys": keys})
-
-
-def claims(**changed: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": "user-1",
-        "exp": int(time.time()) + 300,
-        "mt5_accounts": ["10001"],
-        "mt5_scopes": ["read"],
-    }
-    return {name: value for name, value in (usual | changed).items() if value is not None}
-
-
-def token(*, kid: str = "one", **changed: Any) -> str:
-    return jwt.encode(claims(**changed), KEYS[kid], "RS256", {"kid": kid})
 
 
 @pytest.fixture
@@ -107,45 +75,6 @@ async def test_claims_are_grants_and_what_is_not_for_us_is_nothing(
     rig: Rig, changed: dict[str, Any], expected: int
 ) -> None:
     assert await status(rig, token(**changed)) == expected
-
-
-def unsigned(header: dict[str, Any]) -> str:
-    parts = [header, claims()]
-    texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts]
-    return b".".join([*texts, b"AAAA"]).decode()
-
-
-def public_key_as_secret() -> str:
-    pem = KEYS["one"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    header = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"one"}').rstrip(b"=")
-    body = base64.urlsafe_b64encode(json.dumps(claims()).encode()).rstrip(b"=")
-    mac = hmac.digest(pem, header + b"." + body, hashlib.sha256)
-    return b".".join([header, body, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
-
-
-def by_another_kind_of_key() -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    return jwt.encode(claims(), key, "ES256", {"kid": "one"})
-
-
-FORGED = {
-    "no signature": lambda: unsigned({"alg": "none", "kid": "one"}),
-    "a wrong signature": lambda: unsigned({"alg": "RS256", "kid": "one"}),
-    "the public key as a secret": public_key_as_secret,
-    "a key of another kind": by_another_kind_of_key,
-    "an unknown key": lambda: token(kid="two"),
-    "another key under a known name": lambda: jwt.encode(
-        claims(), KEYS["two"], "RS256", {"kid": "one"}
-    ),
-    "no key named": lambda: jwt.encode(claims(), KEYS["one"], "RS256"),
-    "a key in its header": lambda: jwt.encode(
-        claims(),
-        KEYS["two"],
-        "RS256",
-        {"jwk": json.loads(RSAAlgorithm.to_jwk(KEYS["two"].public_key()))},
-    ),
-    "nonsense": lambda: "a.b.c",
-}
 
 
 @pytest.mark.parametrize("forged", FORGED)

@@ -212,7 +212,7 @@ def test_an_order_that_belongs_to_another_key_is_not_taken_by_its_shape() -> Non
     assert outcome(decide(SHAPED, seen, SETTINGS)) == "NotSent"
 
 
-CLOSE = sent(Ask("close_position", ClosePosition(), 7), volume=0.1)
+CLOSE = sent(Ask("close_position", ClosePosition(), 7), volume=0.1, context={"identifier": 7})
 
 
 def test_a_close_is_found_by_its_deal_on_that_position() -> None:
@@ -221,6 +221,43 @@ def test_a_close_is_found_by_its_deal_on_that_position() -> None:
 
     assert outcome(decide(CLOSE, sight(deals=(deal,)), SETTINGS)) == "Done"
     assert outcome(decide(CLOSE, sight(deals=(other,)), SETTINGS)) == "NotSent"
+
+
+def test_a_close_of_a_turned_netting_position_is_found_by_its_identifier() -> None:
+    record = msgspec.structs.replace(CLOSE, context={"identifier": 3})
+    deal = made(Deal, order=5, entry=1, position_id=3, magic=CLOSE.magic, volume=0.1)
+
+    assert outcome(decide(record, sight(deals=(deal,)), SETTINGS)) == "Done"
+
+
+def test_a_close_of_an_earlier_life_is_found_whatever_its_positions_identifier() -> None:
+    record = msgspec.structs.replace(CLOSE, context={})
+    deal = made(Deal, order=5, entry=1, position_id=3, magic=CLOSE.magic, volume=0.1)
+
+    assert outcome(decide(record, sight(deals=(deal,)), SETTINGS)) == "Done"
+
+
+def test_a_position_alone_tells_that_it_was_made_and_not_how_much() -> None:
+    record = sent()
+    held = made(Position, ticket=5, identifier=5, symbol="EURUSD", comment=record.token, volume=0.3)
+
+    early = decide(record, sight(at_ms=PROOF_MS - 1, positions=(held,)), SETTINGS)
+    late = decide(record, sight(positions=(held,)), SETTINGS)
+
+    assert outcome(early) == "Settling"
+    assert isinstance(late, Verdict)
+    assert (late.outcome, late.order, late.position, late.volume) == ("Done", 5, 5, None)
+
+
+@pytest.mark.parametrize(("hedging", "order"), [(1, 3), (0, 5), (None, 0)])
+def test_a_position_names_the_order_that_made_it_or_none(hedging: int | None, order: int) -> None:
+    record = sent(context={} if hedging is None else {"hedging": hedging})
+    held = made(Position, ticket=5, identifier=3, symbol="EURUSD", comment=record.token)
+
+    found = decide(record, sight(positions=(held,)), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert found.order == order
 
 
 def test_half_of_a_close_is_partial() -> None:

@@ -15,7 +15,8 @@ class RealAgent:
     """Supervisor, worker and simulated terminal, connected to a rig."""
 
     def __init__(self, rig: Rig, folder: Path, *, platform: str = "Linux") -> None:
-        port = rig.context.terminal.agent_port
+        # A sidecar in a process of its own is told its port; one in ours has taken a free one.
+        port = rig.settings.agent_port or rig.context.terminal.agent_port
         self.log = b""
         self._environment = {
             **os.environ,

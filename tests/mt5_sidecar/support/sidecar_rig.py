@@ -14,6 +14,7 @@ import aiohttp
 import websockets.asyncio.client
 from scripted_agent import PASSWORD, ScriptedAgent
 from scripted_broker import ScriptedBroker
+from stream_schema import Checked
 
 from mt5_sidecar.app import Sidecar
 from mt5_sidecar.settings import Settings, load
@@ -174,7 +175,7 @@ class Rig:
         headers = {"X-API-Key": key} if key else {"Authorization": f"Bearer {bearer}"}
         url = f"ws://127.0.0.1:{self.sidecar.api_port}{path}"
         socket = await websockets.asyncio.client.connect(
-            url, additional_headers=headers, proxy=None, **options
+            url, additional_headers=headers, proxy=None, create_connection=Checked, **options
         )
         self._sockets.append(socket)
         return socket

@@ -48,7 +48,8 @@ def plan_close(
         magic=record.magic,
         comment=record.token,
     )
-    return Plan(request=built, context={**terms.context, "volume": position.volume})
+    before = {"volume": position.volume, "identifier": position.identifier}
+    return Plan(request=built, context={**terms.context, **before})
 
 
 def plan_close_by(

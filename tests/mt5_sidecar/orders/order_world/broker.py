@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The broker: a hedging book that carries out requests, and remembers each under its own tag."""
+"""The broker: a hedging or netting book that carries out requests, and remembers each under its
+own tag."""
 
 import random
 from collections import defaultdict
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from order_world.records import Deal, Order, OrderSendResult, Position, made, send_result
 
 DEAL, PENDING, SLTP, MODIFY, REMOVE = 1, 5, 6, 7, 8
+ENTRY_IN, ENTRY_OUT, ENTRY_INOUT = 0, 1, 2
 COMMENTS = ("keep", "cut", "drop", "mixed")
 
 
@@ -31,11 +33,16 @@ def tag_of(request: dict[str, Any]) -> tuple[Any, ...]:
 
 @dataclass
 class Broker:
-    """`comments`: what it does to comments. Times are broker milliseconds."""
+    """`comments`: what it does to comments. Times are broker milliseconds.
+
+    `netting`: one position a symbol. An opposite deal reduces it, closes it, or turns it round:
+    then its ticket is the new order's, and its identifier stays. Source: MT5.md 5.
+    """
 
     random: random.Random
     comments: str = "keep"
     offset_s: int = 0
+    netting: bool = False
     tickets: int = 1000
     now_ms: int = 0
     orders: dict[int, Order] = field(default_factory=dict)
@@ -43,6 +50,8 @@ class Broker:
     past: dict[int, Order] = field(default_factory=dict)
     deals: list[Deal] = field(default_factory=list)
     executed: dict[tuple[Any, ...], list[int]] = field(default_factory=lambda: defaultdict(list))
+    filled: dict[tuple[Any, ...], float] = field(default_factory=dict)
+    """Lots that each market order and close was filled with."""
 
     def execute(self, request: dict[str, Any], *, partial: bool = False) -> OrderSendResult:
         """Carry out `request`, or refuse it."""
@@ -72,7 +81,7 @@ class Broker:
         order = self.orders.pop(ticket)
         if fill:
             self._fill(order, order.volume_initial)
-            self.executed[tag_of(request)].append(ticket)
+            self._made(request, ticket, order.volume_initial)
         else:
             self.past[ticket] = replace(order, state=5)
 
@@ -91,10 +100,10 @@ class Broker:
         held = self.positions.pop(ticket)
         order = made(
             Order, ticket=self._ticket(), type=1 - held.type, symbol=held.symbol, magic=held.magic,
-            volume_initial=held.volume, position_id=ticket, comment="[sl 1.0]", state=4, reason=4,
-            time_setup_msc=self._time(),
+            volume_initial=held.volume, position_id=held.identifier, comment="[sl 1.0]", state=4,
+            reason=4, time_setup_msc=self._time(),
         )  # fmt: skip
-        self._book(order, held.volume, entry=1, position=ticket)
+        self._book(order, held.volume, entry=1, position=held.identifier)
 
     def trigger(self, ticket: int) -> None:
         """Fill a waiting order."""
@@ -107,7 +116,7 @@ class Broker:
         filled = part if partial and part >= 0.01 else volume
         order = self._order(request)
         deal = self._fill(order, filled)
-        self.executed[tag_of(request)].append(order.ticket)
+        self._made(request, order.ticket, filled)
         code = 10009 if filled == volume else 10010
         return send_result(code, deal=deal, order=order.ticket, volume=filled, price=1.1)
 
@@ -123,14 +132,14 @@ class Broker:
             return send_result(10036)
         if request["volume"] > held.volume + 1e-9:
             return send_result(10038)
-        order = self._order(request, position_id=held.ticket)
+        order = self._order(request, position_id=held.identifier)
         left = round(held.volume - request["volume"], 2)
         self.positions.pop(held.ticket)
         if left > 0:
             self.positions[held.ticket] = replace(held, volume=left)
         done = replace(order, state=4, volume_current=0.0)
-        deal = self._book(done, request["volume"], entry=1, position=held.ticket)
-        self.executed[tag_of(request)].append(order.ticket)
+        deal = self._book(done, request["volume"], entry=1, position=held.identifier)
+        self._made(request, order.ticket, request["volume"])
         return send_result(
             10009, deal=deal, order=order.ticket, volume=request["volume"], price=1.1
         )
@@ -176,13 +185,42 @@ class Broker:
     def _fill(self, order: Order, volume: float) -> int:
         left = round(order.volume_initial - volume, 2)
         state = 4 if not left else 2
-        done = replace(order, state=state, volume_current=left, position_id=order.ticket)
+        held = self._held(order.symbol)
+        identifier = held.identifier if held else order.ticket
+        done = replace(order, state=state, volume_current=left, position_id=identifier)
+        entry = self._net(order, volume, held) if held else self._opened(order, volume)
+        return self._book(done, volume, entry=entry, position=identifier)
+
+    def _held(self, symbol: str) -> Position | None:
+        if not self.netting:
+            return None
+        return next((p for p in self.positions.values() if p.symbol == symbol), None)
+
+    def _opened(self, order: Order, volume: float, *, identifier: int = 0) -> int:
         self.positions[order.ticket] = made(
-            Position, ticket=order.ticket, identifier=order.ticket, type=order.type % 2,
-            magic=order.magic, volume=volume, symbol=order.symbol, comment=order.comment,
-            price_open=1.1, sl=order.sl, tp=order.tp,
+            Position, ticket=order.ticket, identifier=identifier or order.ticket,
+            type=order.type % 2, magic=order.magic, volume=volume, symbol=order.symbol,
+            comment=order.comment, price_open=1.1, sl=order.sl, tp=order.tp,
         )  # fmt: skip
-        return self._book(done, volume, entry=0, position=order.ticket)
+        return ENTRY_IN
+
+    def _net(self, order: Order, volume: float, held: Position) -> int:
+        if held.type == order.type % 2:
+            more = round(held.volume + volume, 2)
+            self.positions[held.ticket] = replace(held, volume=more)
+            return ENTRY_IN
+        left = round(held.volume - volume, 2)
+        del self.positions[held.ticket]
+        if left < 0:
+            self._opened(order, -left, identifier=held.identifier)
+            return ENTRY_INOUT
+        if left > 0:
+            self.positions[held.ticket] = replace(held, volume=left)
+        return ENTRY_OUT
+
+    def _made(self, request: dict[str, Any], ticket: int, volume: float) -> None:
+        self.executed[tag_of(request)].append(ticket)
+        self.filled[tag_of(request)] = volume
 
     def _book(self, order: Order, volume: float, *, entry: int, position: int) -> int:
         self.past[order.ticket] = order

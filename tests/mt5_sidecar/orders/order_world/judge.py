@@ -7,6 +7,7 @@ from typing import Any
 from mt5_sidecar.orders import Ask, Outcome
 from order_world.broker import Broker
 
+LEAST_LOT = 0.01
 MADE = ("Done", "Placed", "Partial")
 
 
@@ -55,6 +56,15 @@ def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) 
     told_made = traded and made and outcome.outcome in MADE
     if told_made and ticket and ticket not in broker.executed[trade.tag]:
         raise Wrong(f"{trade.key} was told order {ticket}, it is {broker.executed[trade.tag]}")
+    _judge_volume(trade, outcome, broker)
     first = trade.final
     if first is not None and (first.outcome in MADE) != (outcome.outcome in MADE):
         raise Wrong(f"{trade.key} was told {first.outcome}, then {outcome.outcome}")
+
+
+def _judge_volume(trade: Trade, outcome: Outcome, broker: Broker) -> None:
+    filled = broker.filled.get(trade.tag)
+    if filled is None or outcome.outcome not in ("Done", "Partial") or outcome.volume is None:
+        return
+    if abs(float(outcome.volume) - filled) > LEAST_LOT / 2:
+        raise Wrong(f"{trade.key} was told {outcome.volume} lots, it is {filled}")

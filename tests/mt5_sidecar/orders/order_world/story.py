@@ -37,7 +37,12 @@ class Story:
         self.random = random.Random(seed)  # noqa: S311  a replayable story
         self.comments = self.random.choice(COMMENTS)
         self.own_magics = self.random.random() < 0.5
-        self.world = World(seed, comments=self.comments, offset_s=self.random.choice(OFFSETS))
+        self.world = World(
+            seed,
+            comments=self.comments,
+            offset_s=self.random.choice(OFFSETS),
+            netting=self.random.random() < 0.5,
+        )
         self.house = House(self.world, folder)
         self.trades: list[Trade] = []
         self.free: list[Trade] = []
@@ -52,6 +57,8 @@ class Story:
         while self.count["submits"] < submits:
             await self._chapter()
         await self._ending()
+        book = "netting" if self.world.broker.netting else "hedging"
+        self.count[f"submits to a {book} account"] += self.count["submits"]
         return self.count
 
     async def _chapter(self) -> None:

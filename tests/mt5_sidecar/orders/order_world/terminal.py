@@ -29,9 +29,16 @@ class Killed(BaseException):
 class World:
     """The clock, what happens later, and the link between terminal and broker."""
 
-    def __init__(self, seed: int, *, comments: str = "keep", offset_s: int | None = 0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        comments: str = "keep",
+        offset_s: int | None = 0,
+        netting: bool = False,
+    ) -> None:
         self.random = random.Random(seed)  # noqa: S311  a replayable world
-        self.broker = Broker(self.random, comments, offset_s or 0)
+        self.broker = Broker(self.random, comments, offset_s or 0, netting)
         self.offset_s = offset_s
         self.now_ms = 1_800_000_000_000
         self.broker.now_ms = self.now_ms
@@ -216,7 +223,7 @@ class Terminal:
     # Reads.
 
     def _account_info(self) -> Any:
-        return account_info()
+        return account_info(hedging=not self.world.broker.netting)
 
     def _symbol_info(self, name: str) -> Any:
         return symbol_info(name)
