@@ -118,7 +118,7 @@ def _seen(
     sidecar: SidecarSeen | None,
 ) -> Seen:
     world, spec = context.world, wanted.spec
-    chosen = platform.choose(world, wanted, SLOT, pod, sidecar)
+    chosen = platform.choose(context, wanted, SLOT, pod, sidecar)
     waits = pod is None or not pod.node
     nodes = world.caches.nodes() if waits else []
     return Seen(
