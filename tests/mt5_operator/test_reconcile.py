@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from mt5_operator import names
+from mt5_operator.brokers.evidence import Evidence
+from mt5_operator.brokers.tally import Sample
 from mt5_operator.cluster.cache import Caches
-from mt5_operator.cluster.kinds import ACCOUNT, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.cluster.events import event
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, POD, SECRET, STATEFUL_SET, Kind
 from mt5_operator.desired.template import template_id
 from mt5_operator.errors import NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
@@ -417,3 +420,75 @@ def test_the_other_keys_of_a_secret_are_not_named() -> None:
 
     assert "root-token" not in seen.problem
     assert "has no key 'password'" in seen.problem
+
+
+def refuse_linux(bench: Bench) -> None:
+    """Let the watches tell of a broker that needs Windows, and of a Windows node."""
+    meta = {"name": "simulator-demo", "uid": "b", "creationTimestamp": "2026-11-21T10:00:00Z"}
+    feed(
+        bench.world,
+        BROKER,
+        "ADDED",
+        {
+            "metadata": meta | {"resourceVersion": "1"},
+            "spec": {"servers": ["Simulator-Demo"]},
+            "status": {"verdict": "RequiresWindows"},
+        },
+    )
+    labels = {"kubernetes.io/os": "windows"}
+    node = {"name": "w", "uid": "w", "resourceVersion": "1", "labels": labels}
+    feed(bench.world, NODE, "ADDED", {"metadata": node, "spec": {}})
+
+
+def evidence(**told: Any) -> SidecarSeen:
+    seen = Evidence(platform="Linux", fresh_starts=1, **told)
+    return SidecarSeen("Disconnected", "PlatformRejected", "out", "Valid", evidence=seen)
+
+
+async def wanted_platform(bench: Bench) -> str:
+    bench.feed(generation=4)
+    await bench.reconcile()
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    return str(found["spec"]["template"]["spec"]["os"]["name"])
+
+
+async def test_a_verdict_moves_who_is_thrown_out(bench: Bench) -> None:
+    await connected(bench)
+    bench.sidecars.seen = evidence()
+    bench.pod(ready=False)
+    refuse_linux(bench)
+    assert KEY in bench.due()
+
+    assert await wanted_platform(bench) == "windows"
+
+
+@pytest.mark.parametrize("told", ["by its sidecar", "by an earlier pod", "not yet", "by nobody"])
+async def test_a_verdict_moves_nobody_who_was_well_or_is_not_heard_yet(
+    bench: Bench, told: str
+) -> None:
+    await connected(bench)
+    now = bench.world.now()
+    bench.sidecars.seen = {
+        "by its sidecar": evidence(last_healthy=now),
+        "by an earlier pod": evidence(),
+        "not yet": None,
+        "by nobody": SidecarSeen(error="silence"),
+    }[told]
+    if told == "by an earlier pod":
+        seen = Evidence(platform="Linux", last_healthy=now)
+        bench.context.book.note(Sample(KEY, "before", now, seen), bench.world.settings)
+    bench.pod(ready=told == "by nobody")
+    refuse_linux(bench)
+
+    assert await wanted_platform(bench) == "linux"
+
+
+def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
+    meta = {"name": "b", "uid": "u"}
+    broker = {"apiVersion": "v1", "kind": "MT5Broker", "metadata": meta}
+
+    found = event(broker, "R", "n", warning=False, now="t", instance="i")
+
+    assert found["metadata"]["namespace"] == "default"
+    assert "namespace" not in found["regarding"]

@@ -132,7 +132,7 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     if manifest is None:
         raise _Gone
     both = Both(context, wanted)
-    chosen = platform.choose(world, wanted, *_runs_now(manifest, both))
+    chosen = platform.choose(context, wanted, *_runs_now(manifest, both))
     due_s = _restart_due_s(manifest)
     look = slots.look(
         context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mt5_operator import metrics, names, placement
 from mt5_operator.brokers.choice import Choice, Where, choice
+from mt5_operator.brokers.suspicion import healthy
 from mt5_operator.cluster.kinds import STATEFUL_SET
 from mt5_operator.desired.template import template_id
 from mt5_operator.names import Key
@@ -16,22 +17,24 @@ from mt5_operator.status.seen import PodSeen, SidecarSeen
 
 
 def choose(
-    world: World, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
+    context: Context, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
 ) -> Choice:
-    """Return the platform that an account should run on, and why."""
+    """Return the platform that an account should run on, and why; `slot` is the one it is in."""
+    world = context.world
     return choice(
         account.spec,
         world.directory.broker_of(account.key),
-        where(world, account, slot, pod, sidecar),
+        where(context, account, slot, pod, sidecar),
         windows_node=lambda: windows_node(world),
         dry_run=world.settings.broker_dry_run,
     )
 
 
 def where(
-    world: World, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
+    context: Context, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
 ) -> Where:
     """Return how an account runs now."""
+    world = context.world
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     manifest = world.caches[STATEFUL_SET].get(key)
     running = None if account.spec.suspend else _platform(manifest, pod)
@@ -39,7 +42,7 @@ def where(
     return Where(
         running=running,
         known=sidecar is not None or not runs,
-        healthy=_healthy(world, pod, sidecar),
+        healthy=_healthy(world, pod, sidecar) or _was_healthy(context, account, running),
         upgrading=lambda: running is not None and _upgrading(world, account, pod, running),
     )
 
@@ -81,6 +84,13 @@ def _healthy(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> 
     if at is None:
         return False
     return (world.now() - at).total_seconds() < world.settings.broker_healthy_s
+
+
+def _was_healthy(context: Context, account: Account, running: Platform | None) -> bool:
+    # Its pod may just be replaced, and know nothing.
+    tallies = context.book.on([account.key], running) if running else []
+    world = context.world
+    return any(healthy(tally, world.settings, world.now()) for tally in tallies)
 
 
 def _upgrading(world: World, account: Account, pod: PodSeen | None, running: Platform) -> bool:
