@@ -47,15 +47,17 @@ lets it be seen; `docs/adr/026-answers-in-one-piece.md` has the why.
 
 | step | before | after |
 |---|---|---|
-| the answer is bytes already (`api.ready`); metrics' children bound; no query is parsed where none is | 71 us | 66 us, at a load average of 5 |
-| a proof is checked once a second; handlers wrapped by hand instead of middlewares | 66 us | 50 us |
-| of these, aiohttp alone: a bare handler with `web.Response` | 38 us | 24 us as bytes |
-| PyJWT loaded where a token is checked | 67 MB | 58 MB, until the operator's key is read: 67 MB again |
+| the answer is bytes already (`api.ready`); metrics' children bound; no query parsed | 71 us | 66 us |
+| a proof is checked once a second; handlers wrapped by hand, not by middlewares | 66 us | 50 us |
+| (aiohttp alone: a bare handler that answers `web.Response`, then bytes) | 38 us | 24 us |
+| PyJWT is loaded where a token is checked, 9 MB; the operator's key brings it back | 69 MB | 64 MB |
 
-P3 is bounded by the kernel: of some 22 us a delivery, sending 7.5 kB by TCP over loopback takes
-about 16 and our own Python 3 (`mt5_sidecar_ws_flush_seconds`), so no change of ours reaches 15
-times a reference of 167 us. P4 has a test (`test_a_stalled_client_is_closed_4008_and_the_others_
-hear_everything`) and no figure yet; P6 is measured by `tests/mt5_sidecar/orders/measure.py`.
+The first figure is of a quiet machine, the next two of one with a load average of 5 to 7.
+
+P3: over socket pairs a delivery takes 6 us in all, of which our own Python is 3. The rest of some
+22 us is the kernel's, sending 7.5 kB by TCP over loopback; so no change of ours reaches 15 times a
+reference of 167 us. P4 has a test (a stalled client is closed, the others hear everything) and no
+figure yet; P6 is measured by `tests/mt5_sidecar/orders/measure.py`.
 
 ## Found
 
