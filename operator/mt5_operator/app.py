@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
 from mt5_operator.reconcile import leading
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
 from mt5_operator.reconcile.index import Index
@@ -215,7 +217,10 @@ def _context(
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
     fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
-    return Context(world, who, table, watcher, Secrets(api), events, refusals, sidecars, fleet)
+    budgets = Budgets(api, settings, now_s=time.monotonic)
+    return Context(
+        world, who, table, watcher, Secrets(api), events, refusals, sidecars, fleet, budgets
+    )
 
 
 def _redis(settings: Settings) -> RedisStore | None:

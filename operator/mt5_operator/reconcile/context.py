@@ -13,6 +13,7 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
@@ -59,6 +60,7 @@ class Context:
     refusals: Refusals
     sidecars: Sidecars
     fleet: Fleet
+    budgets: Budgets
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.
