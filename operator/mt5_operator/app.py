@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
 from mt5_operator.reconcile import brokers, leading
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
 from mt5_operator.reconcile.index import Index
@@ -223,10 +225,9 @@ def _context(
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
     fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
-    secrets = Secrets(api)
-    return Context(
-        world, who, table, watcher, secrets, events, refusals, sidecars, fleet, book=book
-    )
+    secrets, budgets = Secrets(api), Budgets(api, settings, now_s=time.monotonic)
+    parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
+    return Context(world, who, *parts, book=book)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

@@ -35,6 +35,7 @@ ROUTES_MANAGER: Final = "mt5-bridge-routes"
 SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
 
 ACCESS: Final = "mt5-bridge-access"
+BUDGET: Final = "mt5-bridge-accounts"
 API_KEYS: Final = "mt5-bridge-api-keys"
 OPERATOR_KEY: Final = "mt5-bridge-operator-key"
 TOKEN_ISSUER: Final = "mt5-bridge-operator"  # noqa: S105 - a name

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     move_drain_s: Annotated[float, Field(ge=0)] = 5
     move_backoff_min_s: Seconds = 300
     move_backoff_max_s: Seconds = 21600
+    disruption_budget: bool = True
 
     # The loop.
     workers: Annotated[int, Field(ge=1)] = 16

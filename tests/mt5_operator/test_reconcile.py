@@ -20,6 +20,7 @@ from mt5_operator.errors import NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.index import Index
@@ -139,6 +140,7 @@ class Bench:
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
             watcher,
             Fleet(settings, now_s=lambda: self.seconds, due=self.world.queue.add),
+            Budgets(api, settings, now_s=lambda: self.seconds),
         )
 
     def feed(self, **changes: Any) -> None:

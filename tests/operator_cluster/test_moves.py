@@ -241,6 +241,38 @@ def test_a_cordoned_node_is_left_and_a_restart_comes_at_its_time(
     assert fleet.updating("stays") == ""
 
 
+def test_a_drained_node_is_left_by_a_move_and_no_pod_is_evicted(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    node, first = fleet.node("demo-a-0"), fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    budget = kubectl.wait_for(
+        "poddisruptionbudget",
+        "mt5-bridge-accounts",
+        lambda found: "disruptionsAllowed" in found.get("status", {}),
+        timeout_s=20,
+    )
+    assert budget["status"]["disruptionsAllowed"] == 0
+
+    labels = "--pod-selector=mt5bridge.io/account,app.kubernetes.io/instance=demo"
+    kubectl("drain", node, labels, "--delete-emptydir-data", "--timeout=60s", timeout_s=90)
+
+    try:
+        eventually(lambda: fleet.settled("b"), timeout_s=20)
+        second = fleet.uid("demo-b-0")
+        assert fleet.node("demo-b-0") != node
+        assert sidecars.active() == [second]
+        # The old slot was fenced and gave its keys away before it went.
+        assert (first, "GET journal") in sidecars.calls
+    finally:
+        kubectl("uncordon", node)
+    kubectl.delete("mt5account", "demo")
+    eventually(lambda: kubectl.get("poddisruptionbudget", "mt5-bridge-accounts") is None)
+
+
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "3"))
 
 

@@ -34,6 +34,7 @@ CONFIG_MAP: Final = Kind("ConfigMap", "v1", "configmaps", selector=names.SELECTO
 NODE: Final = Kind("Node", "v1", "nodes", namespaced=False)
 SECRET: Final = Kind("Secret", "v1", "secrets")
 EVENT: Final = Kind("Event", "events.k8s.io/v1", "events")
+BUDGET: Final = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 LEASE: Final = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
 WATCHED: Final = (ACCOUNT, BROKER, STATEFUL_SET, POD, CONFIG_MAP, NODE)

@@ -25,7 +25,9 @@ async def publish(context: Context, namespace: str) -> None:
         ApiError, ApiUnavailable: it is not written; try again.
     """
     world = context.world
-    if namespace not in world.index.namespaces():
+    accounts = namespace in world.index.namespaces()
+    await context.budgets.ensure(namespace, accounts=accounts)
+    if not accounts:
         await _withdraw(context, Key(namespace, names.ACCESS))
         return
     ids = world.index.in_namespace(namespace)

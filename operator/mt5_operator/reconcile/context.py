@@ -15,6 +15,7 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
@@ -64,6 +65,7 @@ class Context:
     refusals: Refusals
     sidecars: Sidecars
     fleet: Fleet
+    budgets: Budgets
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
