@@ -6,15 +6,18 @@ import time
 
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
+from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
+from mt5_sidecar.reloading import Reloading
 
 
 class Housekeeping:
     """A loop around `look`; tests call `look` themselves and wait for nothing."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, reloading: Reloading | None = None) -> None:
         self._context = context
+        self._reloading = reloading
         self._heartbeat_s = time.monotonic()
 
     async def run(self) -> None:
@@ -30,6 +33,8 @@ class Housekeeping:
         """Look at everything once."""
         context = self._context
         context.pulse.at_s = time.monotonic()
+        if self._reloading is not None:
+            self._reloading.look()
         context.access.refresh()
         context.metrics.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)
@@ -48,3 +53,5 @@ class Housekeeping:
         for socket in context.sockets:
             if socket.client.stalled_s is None:
                 say(context, socket, "heartbeat", encode({"seq": socket.client.seq}))
+                if socket.tells_health:
+                    say(context, socket, "health", encode(stream_health(context)))

@@ -338,3 +338,11 @@ def test_settings_choose_the_nodes_and_amounts_of_a_platform(platform: str) -> N
         "limits": {"cpu": "1", "memory": "2Gi"},
     }
     assert theirs == pod(stateful_set(parsed(server="Broker"), Platform(other), "a", SETTINGS))
+
+
+def test_the_sidecars_settings_travel_with_the_keys_and_only_where_there_are_some():
+    with_settings = access("ns", keys=[], jwks=[], settings={"ws_max_sockets": 5})["data"]
+    without = access("ns", keys=[], jwks=[], settings={})["data"]
+
+    assert json.loads(with_settings["mt5_bridge.yaml"]) == {"ws_max_sockets": 5}
+    assert "mt5_bridge.yaml" not in without

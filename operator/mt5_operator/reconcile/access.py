@@ -30,7 +30,8 @@ async def publish(context: Context, namespace: str) -> None:
         return
     ids = world.index.in_namespace(namespace)
     keys = published(context.keys, namespace=namespace, account_ids=ids)
-    wanted = access(namespace, keys=keys, jwks=[context.identity.jwk])
+    settings = world.settings.sidecar_settings
+    wanted = access(namespace, keys=keys, jwks=[context.identity.jwk], settings=settings)
     if await ensure(context, CONFIG_MAP, wanted):
         for key in world.index.keys_in(namespace):
             world.queue.add(key)  # their pods should see it now

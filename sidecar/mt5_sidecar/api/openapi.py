@@ -20,6 +20,10 @@ OPENAPI: Final = web.AppKey("openapi", bytes)
 SCHEMAS: Final = "#/components/schemas/{name}"
 
 _QUERY: Final[dict[str, dict[str, Any]]] = {
+    "fields": {
+        "description": "comma-separated: only these of the account, or of each item",
+        "schema": {"type": "string", "minLength": 1},
+    },
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {"description": "comma-separated", "schema": {"type": "string", "minLength": 1}},
     "symbol": {"description": "its name", "schema": {"type": "string", "minLength": 1}},

@@ -19,7 +19,7 @@ from mt5_sidecar.api.trade_operations import TRADES
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
-_AGE: Final = ("max_age",)
+_SNAPSHOT: Final = ("fields", "max_age")
 _STREAM: Final = ("channels", "symbols", "interval_ms", "epoch", "seq")
 
 HEALTH: Final = (
@@ -64,7 +64,7 @@ READS: Final = (
         handler=reader("account_info"),
         summary="The account",
         answers=answers.AccountAnswer,
-        query=_AGE,
+        query=_SNAPSHOT,
         aliases=("/account",),
     ),
     Operation(
@@ -73,7 +73,7 @@ READS: Final = (
         handler=reader("positions"),
         summary="Open positions",
         answers=answers.PositionsAnswer,
-        query=_AGE,
+        query=_SNAPSHOT,
         aliases=("/positions",),
     ),
     Operation(
@@ -82,7 +82,7 @@ READS: Final = (
         handler=reader("orders"),
         summary="Pending orders",
         answers=answers.OrdersAnswer,
-        query=_AGE,
+        query=_SNAPSHOT,
         aliases=("/orders",),
     ),
     Operation(
@@ -91,7 +91,7 @@ READS: Final = (
         handler=ticks,
         summary="Last prices of watched symbols, or of those asked for",
         answers=answers.TicksAnswer,
-        query=("symbols", *_AGE),
+        query=("symbols", *_SNAPSHOT),
         aliases=("/ticks",),
     ),
     Operation(
@@ -161,7 +161,15 @@ STREAMS: Final = (
         path="/ws/status",
         handler=stream(account=False),
         summary="The connection's status as a stream",
-        aliases=("/websocket/ws/status", "/ws/health", "/websocket/ws/health"),
+        aliases=("/websocket/ws/status",),
+        websocket=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ws/health",
+        handler=stream(account=False, health=True),
+        summary="The streams' own health as a stream",
+        aliases=("/websocket/ws/health",),
         websocket=True,
     ),
     Operation(

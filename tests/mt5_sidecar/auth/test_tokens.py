@@ -291,7 +291,9 @@ async def test_the_last_good_keys_stay_while_the_issuer_is_away(
 
     issuer.status = 500
 
-    assert [await status(rig, token()) for _ in range(3)] == [200] * 3
+    for _ in range(3):
+        rig.look()
+        assert await status(rig, token()) == 200
     assert issuer.asked > 1
 
 
