@@ -444,13 +444,17 @@ def refuse_linux(bench: Bench) -> None:
 
 def evidence(**told: Any) -> SidecarSeen:
     seen = Evidence(platform="Linux", fresh_starts=1, **told)
-    return SidecarSeen("Disconnected", "PlatformRejected", "out", "Valid", evidence=seen)
+    trades = OrdersSeen(1, active=True)
+    return SidecarSeen(
+        "Disconnected", "PlatformRejected", "out", "Valid", orders=trades, evidence=seen
+    )
 
 
 async def wanted_platform(bench: Bench) -> str:
     bench.feed(generation=4)
     await bench.reconcile()
-    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    sets = bench.world.caches[STATEFUL_SET]
+    found = sets.get(Key("ns", "demo-b")) or sets.get(Key("ns", "demo-a"))
     assert found is not None
     return str(found["spec"]["template"]["spec"]["os"]["name"])
 
