@@ -11,8 +11,10 @@ from typing import Any, Final
 import websockets
 from account_records import position
 from scripted_broker import ScriptedBroker
-from sidecar_process import Process, free_port
+from sidecar_process import Process
 from sidecar_rig import Rig, api_key, eventually, heard, key_record
+
+from cluster.ports import free_port
 
 ALL: Final = api_key("all")
 # Nothing that strangers send may be kept: what Python itself takes for more code and arenas.

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from scripted_agent import PASSWORD
-from sidecar_process import Process, free_port, told_by_the_kernel
+from sidecar_process import Process, told_by_the_kernel
 from sidecar_rig import KEY, Rig, api_key, eventually
 
+from cluster.ports import free_port
 from mt5_agent import protocol
 
 KEYS = (KEY, api_key("unknown"), None)

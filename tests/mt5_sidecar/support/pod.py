@@ -9,8 +9,10 @@ from typing import Any
 
 import aiohttp
 from real_agent import RealAgent
-from sidecar_process import Process, free_port
+from sidecar_process import Process
 from sidecar_rig import Rig, api_key, key_record
+
+from cluster.ports import free_port
 
 SCOPES = ("read", "trade", "admin")
 ALL = api_key("all")

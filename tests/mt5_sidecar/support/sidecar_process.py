@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -58,13 +57,6 @@ class Process:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self.lines.append(line.decode())
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def told_by_the_kernel(pid: int) -> list[str]:
