@@ -84,7 +84,7 @@ def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -
         client.seq, client.wants = resume[1], None
     welcome = Welcome(
         epoch=board.epoch,
-        # Whose snapshot does not arrive has nothing: `client.seq` would be resumed from as if it had.
+        # Whose snapshot does not arrive has nothing, and must not resume as if it had.
         seq=client.seq if recovered else NOTHING_YET,
         recovered=recovered,
         account_id=settings.account_id,
