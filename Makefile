@@ -94,6 +94,14 @@ MINUTES ?= 120
 simulate: $(VENV)/.complete ## Orders under faults from seeds, judged by the broker's book (SEEDS=5000: a million)
 	@nice -n 19 $(PY) tests/mt5_sidecar/orders/simulate.py --first $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES)
 
+# MT5_FUZZ_SEED makes each run another one; what fails prints how to see it again.
+FUZZ_EXAMPLES ?= 500
+
+.PHONY: fuzz
+fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each time (FUZZ_EXAMPLES=500: 30 min)
+	@MT5_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) MT5_FUZZ_SEED=$${MT5_FUZZ_SEED:-$$RANDOM} $(PY) -m pytest \
+		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
+
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries

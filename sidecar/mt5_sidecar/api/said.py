@@ -33,7 +33,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message. `recovered`: all that was missed follows; else a snapshot does."""
+    """The first message. `recovered`: all that was missed follows; else a snapshot does, and until
+    it has come `seq` is 0: nothing to resume from."""
 
     epoch: str
     seq: int

@@ -27,6 +27,7 @@ from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
 from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.settings import Settings
+from mt5_sidecar.streams.board import NOTHING_YET
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
@@ -95,7 +96,8 @@ def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -
         client.seq, client.wants = resume[1], None
     welcome = Welcome(
         epoch=board.epoch,
-        seq=client.seq,
+        # Whose snapshot does not arrive has nothing, and must not resume as if it had.
+        seq=client.seq if recovered else NOTHING_YET,
         recovered=recovered,
         account_id=settings.account_id,
         versions=ApiVersions(api=1, sidecar=__version__),

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from mt5_sidecar.streams.channels import CHANNELS, Channel
 
 MOST_MARKERS: Final = 4096
+# The `seq` of who has heard nothing of the account: there is no resuming from there.
+NOTHING_YET: Final = 0
 
 
 class Item(NamedTuple):
@@ -46,6 +48,8 @@ class Board:
         self.seq = 0
         self.floor = 0
         """The oldest `seq` since which every change is still known."""
+        self.events_floor = 0
+        """The oldest `seq` since which every event is still here."""
         self.events: deque[Event] = deque()
         self._max_events = max_events
         self._items: dict[Channel, dict[str, Item]] = {channel: {} for channel in CHANNELS}
@@ -98,7 +102,8 @@ class Board:
         event = Event(self.seq, type_, body)
         self.events.append(event)
         if len(self.events) > self._max_events:
-            self.floor = max(self.floor, self.events.popleft().seq)
+            self.events_floor = self.events.popleft().seq
+            self.floor = max(self.floor, self.events_floor)
         return event
 
     def events_since(self, seq: int) -> list[Event]:
@@ -107,6 +112,8 @@ class Board:
 
     def can_resume(self, epoch: str, seq: int) -> bool:
         """Say whether nothing is lost to who has seen everything up to `seq` of `epoch`."""
+        if seq == NOTHING_YET:
+            return False
         return epoch == self.epoch and self.floor <= seq <= self.seq
 
     def delta(self, channel: Channel, *, since: int, keys: frozenset[str] | None = None) -> Delta:

@@ -110,7 +110,7 @@ class Hub:
         flush = Flush(self._board, status=self._status(), now_ms=self._clock())
         sent: Counter[str] = Counter()
         for client in clients:
-            if not client.closed and self._keeps_up(client):
+            if not client.closed and self._keeps_up(client) and self._is_whole(client):
                 self._hand_over(client, flush, sent)
         self._metrics.sent(sent)
         self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
@@ -121,6 +121,17 @@ class Hub:
             sent[outgoing.type] += 1
         client.seq = self._board.seq
         client.wants = None
+
+    def _is_whole(self, client: Client) -> bool:
+        """Say whether all that the client lacks can be told; what was removed cannot be listed
+        for ever, but a snapshot says it too."""
+        if client.seq >= self._board.floor:
+            return True
+        if client.seq < self._board.events_floor:
+            client.close(Close.TOO_SLOW, "too slow: events would be lost")
+            return False
+        client.wants = client.choice.channels
+        return True
 
     def _keeps_up(self, client: Client) -> bool:
         if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:

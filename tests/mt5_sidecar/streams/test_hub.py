@@ -220,6 +220,20 @@ async def test_seq_moves_only_with_the_last_message_of_a_flush(stage: Stage) -> 
     assert [m["seq"] for m in slow.wire.messages] == [0, 0, stage.board.seq]
 
 
+async def test_removals_too_many_to_list_are_told_by_a_snapshot(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mt5_sidecar.streams.board.MOST_MARKERS", 2)
+    stage.board.replace("orders", {str(n): b'{"ticket":%d}' % n for n in range(5)})
+    client = stage.client()
+
+    stage.board.replace("orders", {})
+    stage.hub.changed()
+
+    assert [m["type"] for m in client.wire.messages] == ["snapshot"]
+    assert client.wire.messages[-1]["data"]["orders"] == []
+
+
 async def test_a_choice_is_kept(stage: Stage) -> None:
     client = stage.client(choice=Choice(frozenset({"tick_data"}), frozenset({"EURUSD"})))
 

@@ -283,6 +283,16 @@ async def test_a_client_that_returns_gets_what_it_missed(bridge: Rig) -> None:
     assert (status["type"], status["data"]["reason"]) == ("status", "BrokerUnreachable")
 
 
+async def test_a_client_whose_snapshot_never_came_gets_another(bridge: Rig) -> None:
+    welcome = (await heard(await bridge.ws(), "welcome"))["data"]
+    assert welcome["seq"] == 0
+
+    again = await bridge.ws(f"/ws?epoch={welcome['epoch']}&seq={welcome['seq']}")
+
+    assert (await heard(again, "welcome"))["data"]["recovered"] is False
+    assert (await heard(again, "snapshot"))["data"]["positions"] == []
+
+
 @pytest.mark.parametrize("place", ["epoch=another&seq=1", "epoch={epoch}&seq=999999"])
 async def test_a_client_that_cannot_resume_is_told_and_gets_everything(
     bridge: Rig, place: str
