@@ -228,7 +228,11 @@ class AccountSpec(Model):
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
     ] = False
     disruption: Annotated[
-        Disruption, Field(description="May the platform move the account. Not acted on yet.")
+        Disruption,
+        Field(
+            description="May the platform move the account while it serves: always, only for a"
+            " new template, or never."
+        ),
     ] = Disruption.ALWAYS
     storage: Storage | None = None
     resources: Resources = Resources()
