@@ -33,6 +33,8 @@ class Journal:
     fenced: bool = False
     born: bool = True
     keys: set[str] = field(default_factory=set)
+    # Known by a look at the broker only, which sees a day.
+    looked: set[str] = field(default_factory=set)
 
     @property
     def active(self) -> bool:
@@ -235,7 +237,7 @@ class World:
         gap = max(journal.epoch, journal.adopted) != epoch - 1
         journal.epoch, journal.fenced = epoch, False
         if gap or journal.born:
-            journal.keys |= set(self.executed)  # it looks before it trades
+            journal.looked |= set(self.executed)  # it looks before it trades
         journal.born = False
 
     def _stand(self) -> None:
@@ -313,7 +315,7 @@ class World:
         """Send an order to every pod of a slot that runs; retries have the same key."""
         for pod in [p for p in self.pods if p.slot == slot and p.alive and p.started]:
             journal = pod.journal
-            if not journal.active or key in journal.keys:
+            if not journal.active or key in journal.keys | journal.looked:
                 continue
             if key in self.executed:
                 raise Broken(f"{key} was executed by {self.executed[key]} and again by {pod.uid}")
@@ -374,7 +376,9 @@ class World:
                 raise Broken(f"{pod.template} is not {self.template}: {self.move} {self.last}")
             if set(self.sets) != {trader.slot}:
                 raise Broken(f"left behind: {self.sets}")
-        missing = set(self.executed) - pod.journal.keys
+        # A volume forgets nothing; without one, keys may go with their pod, and are looked for.
+        looked = set() if self.volume else pod.journal.looked
+        missing = set(self.executed) - pod.journal.keys - looked
         if missing:
             raise Broken(f"keys were lost: {missing}")
 

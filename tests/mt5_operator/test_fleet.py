@@ -56,7 +56,32 @@ def test_vip_accounts_are_updated_first_or_last(rule: str, first: str) -> None:
     begun = [name for name in ("vip", "plain") if bench.ask(name, vip=name == "vip")]
 
     assert begun[:1] == [first]
-    assert bench.due[:1] == ([] if first == "vip" else [Key("ns", "plain")])
+
+
+def test_who_waits_for_others_does_not_look_at_the_clock_and_says_always_the_same() -> None:
+    bench = Bench(move_max=1, move_pause_s=10)
+    keys = [Key("ns", f"n{n}") for n in range(5)]
+    assert bench.ask("n0")
+    bench.now_s += 1
+
+    answers = [bench.fleet.ask(k, vip=False, reason=T, serves=True) for k in keys[1:]]
+
+    assert len({answer.why for answer in answers}) == 1
+    assert all(answer.until_s >= bench.now_s + Settings().resync_s for answer in answers)
+    bench.due.clear()
+    bench.fleet.over(keys[0])
+    assert bench.due == [keys[1]]
+    first = bench.fleet.ask(keys[1], vip=False, reason=T, serves=True)
+    assert first.until_s == 1010
+
+
+def test_a_move_that_was_granted_and_not_written_is_granted_again() -> None:
+    bench = Bench(move_max=1)
+
+    assert bench.ask("one")
+    assert bench.ask("one")
+    bench.fleet.step_aside(Key("ns", "one"))
+    assert bench.ask("two")
 
 
 def test_after_a_failure_only_what_must_move_moves() -> None:
@@ -91,7 +116,7 @@ def test_an_account_that_need_not_move_any_more_keeps_nobody_waiting() -> None:
     assert not bench.ask("two")
     assert not bench.ask("three")
     bench.fleet.step_aside(Key("ns", "two"))
-    bench.fleet.forget(Key("ns", "one"))
+    bench.fleet.step_aside(Key("ns", "one"))
 
     assert bench.ask("three")
 

@@ -161,3 +161,43 @@ def test_whatever_happens_one_slot_trades_and_no_order_is_sent_twice(
             print_blob=True,
         ),
     )
+
+
+def test_an_activation_that_arrives_after_the_fence_is_refused() -> None:
+    world = World(volume=False)
+    for _ in range(4):
+        advance(world)
+    world.template = "t2"
+    while not (world.move and world.trader and world.trader.slot == "b"):
+        world.kubelet()
+        world.hear()
+        world.reconcile(steps=1)
+    new = world.pod("b")
+    assert new is not None
+    world.reconcile(steps=1, fate="late")  # it was told to trade; the words are on their way
+    assert world.late == [(new.uid, 2)]
+    new.silent = True
+    world.hear()
+    world.now_s += 15
+    world.reconcile(stand=False)
+    assert world.move.phase == "Returning"
+
+    new.silent = False
+    world.hear()
+    world.reconcile(stand=False)
+    world.hear()
+    world.activate(new, 2)  # now they arrive
+
+    world.check()
+    assert not new.journal.active
+    old = world.pod("a")
+    assert old is not None
+    assert old.journal.active
+
+
+def advance(world: World) -> None:
+    """Let a second pass in which all goes well."""
+    world.kubelet()
+    world.hear()
+    world.reconcile()
+    world.now_s += 1

@@ -17,6 +17,8 @@ from mt5_operator.settings import Settings
 
 # These save an account from what happens to it anyway: a failed update elsewhere stops none.
 URGENT = ("NodeLeaving",)
+# Always the same words: what changes would be written to each waiting account.
+_TURN = "its turn has not come"
 
 
 class _Place(NamedTuple):
@@ -70,6 +72,8 @@ class Fleet:
         One that serves nobody goes first: there is nothing to disturb.
         """
         now_s, urgent = self._now_s(), reason in URGENT or not serves
+        if key in self._moving:
+            return Answer()  # granted already, and not written down yet
         rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
         since_s = self._waiting[key].since_s if key in self._waiting else now_s
         self._waiting[key] = mine = _Place(rank, since_s, key)
@@ -78,6 +82,7 @@ class Fleet:
             del self._waiting[key]
             self._moving.add(key)
             self._began_s = now_s
+            self._wake_first()
         self._count()
         return answer
 
@@ -85,41 +90,35 @@ class Fleet:
         """Take in that a move has ended; the next ones are due."""
         if failed:
             self._failed_s = self._now_s()
-        if key in self._moving:
-            self._moving.discard(key)
-            for place in sorted(self._waiting.values())[: self._settings.move_max]:
-                self._due(place.key)
+        self._moving.discard(key)
+        self._wake_first()
         self._count()
 
-    def forget(self, key: Key) -> None:
-        """Take in that an account does not want to move any more, or is gone."""
-        if self._waiting.pop(key, None):
-            self._count()
-        if key in self._moving:
-            self.over(key)
-
     def step_aside(self, key: Key) -> None:
-        """Take in that an account need not move."""
-        if self._waiting.pop(key, None):
+        """Take in that an account does not move, and need not; or that it is gone."""
+        known = key in self._waiting or key in self._moving
+        self._waiting.pop(key, None)
+        self._moving.discard(key)
+        if known:
+            self._wake_first()
             self._count()
+
+    def _wake_first(self) -> None:
+        # The others wait without looking at the clock: thousands of them must cost nothing.
+        if self._waiting:
+            self._due(min(self._waiting.values()).key)
 
     def _answer(self, mine: _Place, now_s: float, *, urgent: bool) -> Answer:
         settings = self._settings
         calm_s = self._failed_s + settings.move_failure_pause_s
         if not urgent and now_s < calm_s:
             return Answer("a move failed: updates of all accounts pause", calm_s)
-        if len(self._moving) >= settings.move_max:
-            told = f"{len(self._moving)} accounts move already"
-            return Answer(told, now_s + settings.resync_s)
+        full = len(self._moving) >= settings.move_max
+        if full or mine != min(self._waiting.values()):
+            return Answer(_TURN, now_s + settings.resync_s)
         gathered_s = mine.since_s + settings.move_gather_s
         next_s = max(gathered_s, self._began_s + settings.move_pause_s)
-        if now_s < next_s:
-            return Answer("the pause between two moves", next_s)
-        first = min(self._waiting.values())
-        if mine != first:
-            self._due(first.key)
-            return Answer("others are first", now_s + max(1.0, settings.move_pause_s))
-        return Answer()
+        return Answer(_TURN, next_s) if now_s < next_s else Answer()
 
     def _count(self) -> None:
         metrics.MOVES_IN_PROGRESS.set(len(self._moving))

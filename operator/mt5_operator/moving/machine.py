@@ -102,6 +102,9 @@ def _silent(look: Look, trader: Trader) -> Step:
 
 
 def _give_up_handover(look: Look, move: Move) -> Step | None:
+    # A volume may hold keys of trades that only the new slot made: it must come back by itself.
+    if look.volume:
+        return None
     if move.phase == "HandingOver" and _overdue(look, move):
         return SetMove(_phase(look, move, "Returning"), look.last)
     return None
@@ -151,16 +154,11 @@ def _activation(look: Look, trader: Trader, said: Said) -> Step:
     if said.epoch == trader.epoch - 1 or not _may_hold_keys(look, trader, rest):
         return TakeOver(trader.slot, trader.epoch)
     if rest.said is None:
-        late = move and move.to == trader.slot and _give_up_without_keys(look, move)
+        late = move and move.to == trader.slot and _give_up_handover(look, move)
         return late or Wait("the old slot does not answer, and has the keys", _in(look, 1))
     if rest.said.active:
         return Fence(other(trader.slot), rest.said.epoch)
     return TakeOver(trader.slot, trader.epoch, source=other(trader.slot))
-
-
-def _give_up_without_keys(look: Look, move: Move) -> Step | None:
-    # Only where the keys are gone for certain may a slot trade without them.
-    return None if look.volume else _give_up_handover(look, move)
 
 
 def _may_hold_keys(look: Look, trader: Trader, rest: Slot) -> bool:

@@ -114,9 +114,9 @@ async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sig
         sight = replace(sight, seen=seen, look=replace(sight.look, route_pending=pending))
         step = next_step(sight.look)
         if isinstance(step, Wait):
-            context.fleet.step_aside(wanted.key)
-            again_s = None if step.until_s is None else step.until_s - sight.look.now_s
-            return sight, moves.waits(step.why, again_s)
+            if sight.look.move is None:
+                context.fleet.step_aside(wanted.key)
+            return sight, moves.waits(step.why, moves.pause_s(sight.look, step))
         taken = await moves.take(
             context, sight.manifest, wanted, sight.look, sight.both, seen, step
         )

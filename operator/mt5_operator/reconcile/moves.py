@@ -47,6 +47,17 @@ def waits(why: str = "", again_s: float | None = None) -> Taken:
     return Taken(done=False, why=why, again_s=again_s)
 
 
+def pause_s(look: Look, step: Wait) -> float | None:
+    """Return the seconds until a waiting account should be looked at without being told."""
+    looks = [] if step.until_s is None else [step.until_s - look.now_s + 0.05]
+    if look.move and look.move.phase in ("HandingOver", "Returning"):
+        looks.append(_RETRY_S)  # orders wait
+    if look.move and look.move.phase == "Starting":
+        looks.append(seconds(look.move.started) + look.limits.deadline_s - look.now_s + 1)
+    # What is over brings nothing new by looking: the watches tell what does.
+    return min((pause for pause in looks if pause > 0), default=None)
+
+
 async def take(
     context: Context,
     manifest: Manifest,

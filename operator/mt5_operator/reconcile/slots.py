@@ -38,8 +38,6 @@ class Both:
             manifest = context.world.caches[POD].get(key)
             self.pods[slot] = pod = pod_seen(manifest) if manifest else None
             self.sidecars[slot] = _sidecar(context, key, pod)
-        nodes = [pod.node for pod in self.pods.values() if pod and pod.node]
-        context.world.hosted.keep(account.key, nodes)
 
     @property
     def asked(self) -> bool:
@@ -94,6 +92,8 @@ def look(
     world, status = context.world, manifest.get("status", {})
     trader = moving.trader_of(status)
     nodes = {trader.node} if trader and trader.node else set()
+    pods = (pod for pod in both.pods.values() if pod)
+    world.hosted.keep(account.key, nodes | {pod.node for pod in pods if pod.node})
     return Look(
         now_s=world.now().timestamp(),
         slots={slot: _slot(world, account, slot, both) for slot in SLOTS},

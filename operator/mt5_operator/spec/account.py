@@ -230,8 +230,9 @@ class AccountSpec(Model):
     disruption: Annotated[
         Disruption,
         Field(
-            description="May the operator move the account to another platform by itself: Always,"
-            " only OnUpgrade (when its pod is replaced anyway), or Never."
+            description="May the operator move the account while it serves, to a new template or to"
+            " another platform: Always, only OnUpgrade (for a new template, a wanted platform then"
+            " with it), or Never."
         ),
     ] = Disruption.ALWAYS
     storage: Storage | None = None
