@@ -39,6 +39,7 @@ class Reason(StrEnum):
     MOVE_HELD = "MoveHeld"
     NOT_TRIED_YET = "NotTriedYet"
     TRIAL_RUNNING = "TrialRunning"
+    LINUX_SUSPECTED = "LinuxSuspected"
     NO_WINDOWS_NODE = "NoWindowsNode"
     WINDOWS_FAILED_ALIKE = "WindowsFailedAlike"
     SAME_PATTERN = "SamePattern"

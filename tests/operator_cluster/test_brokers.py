@@ -12,6 +12,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
+from cluster.paths import REPOSITORY
 from operator_cluster import stub_brokers
 from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import Operator, eventually, steady
@@ -457,3 +458,4 @@ def test_a_full_broker_is_accepted(plane: ControlPlane) -> None:
     plane.kubectl.apply(broker("full", ["ICMarkets*-Demo*", "*"], platform="Auto", trial=trial))
 
     assert plane.kubectl.get("mt5broker", "full")
+    plane.kubectl.apply_file(REPOSITORY / "docs" / "samples" / "brokers.yaml")

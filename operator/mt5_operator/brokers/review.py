@@ -243,7 +243,8 @@ def _trial(status: BrokerStatus, held: _Held, limits: Limits) -> tuple[Reason, s
     if status.moved_back_at:
         return Reason.WINDOWS_FAILED_ALIKE, _NOT_THE_PLATFORM
     if held.words:
-        return Reason.TRIAL_RUNNING, f"suspected on Linux: {held.words}"
+        reason = Reason.LINUX_SUSPECTED if held.suspect else Reason.TRIAL_RUNNING
+        return reason, f"suspected on Linux: {held.words}"
     watched = f"{hours(status.window.watched_seconds)} of {hours(limits.duration_s)}"
     return Reason.TRIAL_RUNNING, f"accounts are watched on Linux: {watched}"
 

@@ -71,6 +71,8 @@ def test_without_fresh_starts_there_is_no_verdict() -> None:
 
     assert desk.status.verdict is Verdict.TESTING
     assert "after 1 fresh starts" in desk.status.message
+    assert desk.last is not None
+    assert desk.last.reason is Reason.LINUX_SUSPECTED
 
 
 def test_an_account_that_is_let_in_and_never_synchronised_needs_windows_too() -> None:
