@@ -49,7 +49,7 @@ async def sidecar(
     folder: Path, *, module: str = "mt5_sidecar", settings: Mapping[str, object] | None = None
 ) -> AsyncIterator[Sidecar]:
     """Run one without an agent; `settings` replace ours."""
-    folder.mkdir()
+    (folder / "journal").mkdir(parents=True)
     _write_files(folder)
     ports = {name: free_port() for name in ("api_port", "ops_port", "agent_port")}
     environment = {
@@ -121,6 +121,7 @@ def _settings(folder: Path) -> dict[str, object]:
         "account_file": folder / "account.json",
         "keys_file": folder / "keys.json",
         "operator_jwks_file": folder / "operator.jwks.json",
+        "journal_dir": folder / "journal",
         # Between two loads nobody looks: an account that turns stale would change the bodies.
         "stale_after_s": 3600,
         "drain_jitter_s": 0,

@@ -191,8 +191,10 @@ async def _read(running: Sidecar, latencies_s: list[float]) -> None:
 async def _pass_by(running: Sidecar) -> None:
     while True:
         passing = Audience(running.port, "/ws?interval_ms=0", AUTHORIZED)
-        await passing.join(PASSING)
-        passing.leave()
+        try:
+            await passing.join(PASSING)
+        finally:
+            passing.leave()
         await asyncio.sleep(1)
 
 
