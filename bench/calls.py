@@ -154,7 +154,8 @@ async def _compared(place: Place, folder: Path, effort: Effort) -> list[Finding]
                 quietest += [median(mine[i : i + BATCH]) for i in range(0, len(mine), BATCH)]
                 theirs.append(median(reference))
     ratio = median(their / our for our, their in zip(ours, theirs, strict=True))
-    beside = f"least disturbed {BATCH} in a row {min(quietest):,.0f} us, RPyC {median(theirs) / 1000:,.1f} ms"
+    best_us, rpyc_ms = min(quietest), median(theirs) / 1000
+    beside = f"least disturbed {BATCH} in a row {best_us:,.0f} us, RPyC {rpyc_ms:,.1f} ms"
     what = f"call with 20 positions, {place.name}"
     return [
         Finding(
