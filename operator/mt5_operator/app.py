@@ -27,6 +27,7 @@ from mt5_operator.ops import create_app
 from mt5_operator.reconcile import leading
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
+from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
@@ -212,7 +213,8 @@ def _context(
     watcher = Watcher(sidecars, settings, changed=world.queue.add)
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    return Context(world, who, table, watcher, Secrets(api), events, refusals)
+    healer = Healer(settings)
+    return Context(world, who, table, watcher, Secrets(api), events, refusals, healer=healer)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

@@ -234,7 +234,8 @@ async def test_a_broker_outage_asks_for_no_secret_and_sets_no_timer(bench: Bench
 
     for _ in range(5):
         bench.seconds += 10
-        assert await bench.reconcile() is None
+        # Only the healing ladder's, which is a matter of minutes.
+        assert (await bench.reconcile() or 0) > 500
 
     assert bench.cluster.secret_gets == asked
     assert bench.cluster.told["Ready"]["reason"] == "BrokerUnreachable"

@@ -6,16 +6,19 @@ from __future__ import annotations
 from typing import Final
 
 from mt5_operator import placement
+from mt5_operator.capacity import Place, told, waiting
 from mt5_operator.cluster.kinds import ACCOUNT, POD
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
+from mt5_operator.healing import budget
 from mt5_operator.names import Key
-from mt5_operator.reconcile import deletion, refresh, routing, telling, workload
+from mt5_operator.reconcile import deletion, heal, refresh, routing, telling, workload
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict
+from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.sidecars.client import Target
-from mt5_operator.spec.account import BrokerCompatibility
+from mt5_operator.spec.account import BrokerCompatibility, Platform
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
 
@@ -58,12 +61,14 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     seen = _seen(context, manifest, wanted, secret, pod, sidecar)
     if not seen.conflict:
         await workload.hold(context, manifest)  # before anything is made of it, its route included
-        if not seen.unknown_fields:
+        if not seen.unknown_fields and not seen.quota:
             seen = await workload.bring_about(context, wanted, seen)
     if not _first_look_is_due(pod, sidecar):
         seen = await routing.route(context, wanted, seen)
+        seen, step = heal.advised(context, wanted, seen)
         await telling.tell(context, manifest, seen)
         await refresh.refresh(context, wanted, seen, secret)
+        await heal.take(context, manifest, wanted, seen, step)
     _await_nodes(world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen)
 
@@ -113,6 +118,7 @@ def _seen(
     platform = placement.platform(spec.broker_compatibility)
     waits = pod is None or not pod.node
     nodes = world.caches.nodes() if waits else []
+    place = _in_line(context, wanted, platform, pod)
     return Seen(
         generation=wanted.generation,
         account_id=spec.id,
@@ -123,13 +129,31 @@ def _seen(
         image=terminal_image(wanted, platform, world.settings),
         unknown_fields=unknown_fields(manifest),
         conflict=conflict(world.index, spec.id, wanted.key),
+        quota=exceeded(world, wanted),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
         no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
+        place=told(place, platform) if place else "",
+        held=bool(place and place.held),
+        healing=budget(manifest.get("status", {}), wanted.generation),
         pod=pod,
         sidecar=sidecar,
         overdue=refresh.not_ready_s(world, pod) > world.settings.agent_patience_s,
     )
+
+
+def _in_line(
+    context: Context, wanted: Account, platform: Platform, pod: PodSeen | None
+) -> Place | None:
+    world, room = context.world, context.admission
+    stands_aside = wanted.spec.suspend or bool(conflict(world.index, wanted.spec.id, wanted.key))
+    if stands_aside or exceeded(world, wanted):
+        room.leave(wanted.key, None)
+        return None
+    if pod is not None and pod.node:
+        room.leave(wanted.key, platform)
+        return None
+    return room.wait(waiting(wanted, platform, pod.unschedulable if pod else ""))
 
 
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
@@ -143,6 +167,8 @@ def _next_look_s(context: Context, key: Key, seen: Seen) -> float | None:
     """Return when to look without being told: only for what no watch and no sidecar tells."""
     settings = context.world.settings
     looks: list[float] = []
+    if (heal_s := context.healer.next_s(key)) is not None:
+        looks.append(heal_s)
     if seen.route.problem or _secret_may_change(seen):
         looks.append(settings.secret_recheck_s)
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):

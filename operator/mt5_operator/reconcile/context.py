@@ -12,6 +12,8 @@ from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
 from mt5_operator.names import Key
+from mt5_operator.reconcile.admission import Admission
+from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
@@ -52,6 +54,8 @@ class Context:
     secrets: Secrets
     events: Events
     refusals: Refusals
+    healer: Healer = field(default_factory=lambda: Healer(Settings()))
+    admission: Admission = field(default_factory=Admission)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

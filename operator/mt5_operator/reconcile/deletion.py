@@ -45,6 +45,8 @@ async def forget(context: Context, key: Key) -> None:
     context.watcher.forget(key)
     context.refusals.forget(key)
     context.reasons.pop(key, None)
+    context.admission.leave(key, None)
+    context.healer.forget(key)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
     for nobodys in context.table.nobodys():

@@ -10,6 +10,7 @@ from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, NODE, Kind
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.quota import quota
 from mt5_operator.spec.parse import Manifest
 
 
@@ -37,6 +38,7 @@ def gone(world: World, kind: Kind, key: Key) -> None:
     """Take in that an object is not there any more."""
     if kind is ACCOUNT:
         _claims_changed(world, world.index.drop(key) | {key})
+        _quota_moves_on(world, key.namespace)
     elif kind is CONFIG_MAP and key.name == names.ACCESS:
         world.queue.add(Key(key.namespace, ""))
     elif kind is not NODE:
@@ -59,6 +61,12 @@ def concerned(kind: Kind, manifest: Manifest) -> set[Key]:
 def _claims_changed(world: World, keys: set[Key]) -> None:
     # Who may call the sidecars of a namespace depends on who has which account id.
     _add(world, keys | {Key(key.namespace, "") for key in keys})
+
+
+def _quota_moves_on(world: World, namespace: str) -> None:
+    # Who was one too many may have come within the quota.
+    if limit := quota(world.settings, namespace):
+        _add(world, set(world.index.oldest(namespace, limit)[-1:]))
 
 
 def _add(world: World, keys: set[Key]) -> None:

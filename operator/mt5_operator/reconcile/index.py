@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import NamedTuple
 
 from mt5_operator.names import Key
@@ -23,6 +24,8 @@ class Index:
     def __init__(self) -> None:
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._ids: dict[Key, str] = {}
+        # Every namespace's claims, the oldest first.
+        self._by_age: dict[str, list[Claim]] = {}
 
     def keep(self, manifest: Manifest) -> set[Key]:
         """Take in an account; return the others that this concerns."""
@@ -34,6 +37,7 @@ class Index:
         concerned = self.drop(key)
         self._ids[key] = wanted
         self._claims.setdefault(wanted, {})[key] = claim
+        bisect.insort(self._by_age.setdefault(key.namespace, []), claim)
         return (concerned | set(self._claims[wanted])) - {key}
 
     def drop(self, key: Key) -> set[Key]:
@@ -42,7 +46,8 @@ class Index:
         if held is None:
             return set()
         others = self._claims[held]
-        del others[key]
+        ages = self._by_age[key.namespace]
+        del ages[bisect.bisect_left(ages, others.pop(key))]
         if not others:
             del self._claims[held]
         return set(others)
@@ -67,6 +72,14 @@ class Index:
     def keys_in(self, namespace: str) -> list[Key]:
         """Return the accounts of `namespace`."""
         return [key for key in self._ids if key.namespace == namespace]
+
+    def oldest(self, namespace: str, count: int) -> list[Key]:
+        """Return the `count` oldest accounts of a namespace, the oldest first."""
+        return [claim.key for claim in self._by_age.get(namespace, [])[:count]]
+
+    def rank(self, claim: Claim) -> int:
+        """Return how many accounts of its namespace are older than this one."""
+        return bisect.bisect_left(self._by_age.get(claim.key.namespace, []), claim)
 
     def namespaces(self) -> set[str]:
         """Return the namespaces with accounts."""

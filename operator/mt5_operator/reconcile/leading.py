@@ -14,6 +14,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.reconcile import access
+from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.worker import Backoff, work
 
@@ -31,6 +32,7 @@ async def lead(context: Context) -> None:
     # Before any account is looked at: Redis holds what the leader before us wrote last.
     await context.table.check()
     await access.look_at_keys(context)
+    presume(context)
     resync(context)
     backoff = Backoff(settings)
     async with asyncio.TaskGroup() as group:
@@ -43,6 +45,8 @@ async def lead(context: Context) -> None:
         group.create_task(_every(settings.route_compare_s, context.table.compare))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
         group.create_task(_every(5, lambda: _count(context)))
+        group.create_task(_every(settings.capacity_look_s, lambda: keep_warm(context)))
+        group.create_task(_every(settings.admission_look_s, lambda: move_on(context)))
 
 
 def resync(context: Context) -> None:
@@ -62,6 +66,8 @@ async def _resync(context: Context) -> None:
 async def _check(context: Context) -> None:
     before = context.table.foreign
     await context.table.check()
+    if context.table.down:
+        context.healer.disturbed()
     if context.table.foreign != before:
         resync(context)  # every account's RouteReady says it
 
@@ -79,6 +85,7 @@ async def _flush(context: Context) -> None:
 
 
 async def _count(context: Context) -> None:
+    metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(context.reasons.values()).items():
         metrics.ACCOUNTS.labels(reason).set(number)

@@ -35,7 +35,7 @@ async def refresh(context: Context, account: Account, seen: Seen, secret: Secret
         if wanted:
             await _annotate(context, pod, wanted)
         if stuck(context, account, seen.pod, seen.slot):
-            await _replace(context, pod)
+            await replace_pod(context, pod, why="it is of an old revision")
     except (NotFound, Conflict):
         return  # another pod by now
 
@@ -89,11 +89,16 @@ def not_ready_s(world: World, pod: PodSeen | None) -> float:
     return (world.now() - since).total_seconds()
 
 
-async def _replace(context: Context, pod: Manifest) -> None:
+async def replace_pod(context: Context, pod: Manifest, *, why: str) -> None:
+    """Have a pod replaced: the one seam through which anybody asks for a new one.
+
+    Raises:
+        NotFound, Conflict: it is another pod by now.
+    """
     meta = pod["metadata"]
     key = Key(meta["namespace"], meta["name"])
     await context.world.api.delete(POD, key, uid=meta["uid"])
-    _log.info("pod of an old revision deleted", pod=str(key))
+    _log.info("pod deleted", pod=str(key), why=why)
 
 
 def _annotations(pod: Manifest) -> dict[str, str]:

@@ -78,6 +78,8 @@ async def _reconciled(context: Context, key: Key) -> float | None:
 
 def _failed(context: Context, backoff: Backoff, key: Key, error: Exception) -> None:
     # What is gone by now was deleted while we worked: its event is on the way.
+    if isinstance(error, ApiUnavailable):
+        context.healer.disturbed()
     result = "gone" if isinstance(error, NotFound) else "failed"
     metrics.RECONCILES.labels(result).inc()
     pause_s = backoff.next_s(key)

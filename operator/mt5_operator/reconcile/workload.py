@@ -12,7 +12,8 @@ from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, STATEFUL_SET, Kind
 from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import account_files
-from mt5_operator.desired.stateful_set import stateful_set
+from mt5_operator.desired.healed import healed
+from mt5_operator.desired.stateful_set import stateful_set, without_pod
 from mt5_operator.errors import Refused
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
@@ -34,6 +35,8 @@ async def bring_about(context: Context, account: Account, seen: Seen) -> Seen:
     refusals, key = context.refusals, account.key
     files = account_files(account)
     wanted = stateful_set(account, platform, seen.slot, settings)
+    wanted = healed(wanted, seen.healing, platform)
+    wanted = without_pod(wanted) if seen.held else wanted
     both = {"files": files, "workload": wanted}
     if problem := refusals.standing(key, both):
         return replace(seen, workload_problem=problem)

@@ -84,6 +84,11 @@ class Table:
         """Why nothing is written to Redis at all, because others own it; empty if none do."""
         return self._foreign
 
+    @property
+    def down(self) -> str:
+        """Why Redis does not answer; empty if it does, or there is none."""
+        return self._down
+
     def problem(self, account_id: str) -> str:
         """Return why routers may not know an account's route; empty if they do."""
         wanted = self._routes.get(account_id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mt5_operator.healing import Budget
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
 
@@ -65,15 +66,22 @@ class Seen:
     invalid: str = ""
     unknown_fields: tuple[str, ...] = ()
     conflict: str = ""
+    quota: str = ""
     secret: str = ""
     secret_problem: str = ""
     workload_problem: str = ""
     no_capacity: str = ""
+    # The place in line of an account without a node; held: it has no pod until its turn comes.
+    place: str = ""
+    held: bool = False
     pod: PodSeen | None = None
     sidecar: SidecarSeen | None = None
     # The pod is not ready for longer than a start takes.
     overdue: bool = False
     route: RouteSeen = RouteSeen()
+    # What healing tried, and whether nothing is left to try.
+    healing: Budget = Budget()  # noqa: RUF009 - frozen
+    exhausted: bool = False
 
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
