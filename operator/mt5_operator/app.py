@@ -36,6 +36,7 @@ from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import owns, suffix
 from mt5_operator.sidecars.client import HttpSidecars
 from mt5_operator.sidecars.identity import Identity, identity
 from mt5_operator.sidecars.watcher import Watcher
@@ -76,17 +77,20 @@ class _Operator:
         self._settings = settings
         self._watch = watch
         caches, self._relisted = Caches(), asyncio.Event()
-        self._world = World(settings, api, caches, Index(), Schedule())
+        self._world = World(
+            settings, api, caches, Index(lambda name: owns(settings, name)), Schedule()
+        )
         self._audit = Audit(
             api,
             caches,
             namespaces=settings.namespaces,
+            owns=self._world.owns,
             vanished=lambda kind, key: gone(self._world, kind, key),
         )
         self._watchdog = Watchdog(settings.lease_duration_s)
         self._lock = ApiLock(
             api,
-            Key(settings.namespace, settings.lease_name),
+            Key(settings.namespace, settings.lease_name + suffix(settings)),
             settings.pod_name,
             # Two tries fit into the time in which a leader must renew.
             timeout_s=settings.lease_renew_deadline_s / 2,
@@ -202,12 +206,15 @@ def _context(
         namespace=settings.namespace,
         shards=settings.route_shards,
         installation=who.installation,
+        shard=settings.shard,
+        of=settings.shards,
     )
     table = Table(
         shards,
         redis,
         installation=who.installation,
         account_ids=world.index.account_ids,
+        everyones=world.index.everyones_ids,
         now=lambda: seconds_text(world.now()),
     )
     watcher = Watcher(sidecars, settings, changed=world.queue.add)
@@ -223,6 +230,8 @@ def _redis(settings: Settings) -> RedisStore | None:
     return RedisStore(
         settings.redis_url.get_secret_value(),
         timeout_s=settings.redis_timeout_s,
+        shard=settings.shard,
+        shards=settings.shards,
         password_file=settings.redis_password_file,
         ca_file=settings.redis_ca_file,
     )

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     shutdown_timeout_s: Seconds = 5
 
     # Leading.
+    shard: Count = 0
+    shards: Annotated[int, Field(ge=1, le=16)] = 1
     lease_name: str = "mt5-bridge-operator"
     lease_duration_s: Annotated[int, Field(ge=2)] = 15
     lease_renew_deadline_s: Annotated[float, Field(ge=1.5)] = 10
@@ -149,3 +151,9 @@ class Settings(BaseSettings):
     route_compare_s: Seconds = 30
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
     route_flush_s: Annotated[float, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _is_one_of_the_shards(self) -> Self:
+        if self.shard >= self.shards:
+            raise ValueError(f"shard {self.shard} of {self.shards}: shards are counted from 0")
+        return self

@@ -12,6 +12,7 @@ from mt5_operator.desired.manifest import sealed
 from mt5_operator.desired.quantity import canonical, total
 from mt5_operator.desired.stateful_set import node_choice, pod_security, pull_secrets
 from mt5_operator.settings import Quantities, Settings
+from mt5_operator.sharding import suffix
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
 
@@ -25,14 +26,14 @@ def placeholders(
     settings: Settings,
 ) -> Manifest:
     """Return the Deployment that keeps `count` places warm, none of them on a `full` node."""
-    labels = names.placeholder_labels(platform)
+    labels = names.placeholder_labels(platform.value + suffix(settings))
     owners = [_owner(owner)] if owner else []
     return sealed(
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {
-                "name": names.placeholders(platform),
+                "name": name(platform, settings),
                 "namespace": settings.namespace,
                 "labels": labels,
                 **({"ownerReferences": owners} if owners else {}),
@@ -53,6 +54,11 @@ def placeholders(
             },
         }
     )
+
+
+def name(platform: Platform, settings: Settings) -> str:
+    """Return the name of our shard's placeholders of a platform."""
+    return names.placeholders(platform) + suffix(settings)
 
 
 def _pod(platform: Platform, full: Collection[str], settings: Settings) -> Manifest:

@@ -31,13 +31,11 @@ class Admission:
         if who.platform not in self._short:
             return None
         # Who comes while others wait goes to the back, until the next decision says otherwise.
-        return self._places.setdefault(
-            who.key, Place(len(self._waiting), held=not who.refused)
-        )
+        return self._places.setdefault(who.key, Place(len(self._waiting), held=not who.refused))
 
-    def presume(self, platform: Platform) -> None:
-        """Take in, before anyone was looked at, that a platform has a line: a new leader's start."""
-        self._short.add(platform)
+    def hold(self, key: Key) -> None:
+        """Take in that an account had to wait without a pod so far."""
+        self._places[key] = Place(0, held=True)
 
     def leave(self, key: Key, platform: Platform | None) -> None:
         """Take in that an account waits no more; `platform` is where it runs, if anywhere."""

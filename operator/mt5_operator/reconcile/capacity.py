@@ -4,35 +4,63 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 import structlog
 
 from mt5_operator import metrics, names
-from mt5_operator.capacity import warm
-from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD
+from mt5_operator.capacity import Waiting, waiting, warm
+from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD, STATEFUL_SET
 from mt5_operator.desired.difference import differs
+from mt5_operator.desired.placeholders import name as placeholder_name
 from mt5_operator.desired.placeholders import placeholders
-from mt5_operator.errors import NotFound
+from mt5_operator.errors import InvalidSpec, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.index import conflict
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
-from mt5_operator.spec.parse import Manifest
-from mt5_operator.status.seen import pod_seen
+from mt5_operator.spec.parse import Manifest, account
+from mt5_operator.status.seen import PodSeen, pod_seen
 
+SLOT: Final = "a"
 _log = structlog.get_logger()
 
 
 def presume(context: Context) -> None:
-    """Take over the line as it is, so that a new leader does not send everyone forward."""
+    """Take over the line as it is, so that a new leader sends nobody forward."""
+    world, room = context.world, context.admission
+    for key in world.ours():
+        pod = _pod(context, key)
+        if pod is not None and pod.node:
+            continue
+        if who := _waiting(context, key, pod):
+            room.wait(who)
+            if pod is None and world.caches[STATEFUL_SET].entry(_set(key)):
+                room.hold(key)
+    room.decide(world.settings.admission_window)
+
+
+def _waiting(context: Context, key: Key, pod: PodSeen | None) -> Waiting | None:
     world = context.world
-    for pod in world.caches[POD].values():
-        seen = pod_seen(pod)
-        account = pod["metadata"].get("labels", {}).get(names.ACCOUNT_LABEL, "")
-        if seen.unschedulable and not seen.node:
-            manifest = world.caches[ACCOUNT].get(Key(pod["metadata"]["namespace"], account)) or {}
-            told = manifest.get("status", {}).get("platform", Platform.LINUX)
-            context.admission.presume(Platform(told))
+    manifest = world.caches[ACCOUNT].get(key) or {}
+    told = manifest.get("status", {}).get("platform")
+    try:
+        found = account(manifest) if told else None
+    except InvalidSpec:
+        return None
+    if found is None or found.spec.suspend or conflict(world.index, found.spec.id, key):
+        return None
+    return waiting(found, Platform(told), pod.unschedulable if pod else "")
+
+
+def _pod(context: Context, key: Key) -> PodSeen | None:
+    manifest = context.world.caches[POD].get(Key(key.namespace, names.pod(key.name, SLOT)))
+    return pod_seen(manifest) if manifest else None
+
+
+def _set(key: Key) -> Key:
+    return Key(key.namespace, names.stateful_set(key.name, SLOT))
 
 
 async def move_on(context: Context) -> None:
@@ -76,7 +104,7 @@ async def _keep(context: Context, platform: Platform, full: list[str]) -> None:
         now=world.now(),
         settings=settings,
     )
-    actual = await _found(context, names.placeholders(platform))
+    actual = await _found(context, placeholder_name(platform, settings))
     ready = (actual or {}).get("status", {}).get("readyReplicas", 0)
     metrics.PLACEHOLDERS.labels(platform.value, "wanted").set(count)
     metrics.PLACEHOLDERS.labels(platform.value, "ready").set(ready)
@@ -100,7 +128,7 @@ async def _found(context: Context, name: str) -> Manifest | None:
 
 def _everyone_was_seen(context: Context) -> bool:
     # A new leader that counted too early would take warm places away, and bring them back.
-    return len(context.reasons) >= 0.9 * len(context.world.caches[ACCOUNT])
+    return len(context.reasons) >= 0.9 * len(context.world.ours())
 
 
 def _accounts_by_node(context: Context) -> Counter[str]:

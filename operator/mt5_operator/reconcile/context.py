@@ -11,6 +11,7 @@ from mt5_operator.apikeys import ApiKey
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
+from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.names import Key
 from mt5_operator.reconcile.admission import Admission
 from mt5_operator.reconcile.healer import Healer
@@ -20,6 +21,7 @@ from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import owns
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.sidecars.watcher import Watcher
 
@@ -41,6 +43,14 @@ class World:
     # Accounts that wait for a node: a changed node makes them due.
     homeless: set[Key] = field(default_factory=set)
     now: Callable[[], datetime] = utc_now
+
+    def owns(self, namespace: str) -> bool:
+        """Tell whether our shard serves a namespace."""
+        return owns(self.settings, namespace)
+
+    def ours(self) -> list[Key]:
+        """Return the accounts that our shard serves."""
+        return [key for key in self.caches[ACCOUNT].keys() if self.owns(key.namespace)]  # noqa: SIM118 - not a dict
 
 
 @dataclass(frozen=True)

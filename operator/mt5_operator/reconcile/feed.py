@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mt5_operator import names
 from mt5_operator.cluster.cache import key_of
@@ -13,10 +13,15 @@ from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.quota import quota
 from mt5_operator.spec.parse import Manifest
 
+# Known to every shard: places on nodes, and who has which account id.
+_EVERYONES: Final = (ACCOUNT, NODE)
+
 
 def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> None:
     """Take in one watch event."""
     key = key_of(manifest)
+    if kind not in _EVERYONES and not world.owns(key.namespace):
+        return
     if event == "DELETED":
         world.caches[kind].drop(key, manifest["metadata"]["uid"])
         gone(world, kind, key)

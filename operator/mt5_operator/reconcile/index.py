@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mt5_operator.names import Key
@@ -21,7 +22,9 @@ class Claim(NamedTuple):
 class Index:
     """The claims of all accounts that exist."""
 
-    def __init__(self) -> None:
+    def __init__(self, ours: Callable[[str], bool] = lambda _: True) -> None:
+        # Whether our shard serves a namespace.
+        self._ours = ours
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._ids: dict[Key, str] = {}
         # Every namespace's claims, the oldest first.
@@ -61,8 +64,16 @@ class Index:
         return self._ids.get(key)
 
     def account_ids(self) -> set[str]:
-        """Return all account ids."""
+        """Return the account ids that accounts of our shard hold."""
+        return {name for name in self._claims if self._is_ours(name)}
+
+    def everyones_ids(self) -> set[str]:
+        """Return all account ids, those of other shards included."""
         return set(self._claims)
+
+    def _is_ours(self, wanted: str) -> bool:
+        holder = self.holder(wanted)
+        return holder is not None and self._ours(holder.key.namespace)
 
     def in_namespace(self, namespace: str) -> set[str]:
         """Return the account ids that accounts of `namespace` hold."""
@@ -82,8 +93,9 @@ class Index:
         return bisect.bisect_left(self._by_age.get(claim.key.namespace, []), claim)
 
     def namespaces(self) -> set[str]:
-        """Return the namespaces with accounts."""
-        return {key.namespace for key in self._ids}
+        """Return the namespaces of our shard with accounts."""
+        found = {key.namespace for key in self._ids}
+        return {name for name in found if self._ours(name)}
 
 
 def conflict(index: Index, wanted: str, key: Key) -> str:

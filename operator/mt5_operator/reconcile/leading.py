@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from mt5_operator import metrics
-from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.reconcile import access
@@ -54,7 +53,7 @@ def resync(context: Context) -> None:
     queue, index = context.world.queue, context.world.index
     for namespace in index.namespaces():
         queue.add(Key(namespace, ""))
-    for key in context.world.caches[ACCOUNT].keys():  # noqa: SIM118 - not a dict
+    for key in context.world.ours():
         queue.add(key)
 
 

@@ -70,6 +70,8 @@ async def once(context: Context, backoff: Backoff, key: Key) -> None:
 
 
 async def _reconciled(context: Context, key: Key) -> float | None:
+    if not context.world.owns(key.namespace):
+        return None  # another shard's, and only its: nothing here may write
     if not key.name:
         await access.publish(context, key.namespace)
         return None

@@ -58,15 +58,27 @@ def shard_of(account_id: str, shards: int) -> int:
 
 
 def shard(
-    number: int, routes: Mapping[str, Route], *, shards: int, installation: str, namespace: str
+    number: int,
+    routes: Mapping[str, Route],
+    *,
+    shards: int,
+    installation: str,
+    namespace: str,
+    first: int = 0,
+    of: int = 1,
 ) -> Manifest:
-    """Return the ConfigMap of one shard; `routes` may hold those of all."""
+    """Return the ConfigMap of one shard; `routes` may hold those of all.
+
+    Of `of` operators that share the work, each has `shards` ConfigMaps, ours from `first` on.
+    """
     mine = {
         account_id: asdict(route)
         for account_id, route in sorted(routes.items())
         if shard_of(account_id, shards) == number
     }
-    table = {"installation": installation, "shard": number, "shards": shards, "routes": mine}
+    number += first
+    files = {"shard": number, "shards": shards * of}
+    table = {"installation": installation, **files, "routes": mine}
     labels = names.common_labels() | {"app.kubernetes.io/component": "routes"}
     return {
         "apiVersion": "v1",

@@ -18,7 +18,19 @@ from mt5_operator.spec.parse import Manifest
 class Shards:
     """The ConfigMaps of the table; one writer per shard at a time."""
 
-    def __init__(self, api: Api, *, namespace: str, shards: int, installation: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        namespace: str,
+        shards: int,
+        installation: str,
+        shard: int = 0,
+        of: int = 1,
+    ) -> None:
+        # Operators that share the work have ConfigMaps of their own.
+        self._first = shard * shards
+        self._of = of
         self._api = api
         self._namespace = namespace
         self._count = shards
@@ -71,11 +83,14 @@ class Shards:
             shards=self._count,
             installation=self._installation,
             namespace=self._namespace,
+            first=self._first,
+            of=self._of,
         )
 
     async def _read(self, number: int) -> Manifest:
+        key = Key(self._namespace, names.route_shard(self._first + number))
         try:
-            return await self._api.get(CONFIG_MAP, Key(self._namespace, names.route_shard(number)))
+            return await self._api.get(CONFIG_MAP, key)
         except NotFound:
             return {}
 
