@@ -76,6 +76,11 @@ test-contract: $(VENV)/.complete ## The simulator against the real MetaTrader5 w
 test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (root)
 	@$(PY) -m pytest tests -m e2e
 
+.PHONY: chaos
+chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20
+	@$(PY) -m cluster binaries
+	@MT5_CHAOS_SEEDS=$(or $(SEEDS),10) $(PY) -m pytest tests/operator_cluster/test_chaos.py
+
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries

@@ -68,7 +68,9 @@ def test_who_asks_for_more_than_others_holds_nobody_back() -> None:
     ],
 )
 def test_only_who_would_take_any_place_proves_that_there_is_none(
-    spec: dict[str, Any], refused: str, ordinary: bool,  # noqa: FBT001 - a table
+    spec: dict[str, Any],
+    refused: str,
+    ordinary: bool,  # noqa: FBT001 - a table
 ) -> None:
     assert waiting(parsed(**spec), LINUX, refused).short is ordinary
 
