@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import threading
@@ -50,12 +51,16 @@ class ApiProxy:
     def start(self) -> None:
         """Forward from now on."""
         started = threading.Event()
-        threading.Thread(target=self._run, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
         assert started.wait(10)
 
     def stop(self) -> None:
         """Forward no more."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
     def end_watches(self, *, gone: bool) -> None:
         """End every open watch, with a 410 as the API server tells it, or without a word."""
@@ -81,9 +86,14 @@ class ApiProxy:
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         app = web.Application(client_max_size=2**26)
         app.router.add_route("*", "/{path:.*}", self._forward)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+
+    async def _close(self) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+        await asyncio.sleep(0.1)  # TLS connections say goodbye
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         if "/leases" not in request.path:
@@ -117,8 +127,6 @@ class ApiProxy:
 
 
 def _tls(config: dict[str, Any], directory: Path) -> ssl.SSLContext:
-    import base64
-
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     files = {}
     for part, name in (
