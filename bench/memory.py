@@ -11,7 +11,7 @@ from typing import Final
 from bench.cores import LOAD
 from bench.findings import Finding
 from bench.listeners import Audience
-from bench.processes import Started, descendants, rss_bytes
+from bench.processes import Started, descendants, pss_bytes, rss_bytes
 from bench.rounds import Effort
 from bench.sidecar import AUTHORIZED, Sidecar, answers, sidecar, until
 
@@ -31,7 +31,8 @@ async def measure(folder: Path, effort: Effort) -> list[Finding]:
         await asyncio.sleep(SETTLE_S)
         idle = rss_bytes(running.pid)
         each = await _per_client(running)
-        agent = [rss_bytes(pid) for pid in (agent_pid, *descendants(agent_pid))]
+        pids = (agent_pid, *descendants(agent_pid))
+        agent, resident = [pss_bytes(pid) for pid in pids], [rss_bytes(pid) for pid in pids]
     return [
         _finding("sidecar, idle", idle / _MB, "MB", 60),
         _finding("per idle WebSocket client", each / 1e3, "kB", 20, f"of {CLIENTS} clients"),
@@ -40,7 +41,8 @@ async def measure(folder: Path, effort: Effort) -> list[Finding]:
             sum(agent) / _MB,
             "MB",
             50,
-            " + ".join(f"{size / _MB:.0f}" for size in agent) + " MB, shared pages in each",
+            " + ".join(f"{size / _MB:.0f}" for size in agent)
+            + f" MB, shared pages once; RSS, with them in each, {sum(resident) / _MB:.0f} MB",
         ),
     ]
 

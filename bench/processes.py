@@ -89,6 +89,14 @@ def rss_bytes(pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
+def pss_bytes(pid: int) -> int:
+    """Return what a process adds to its container: pages shared by n processes count as 1/n."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(pid)
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that `pid` started, and those that they started."""
     found = []

@@ -42,6 +42,7 @@ number PORT 8080
 number OPS_PORT 8081
 number WORKERS 2
 number WORKER_CONNECTIONS 8192
+worker_connections=$value
 number TABLE_BYTES 16777216
 number MAX_BODY_BYTES 1048576
 number MAX_HEADER_BYTES 8192
@@ -67,8 +68,13 @@ MT5_ROUTER_RESOLVER_SEARCH=$(sed -n 's/^search[[:space:]]*//p' "${MT5_ROUTER_RES
 export MT5_ROUTER_RESOLVER_SEARCH
 
 mkdir -p "$run_dir"
-# As many open sockets as we are allowed.
+# As many open sockets as we are allowed; 1,024, which many systems begin with, would be used up
+# by 500 WebSockets. Too few are told, since nginx itself would say so where nobody looks.
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+open_files=$(ulimit -n)
+if [ "$open_files" != unlimited ] && [ "$open_files" -lt $((worker_connections + 64)) ]; then
+    echo "{\"log\":\"router\",\"level\":\"warning\",\"event\":\"few-open-files\",\"message\":\"$open_files files may be open, too few for $worker_connections connections for each worker: raise the runtime's limit (nofile), or lower MT5_ROUTER_WORKER_CONNECTIONS\"}" >&2
+fi
 
 # nginx opens its log by name. Not every container runtime hands us a standard output that may be
 # opened again; then a pipe of our own and `cat` lie between.

@@ -56,14 +56,16 @@ class Settings(BaseSettings):
     sidecar_env: dict[str, str] = {}
     sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
     sidecar_limits: Quantities = {"memory": "256Mi"}
+    simulator_in_terminal_image: bool = False
     simulator_requests: Quantities = {"cpu": "20m", "memory": "64Mi"}
     simulator_limits: Quantities = {"memory": "256Mi"}
+    # With the sidecar's, 1.2 GiB for an account on Linux and 1.8 GiB on Windows (docs/adr/022).
     linux_requests: Quantities = {"cpu": "250m", "memory": "768Mi"}
-    linux_limits: Quantities = {"cpu": "500m", "memory": "1229Mi"}
+    linux_limits: Quantities = {"cpu": "500m", "memory": "972Mi"}
     linux_node_selector: dict[str, str] = {}
     linux_tolerations: Tolerations = []
     windows_requests: Quantities = {"cpu": "250m", "memory": "1229Mi"}
-    windows_limits: Quantities = {"cpu": "500m", "memory": "1843Mi"}
+    windows_limits: Quantities = {"cpu": "500m", "memory": "1587Mi"}
     windows_node_selector: dict[str, str] = {}
     windows_tolerations: Tolerations = [
         {"key": "os", "operator": "Equal", "value": "windows", "effect": "NoSchedule"}

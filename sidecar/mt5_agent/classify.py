@@ -9,11 +9,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mt5_agent.journal_lines import (
+    AUTHORIZED,
+    CRASH,
+    FAILED,
+    LOST,
+    NETWORK,
+    NO_CONNECTION,
+    NO_SYNCHRONISATION,
+    WINE,
+)
 from mt5_agent.reasons import Reason
 
 DROPS_OF_A_KICK: Final = 5
 """So many lost links within `DROPS_WINDOW_S` look like being kicked. Source: MT5.md 4, row 8."""
 DROPS_WINDOW_S: Final = 600
+ENDS_OF_A_FAULT: Final = 3
+"""A terminal that ended so often within `DROPS_WINDOW_S` does not get on with this image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,8 @@ class Sight:
     terminal_runs: bool = True
     drops: int = 0
     """Links lost within the last `DROPS_WINDOW_S`."""
+    ends: int = 0
+    """Ends of the terminal process within the last `DROPS_WINDOW_S` that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +71,30 @@ def finding(sight: Sight) -> Finding | None:
 
 
 def _local_fault(sight: Sight) -> Finding | None:
-    if any(_WINE.search(line) for line in sight.lines):
+    if any(WINE.search(line) for line in sight.lines):
         return Finding(
             Reason.WINE_FAULT,
             "The terminal refuses to run on this image's Wine: use an image with Wine 10.0.",
         )
+    if sight.platform == "Linux" and (_crashed(sight) or _keeps_ending(sight)):
+        return Finding(
+            Reason.WINE_FAULT,
+            f"The terminal crashed under Wine ({sight.ends} ends in {DROPS_WINDOW_S // 60} min): "
+            "it is started again; if this goes on, use another terminal image.",
+        )
     return None
 
 
+def _crashed(sight: Sight) -> bool:
+    return not sight.terminal_runs and any(CRASH.search(line) for line in sight.lines)
+
+
+def _keeps_ending(sight: Sight) -> bool:
+    return not sight.terminal_runs and sight.ends >= ENDS_OF_A_FAULT
+
+
 def _kicked(sight: Sight) -> Finding | None:
-    if sight.drops < DROPS_OF_A_KICK or not sight.lines or not _LOST.search(sight.lines[-1]):
+    if sight.drops < DROPS_OF_A_KICK or not sight.lines or not LOST.search(sight.lines[-1]):
         return None
     return Finding(
         Reason.PLATFORM_REJECTED,
@@ -78,7 +106,7 @@ def _kicked(sight: Sight) -> Finding | None:
 
 def _from_journal(sight: Sight) -> Finding | None:
     for line in reversed(sight.lines):
-        if _AUTHORIZED.search(line):
+        if AUTHORIZED.search(line):
             return None
         for pattern, make in _RULES:
             if match := pattern.search(line):
@@ -120,13 +148,26 @@ def _from_silence(sight: Sight) -> Finding | None:
     return None
 
 
+def no_worker(platform: str, backend: str) -> Finding:
+    """Return what is said when no worker can be started: the package cannot be imported."""
+    if platform == "Linux" and backend == "metatrader5":
+        return Finding(
+            Reason.WINE_FAULT,
+            "Windows Python does not run under this image's Wine, or cannot import MetaTrader5: "
+            "read the agent's log, and use another terminal image.",
+        )
+    return Finding(
+        Reason.TERMINAL_FAULT, "The agent's worker cannot be started: read the agent's log."
+    )
+
+
 def missing(hint: str = "") -> Finding:
     """Return what is said when there is no terminal to start; `hint` is the image's own advice."""
     return Finding(Reason.TERMINAL_MISSING, hint or _MISSING_HINT)
 
 
 def _spoke_of_network(lines: Iterable[str]) -> bool:
-    return any(_NETWORK.search(line) for line in lines)
+    return any(NETWORK.search(line) for line in lines)
 
 
 def _bad_credentials(sight: Sight, words: str) -> Finding:
@@ -173,22 +214,13 @@ _OUTDATED: Final = Finding(
     "The broker no longer accepts this terminal's build: update the terminal image.",
 )
 
-_WINE: Final = re.compile(r"debugger has been found|unsupported Wine", re.IGNORECASE)
-_AUTHORIZED: Final = re.compile(r": authorized on .+ through ")
-_LOST: Final = re.compile(r"connection to .+ lost")
-_NETWORK: Final = re.compile(
-    r"^'\d+': |no connection to|authorization on|connection to|authorized on"
-)
 _TRANSIENT: Final = re.compile(r"service is not available|common error|no connection|timeout", re.I)
 _ONE_TIME: Final = re.compile(r"\botp\b|one.time|certificate", re.IGNORECASE)
 _VERSION: Final = re.compile(r"version|old build", re.IGNORECASE)
 _MISSING: Final = re.compile(r"process create failed|not found", re.IGNORECASE)
 _RULES: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = (
-    (re.compile(r"authorization on .+ failed \((?P<why>[^)]*)\)"), _failed),
-    (re.compile(r"no connection to "), lambda sight, _: _unreachable(sight, "no connection")),
-    (
-        re.compile(r"error sending synchronization command"),
-        lambda sight, _: _unreachable(sight, "no synchronisation"),
-    ),
-    (_LOST, lambda sight, _: _unreachable(sight, "connection lost")),
+    (FAILED, _failed),
+    (NO_CONNECTION, lambda sight, _: _unreachable(sight, "no connection")),
+    (NO_SYNCHRONISATION, lambda sight, _: _unreachable(sight, "no synchronisation")),
+    (LOST, lambda sight, _: _unreachable(sight, "connection lost")),
 )

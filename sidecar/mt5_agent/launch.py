@@ -71,6 +71,7 @@ class Launch:
                 Reason.TERMINAL_FAULT,
                 f"The terminal cannot be started ({error}); it is tried again.",
             )
+        self._report.attempted(found)
         self._report.show("TerminalStarting", found)
 
     async def _written(self) -> str:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mt5_agent.backoff import Backoff
+from mt5_agent.outbox import Outbox
 from mt5_agent.protocol import (
     OLDEST_VERSION,
     VERSION,
+    Answer,
     Frames,
     FromSidecar,
     Goodbye,
     Hello,
+    Part,
     ProtocolError,
     Snapshot,
     State,
@@ -56,12 +59,13 @@ class Source(Protocol):
 
 
 class Link:
-    """One sidecar at a time; never queues more than answers to what it asked."""
+    """One sidecar at a time; never queues more than some answers to what it asked."""
 
     def __init__(self, source: Source, settings: Settings) -> None:
         """Speak for `source`."""
         self._source, self._settings = source, settings
-        self._answers: deque[object] = deque()
+        self._outbox = Outbox(most=2 * settings.max_in_flight)
+        self._version = VERSION
         self._wake = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._told: State | None = None
@@ -72,10 +76,10 @@ class Link:
         """Say that there is something to send."""
         self._wake.set()
 
-    def send(self, message: object, connection: object) -> None:
-        """Send `message` if `connection` is still the present one."""
+    def send(self, answer: Answer, connection: object) -> None:
+        """Send `answer` if `connection` is still the present one."""
         if connection is self.connection:
-            self._answers.append(message)
+            self._outbox.put(answer)
             self._wake.set()
 
     async def run(self) -> None:
@@ -93,7 +97,7 @@ class Link:
         if self._writer is None:
             return
         try:
-            self._flush(self._writer)
+            await self._flush(self._writer)
             self._writer.write(encode(Goodbye(reason=reason)))
             await self._writer.drain()
         except OSError:
@@ -111,7 +115,7 @@ class Link:
         finally:
             gone, self.connection = self.connection, object()
             self._writer = None
-            self._answers.clear()
+            self._outbox.clear()
             self._source.left(gone)
             writer.close()
 
@@ -129,6 +133,7 @@ class Link:
             raise ProtocolError(f"the sidecar refused: {message.reason}")
         if not isinstance(message, Welcome) or not OLDEST_VERSION <= message.version <= VERSION:
             raise ProtocolError("the sidecar did not answer with Welcome")
+        self._version = message.version
         return incoming
 
     async def _speak(self, writer: asyncio.StreamWriter, incoming: "_Incoming") -> None:
@@ -150,22 +155,36 @@ class Link:
     async def _listen(self, incoming: "_Incoming") -> None:
         while not isinstance(message := await incoming.next(), Goodbye):
             self._source.handle(message, self)
+            await self._outbox.room()  # who takes no answers may ask no more
         _log.info("the sidecar leaves: %s", message.reason)
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
         while True:
             self._wake.clear()
-            self._flush(writer)
-            await writer.drain()  # while it does not read, snapshots are replaced, not queued
+            await self._flush(writer)
             try:
                 async with asyncio.timeout(self._settings.heartbeat_s):
                     await self._wake.wait()
             except TimeoutError:
                 self._told = None
 
-    def _flush(self, writer: asyncio.StreamWriter) -> None:
-        while self._answers:
-            writer.write(encode(self._answers.popleft()))
+    async def _flush(self, writer: asyncio.StreamWriter) -> None:
+        # At each drain a sidecar that does not read stops us: snapshots are replaced meanwhile, not
+        # queued, and a large answer goes a part at a time, after all that is small.
+        part: Part | Answer | None = None
+        while True:
+            if part is not None:
+                writer.write(encode(part))
+            for message in self._outbox.small(self._version):
+                writer.write(encode(message))
+                await writer.drain()
+            self._tell_news(writer)
+            await writer.drain()
+            part = self._outbox.part()
+            if part is None:
+                return
+
+    def _tell_news(self, writer: asyncio.StreamWriter) -> None:
         state = self._source.state()
         if _meaning(state) != _meaning(self._told):
             self._told = state
@@ -197,6 +216,8 @@ def _meaning(state: State | None) -> object:
         *(state.state, state.reason, state.message, state.login, state.server, state.login_id),
         *(state.since_ms, state.versions, state.trade_allowed, state.utc_offset_s),
         *(evidence.logins, evidence.drops, evidence.worker_restarts, evidence.terminal_restarts),
+        *(evidence.terminal_starts, evidence.logins_refused, evidence.authorised_then_lost),
+        evidence.reasons,
     )
 
 

@@ -6,6 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
+from mt5_agent.protocol import MAX_ANSWER_BYTES
+
+MAX_PIPE_BYTES: Final = MAX_ANSWER_BYTES + 64 * 1024
+"""Largest body between the two, who are always of one version: a whole result, and what is around
+it."""
+
 ATTACH: Final = "attach"
 """Job: `initialize` with kwargs path, login, server, password, timeout."""
 TICKS: Final = "ticks"

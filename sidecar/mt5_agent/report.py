@@ -4,16 +4,23 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from platform import python_version
 from typing import Any, Final
 
 import msgspec
 
 from mt5_agent import __version__
 from mt5_agent.classify import DROPS_WINDOW_S, Finding
+from mt5_agent.milestones import Milestones
 from mt5_agent.protocol import State, StateName, Versions
+from mt5_agent.reasons import Reason
 
 JOURNAL_LINES: Final = 20
 """So many last lines of the terminal's journal go with a State."""
+
+_REFUSALS: Final = frozenset(
+    {Reason.BAD_CREDENTIALS, Reason.NEEDS_INTERACTION, Reason.TERMINAL_OUTDATED}
+)
 
 
 def utc_ms() -> int:
@@ -28,26 +35,41 @@ class Report:
     def __init__(self, *, backend: str, platform: str, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the State means something new."""
         self._changed = changed
-        versions = Versions(agent=__version__, backend=backend, platform=platform)
+        versions = Versions(
+            agent=__version__, backend=backend, platform=platform, python=python_version()
+        )
         self._state = State(state="TerminalStarting", versions=versions, since_ms=utc_ms())
         self._journal: deque[str] = deque(maxlen=JOURNAL_LINES)
         self._drops_s: deque[float] = deque()
+        self._ends_s: deque[float] = deque()
+        self._milestones = Milestones()
         self._last_healthy_ms = 0
 
     @property
     def state(self) -> State:
         """Return it as it is now."""
         evidence = msgspec.structs.replace(
-            self._state.evidence, last_healthy_ms=self._last_healthy_ms
+            self._state.evidence,
+            last_healthy_ms=self._last_healthy_ms,
+            authorised_then_lost=self._milestones.authorised_then_lost,
+            unsynchronised_ms=self._milestones.unsynchronised_ms(utc_ms()),
         )
         return msgspec.structs.replace(self._state, evidence=evidence, journal=tuple(self._journal))
 
     @property
     def drops(self) -> int:
         """Return how many links were lost within the last `DROPS_WINDOW_S`."""
-        while self._drops_s and time.monotonic() - self._drops_s[0] > DROPS_WINDOW_S:
-            self._drops_s.popleft()
-        return len(self._drops_s)
+        return _recent(self._drops_s)
+
+    @property
+    def ends(self) -> int:
+        """Return how often the terminal ended by itself within the last `DROPS_WINDOW_S`."""
+        return _recent(self._ends_s)
+
+    @property
+    def unsynchronised_s(self) -> float:
+        """Return for how long the account has been authorised and not synchronised."""
+        return self._milestones.waits_ms(utc_ms()) / 1000
 
     def show(self, state: StateName, finding: Finding | None = None) -> None:
         """Be in `state`, for the reason of `finding`."""
@@ -75,10 +97,25 @@ class Report:
         evidence = self._state.evidence
         self.set(evidence=msgspec.structs.replace(evidence, **{name: getattr(evidence, name) + 1}))
 
+    def attempted(self, finding: Finding) -> None:
+        """Count a failed attempt, or a lost link, by its reason."""
+        evidence, reason = self._state.evidence, finding.reason
+        reasons = {**evidence.reasons, reason.value: evidence.reasons.get(reason.value, 0) + 1}
+        refused = evidence.logins_refused + (reason in _REFUSALS)
+        self.set(
+            evidence=msgspec.structs.replace(evidence, reasons=reasons, logins_refused=refused)
+        )
+
     def dropped(self) -> None:
         """Count a lost link."""
         self._drops_s.append(time.monotonic())
         self.count("drops")
+
+    def terminal_ended(self, *, asked: bool) -> None:
+        """Note that whatever was logged in is so no more; `asked`: we ended it."""
+        self._milestones.ended(utc_ms())
+        if not asked:
+            self._ends_s.append(time.monotonic())
 
     def contact(self) -> None:
         """Note that the terminal answered just now; told with the next State."""
@@ -90,3 +127,13 @@ class Report:
     def heard(self, line: str) -> None:
         """Keep a line of the terminal's journal."""
         self._journal.append(line)
+        lost = self._milestones.authorised_then_lost
+        self._milestones.heard(line, utc_ms())
+        if self._milestones.authorised_then_lost != lost:
+            self._changed()
+
+
+def _recent(moments_s: deque[float]) -> int:
+    while moments_s and time.monotonic() - moments_s[0] > DROPS_WINDOW_S:
+        moments_s.popleft()
+    return len(moments_s)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, WorkerHangs
-from mt5_agent.classify import Finding
+from mt5_agent.classify import Finding, no_worker
 from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
 from mt5_agent.poller import Poller, WrongAccount
@@ -66,6 +66,9 @@ class Session:
                 worker = await WorkerProcess.start(self._settings.worker_argv)
             except WorkerGone as error:
                 _log.warning("no worker: %s", error)
+                found = no_worker(self._settings.platform, self._settings.backend)
+                self._report.attempted(found)
+                self._report.show(self._report.state.state, found)
                 await self._backoff.wait()
                 continue
             self._report.versions(package=worker.package)
@@ -126,7 +129,7 @@ class Session:
                 attach, self._wanted.changed(), self._terminal.down(), self._watch.follow()
             )
             if not self._terminal.runs:
-                self._fault("The terminal ended; it is started again.")
+                self._terminal_ended()
             return None if attach.cancelled() else attach.result()
         except TimeoutError:
             self._fault("The terminal did not answer the log-in in time; it is tried again.")
@@ -162,6 +165,7 @@ class Session:
             "again.",
         )
         _log.warning("log-in failed: %s: %s", found.reason.value, found.message)
+        self._report.attempted(found)
         if found.final:
             self._report.show("Refused", found)
             await self._wanted.changed()
@@ -190,7 +194,7 @@ class Session:
             self._fault("The terminal went to another account; the wanted one is logged in again.")
         else:
             if not self._terminal.runs:
-                self._fault("The terminal ended; it is started again.")
+                self._terminal_ended()
         finally:
             self._calls.close("the connection to the terminal is being made again")
 
@@ -204,13 +208,27 @@ class Session:
             self._report.show("Connected")
         elif before == "Connected":
             self._report.dropped()
-            self._report.show("Disconnected", self._watch.finding() or _LOST)
+            found = self._watch.finding() or _LOST
+            self._report.attempted(found)
+            self._report.show("Disconnected", found)
+        elif before == "Disconnected" and (found_later := self._watch.finding()):
+            self._report.show(before, found_later)  # what the terminal's own attempts came to
+
+    def _terminal_ended(self) -> None:
+        why = self._terminal.restart_reason
+        if not why:
+            self._fault("The terminal ended; it is started again.")
+            return
+        message = f"The terminal is restarted as planned: {why}."
+        self._report.show("Disconnected", Finding(Reason.TERMINAL_FAULT, message))
 
     def _fault(self, message: str) -> None:
         _log.warning("%s", message)
         found = self._watch.finding(runs=self._terminal.runs)
         state: StateName = "Disconnected" if self._report.state.evidence.logins else "LoggingIn"
-        self._report.show(state, found or Finding(Reason.TERMINAL_FAULT, message))
+        found = found or Finding(Reason.TERMINAL_FAULT, message)
+        self._report.attempted(found)
+        self._report.show(state, found)
 
 
 _LOST: Final = Finding(

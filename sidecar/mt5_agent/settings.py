@@ -80,6 +80,18 @@ class Settings:
     grace_s: float = 0.0
     """From SIGTERM to the end; what is still alive then is killed. 0: 20 for the simulator, 120 for
     a real terminal, which saves what it has before it closes."""
+    upkeep_interval_s: float = 30.0
+    """Between two looks at memory, old journals, and whether a fresh start may help."""
+    planned_restart_interval_s: float = 900.0
+    """Between two planned restarts of the terminal, and before the first."""
+    memory_soft_limit_bytes: int = 0
+    """A container that uses more has its terminal restarted as planned. 0: 90 % of its limit."""
+    cgroup_dir: Path = Path("/sys/fs/cgroup")
+    """Where the container's memory is read."""
+    log_keep_days: float = 14.0
+    """Older journals and crash dumps of the terminal are removed."""
+    log_keep_bytes: int = 128 * 1024 * 1024
+    """So much of them is kept, the newest first."""
     max_in_flight: int = 64
     """Requests that may wait; one more is answered `not_sent`."""
 

@@ -15,6 +15,7 @@ from mt5_agent.calls import Calls, Ending
 from mt5_agent.classify import Finding
 from mt5_agent.launch import Launch
 from mt5_agent.link import Link
+from mt5_agent.memory import Memory
 from mt5_agent.pipe import Job
 from mt5_agent.protocol import (
     PRIORITY_OF,
@@ -35,6 +36,7 @@ from mt5_agent.session import Session
 from mt5_agent.settings import Settings
 from mt5_agent.tail import JournalTail
 from mt5_agent.terminals import Terminal
+from mt5_agent.upkeep import Condition, Upkeep
 from mt5_agent.wanted import Wanted
 from mt5_agent.watch import Watch as JournalWatch
 
@@ -61,9 +63,12 @@ class Supervisor:
         self._terminal = Terminal(
             self._launch,
             backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
+            began=lambda: self._report.count("terminal_starts"),
+            ended=lambda asked: self._report.terminal_ended(asked=asked),
             restarted=lambda: self._report.count("terminal_restarts"),
             failed=self._launch.failed,
         )
+        self._upkeep = Upkeep(settings, condition=self._condition, restart=self._restart)
         self._session = Session(
             settings=settings,
             terminal=self._terminal,
@@ -88,6 +93,7 @@ class Supervisor:
             "terminal": asyncio.ensure_future(self._terminal.keep()),
             "session": asyncio.ensure_future(self._session.run()),
             "link": asyncio.ensure_future(self.link.run()),
+            "upkeep": asyncio.ensure_future(self._upkeep.run()),
         }
         stopping = asyncio.ensure_future(stop.wait())
         try:
@@ -106,6 +112,7 @@ class Supervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s / 2):
                 await self._calls.idle()
+        await _cancel(tasks["upkeep"])
         await _cancel(tasks["session"])
         keeper = tasks["terminal"]
         keeper.cancel()
@@ -115,6 +122,21 @@ class Supervisor:
         await self.link.goodbye("stopping")
         await _cancel(tasks["link"])
         _log.info("stopped")
+
+    def _condition(self, used: Memory | None) -> Condition:
+        return Condition(
+            reason=self._report.state.reason,
+            unsynchronised_s=self._report.unsynchronised_s,
+            memory=used,
+        )
+
+    async def _restart(self, why: str) -> None:
+        """Restart the terminal between two calls; what waits was not sent."""
+        self._calls.close(f"the terminal is restarted as planned: {why}")
+        with contextlib.suppress(TimeoutError):  # a call that hangs ends with its worker
+            async with asyncio.timeout(self._settings.poll_deadline_s):
+                await self._calls.idle()
+        await self._terminal.restart(why, self._settings.grace_limit_s / 2)
 
     def _tell_of_the_selftest(self) -> None:
         found = self._settings.selftest_file and trouble(Path(self._settings.selftest_file))

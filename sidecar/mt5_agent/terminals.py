@@ -44,15 +44,22 @@ class Terminal:
         start: Start,
         *,
         backoff: Backoff,
+        began: Callable[[], None],
+        ended: Callable[[bool], None],
         restarted: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """Keep one running, as `start` says; call `restarted` before each life but the first,
-        `failed` when it cannot be started."""
+        """Keep one running, as `start` says; call `began` in each life, `ended`
+        with whether it was asked to, `restarted` before each life but the first, `failed` when it
+        cannot be started."""
         self._start = start
         self._backoff = backoff
+        self._began, self._ended = began, ended
         self._restarted, self._failed = restarted, failed
         self._child: Child | None = None
+        self._asked = False
+        self.restart_reason = ""
+        """Why the last life was ended as planned; empty: it was not."""
         self._up = asyncio.Event()
         self._down = asyncio.Event()
         self._down.set()
@@ -87,16 +94,29 @@ class Terminal:
         """Close it as a person would, wait, and leave nothing behind."""
         if self._child is None:
             return
-        if self._child.runs:
-            await self._start.ask(self._child.pid)
-        await self._child.stop(patience_s)
+        await self._close(self._child, patience_s)
         await self._start.clear()
+
+    async def restart(self, why: str, patience_s: float) -> None:
+        """Close it as a person would; `keep` starts it again."""
+        if self._child is not None:
+            self.restart_reason = why
+            self._backoff.reset()  # nothing failed
+            await self._close(self._child, patience_s)
+
+    async def _close(self, child: Child, patience_s: float) -> None:
+        self._asked = True
+        if child.runs:
+            await self._start.ask(child.pid)
+        await child.stop(patience_s)
 
     async def _one_life(self, argv: list[str]) -> None:
         loop = asyncio.get_running_loop()
-        self._child = await Child.start(argv, speaks=False)
+        self._child, self._asked = await Child.start(argv, speaks=False), False
+        self.restart_reason = ""
         self.started_s = loop.time()
         _log.info("terminal started, pid %d", self._child.pid)
+        self._began()
         self._down.clear()
         self._up.set()
         try:
@@ -104,6 +124,7 @@ class Terminal:
         finally:
             self._up.clear()
             self._down.set()
+            self._ended(self._asked)
         lived_s = loop.time() - self.started_s
         _log.warning("terminal ended with code %d after %.0f s", code, lived_s)
         if lived_s > _STEADY_S:

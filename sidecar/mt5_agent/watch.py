@@ -59,6 +59,7 @@ class Watch:
                 silent=logging_in and silent_s >= self._silence_s,
                 terminal_runs=runs,
                 drops=self._report.drops,
+                ends=self._report.ends,
             )
         )
 

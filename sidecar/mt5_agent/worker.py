@@ -6,23 +6,26 @@ One thread, one job at a time; which comes next, and when to give up, is the sup
 may kill this process at any moment. When stdin closes, the worker ends.
 """
 
+import sys
+
+if __name__ == "__main__":
+    # Optional to msgspec, and 1.4 MB in every account's pod.
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+
 import importlib
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from mt5_agent.arguments import BadArguments, checked
-from mt5_agent.pipe import ATTACH, SELECT, TICKS, Done, Job, Ready
-from mt5_agent.protocol import MAX_FRAME_BYTES, Frames, encode
+from mt5_agent.pipe import ATTACH, MAX_PIPE_BYTES, SELECT, TICKS, Done, Job, Ready
+from mt5_agent.protocol import MAX_ANSWER_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
 _READ_BYTES: Final = 65_536
-_MOST_BYTES: Final = MAX_FRAME_BYTES - 1024
-"""Of a value: it goes on in a frame of the supervisor, with a little around it."""
 
 
 class Worker:
@@ -73,7 +76,7 @@ class Worker:
             code, text = self._package.last_error()
             return Done(ok=False, code=code, text=text)
         data = msgspec.msgpack.encode(value)
-        if len(data) > _MOST_BYTES:
+        if len(data) > MAX_ANSWER_BYTES:
             raise BadArguments(f"an answer of {len(data)} bytes is too large: ask for less")
         return Done(ok=True, value=msgspec.Raw(data))
 
@@ -101,7 +104,7 @@ def main() -> int:
 
 
 def _write(answers: int, message: object) -> None:
-    rest = memoryview(encode(message))
+    rest = memoryview(encode(message, max_bytes=MAX_PIPE_BYTES))
     while rest:
         rest = rest[os.write(answers, rest) :]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from mt5_agent.pipe import Done, Job, Ready
+from mt5_agent.pipe import MAX_PIPE_BYTES, Done, Job, Ready
 from mt5_agent.processes import Child
 from mt5_agent.protocol import Frames, ProtocolError, encode
 
@@ -27,7 +27,7 @@ class WorkerProcess:
     def __init__(self, child: Child) -> None:
         """Speak with `child`."""
         self._child = child
-        self._frames = Frames()
+        self._frames = Frames(max_bytes=MAX_PIPE_BYTES)
         self._bodies: list[bytes] = []
         self.package = ""
 

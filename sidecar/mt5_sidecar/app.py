@@ -26,6 +26,7 @@ from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.codes import Close
 from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
+from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 
 
@@ -40,6 +41,7 @@ def create_context(settings: Settings) -> Context:
         metrics=metrics,
         access=Access(settings, fetch),
         terminal=terminal,
+        evidence=EvidenceKeeper(settings, terminal),
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics),
@@ -111,6 +113,7 @@ class Sidecar:
         await self.context.feed.deals.stop()
         await self.context.sockets.finished()
         await self.context.terminal.stop()
+        await self.context.evidence.stop()
         logger.info("stopped")
 
     async def _close_streams(self) -> None:

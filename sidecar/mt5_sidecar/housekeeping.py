@@ -34,6 +34,7 @@ class Housekeeping:
         context.metrics.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)
         context.terminal.refresh()
+        context.evidence.look()
         context.feed.review()
         context.feed.hub.sweep()
         if context.pulse.at_s - self._heartbeat_s >= context.settings.ws_heartbeat_interval_s:

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     stale_after_s: Seconds = 12.0
     broker_utc_offset_s: int | None = None
 
+    # Evidence (docs/internals.md).
+    evidence_window_s: Seconds = 86_400.0
+    evidence_steady_s: Seconds = 300.0
+    evidence_save_interval_s: Seconds = 60.0
+    evidence_tick_interval_s: Seconds = 10.0
+
     # Orders (docs/orders.md).
     journal_dir: Path = Path("/var/lib/mt5/journal")
     order_self_activate: bool = True

@@ -28,6 +28,7 @@ class SidecarEnd:
         self._asked = 0
         self.state: protocol.State | None = None
         self.answers: dict[int, protocol.Answer] = {}
+        self._assembly = protocol.Assembly()
 
     @property
     def address(self) -> str:
@@ -99,4 +100,6 @@ class SidecarEnd:
             case protocol.State():
                 self.state = message
             case protocol.Answer():
-                self.answers[message.id] = message
+                self.answers[message.id] = self._assembly.whole(message)
+            case protocol.Part():
+                self._assembly.add(message)

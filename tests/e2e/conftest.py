@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from e2e_world import World
+from e2e_world import Account, World
 
 from cluster.backends import Cluster
 from demo import images
@@ -34,6 +35,25 @@ def installation(node_cluster: Cluster) -> Installation:
 @pytest.fixture
 def world(installation: Installation) -> Iterator[World]:
     """Return a namespace of its own, which goes when the test ends."""
+    with _new_world(installation) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def shared_world(installation: Installation) -> Iterator[World]:
+    """Return a namespace that the tests of a module share."""
+    with _new_world(installation) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def trader(shared_world: World) -> Account:
+    """Return an account that trades, which the tests of a module share."""
+    return shared_world.trader()
+
+
+@contextmanager
+def _new_world(installation: Installation) -> Iterator[World]:
     namespace = f"e2e-{secrets.token_hex(4)}"
     installation.kubectl("create", "namespace", namespace)
     yield World(installation, namespace)

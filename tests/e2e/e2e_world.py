@@ -7,6 +7,7 @@ in it goes through kubectl and through the router, as a user's requests do.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import time
@@ -14,10 +15,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl, Manifest
 from cluster.waiting import wait_for
 from demo.installation import SAMPLES as SAMPLES_DIRECTORY
@@ -28,6 +30,9 @@ SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
 _LOGINS = itertools.count(20001)
 # What an account needs from apply to Ready, pod included, on two busy cores.
 READY_S = 60.0
+# From a new pod to a trade: a new journal first lets the terminal's history settle (28 s).
+TRADES_S = 120.0
+BUY = MappingProxyType({"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"})
 _ANY_PASSWORD = MappingProxyType({"password": "any"})
 _FIND = """
 import os, signal, sys
@@ -37,6 +42,16 @@ for pid in filter(str.isdigit, os.listdir('/proc')):
     if sys.argv[1] in words and int(pid) != os.getpid():
         print(pid)
         if sys.argv[2] == 'kill': os.kill(int(pid), signal.SIGKILL)
+"""
+# No signal from inside reaches a container's first process: the kernel drops even SIGKILL. But it
+# ends by itself, at once, one that has used up its time; so give the sidecar a second, and work.
+_CRASH = """
+import http.client, resource
+resource.prlimit(1, resource.RLIMIT_CPU, (1, 1))
+ops = http.client.HTTPConnection('127.0.0.1', 8081)
+while True:
+    ops.request('GET', '/metrics')
+    ops.getresponse().read()
 """
 
 
@@ -65,7 +80,6 @@ class World:
 
     installation: Installation
     namespace: str
-    _accounts: list[Account] = field(default_factory=list)
 
     @property
     def kubectl(self) -> Kubectl:
@@ -114,10 +128,12 @@ class World:
         account_id: str = "",
         secret: Mapping[str, str] | None = _ANY_PASSWORD,
         trading: bool = False,
+        storage: bool = False,
     ) -> Account:
-        """Apply an account and, unless it is None, its Secret."""
+        """Apply an account and, unless it is None, its Secret; `storage` gives it a volume."""
         manifest = self.manifest(server=server, account_id=account_id)
         manifest["spec"]["trading"] = {"enabled": trading}
+        manifest["spec"] |= {"storage": {"size": "1Gi"}} if storage else {}
         login = manifest["spec"]["login"]
         account = Account(
             name=manifest["metadata"]["name"],
@@ -131,9 +147,11 @@ class World:
         self.kubectl.apply(manifest)
         return account
 
-    def ready_account(self, *, trading: bool = False) -> Account:
+    def ready_account(
+        self, *, server: str = "Simulator-Demo", trading: bool = False, storage: bool = False
+    ) -> Account:
         """Return a new account that is Ready and answers through the router."""
-        account = self.apply_account(trading=trading)
+        account = self.apply_account(server=server, trading=trading, storage=storage)
         self.wait_ready(account.name)
         self.until(
             lambda: self.get(f"/accounts/{account.id}/api/account").status == 200, "its first 200"
@@ -231,6 +249,40 @@ class World:
         """Wait until `look` answers with something."""
         return wait_for(lambda: look() or None, what=what, timeout_s=timeout_s)
 
+    # -- trades --------------------------------------------------------------------------------
+
+    def order(self, account: Account, key: str, **change: object) -> Answer:
+        """Send an order, once."""
+        path = f"/accounts/{account.id}/api/order"
+        return self.request("POST", path, body={**BUY, **change}, Idempotency_Key=key)
+
+    def insist(self, account: Account, key: str, **change: object) -> dict[str, Any]:
+        """Send an order as a client should: with the same key until its end is told."""
+
+        def ended() -> dict[str, Any] | None:
+            answer = self.order(account, key, **change)
+            return json.loads(answer.body) if answer.status == 200 else None
+
+        found: dict[str, Any] = self.until(ended, f"the end of {key}", timeout_s=TRADES_S)
+        return found
+
+    def bought(self, account: Account, volume: float = 0.10) -> list[int]:
+        """Return the orders by which the bridge opened a position of a size.
+
+        From the terminal's own history and not from a snapshot, which follows some time later.
+        """
+        answer = self.get(f"/accounts/{account.id}/api/history?days=1")
+        assert answer.status == 200, answer.body
+        deals = json.loads(answer.body)["deals"]
+        ours = [each for each in deals if each["comment"].startswith("mt5b-")]
+        return [each["order"] for each in ours if (each["volume"], each["entry"]) == (volume, 0)]
+
+    def trader(self, *, server: str = "Simulator-Demo", storage: bool = False) -> Account:
+        """Return a new account whose new journal has settled, so that it trades at once."""
+        account = self.ready_account(server=server, trading=True, storage=storage)
+        self.insist(account, "first", volume="0.01")
+        return account
+
     # -- parts ---------------------------------------------------------------------------------
 
     def wait_container_running(self, name: str) -> None:
@@ -250,8 +302,19 @@ class World:
         return self._find(pod, container, module, "look")
 
     def kill_in_pod(self, pod: str, container: str, module: str) -> set[str]:
-        """Kill (SIGKILL) the processes in a container that run a module; return their ids."""
+        """Kill (SIGKILL) the processes in a container that run a module; return their ids.
+
+        Not its first process: see `crash_sidecar`.
+        """
         return self._find(pod, container, module, "kill")
+
+    def crash_sidecar(self, account: Account) -> None:
+        """Let the kernel kill (SIGKILL) the sidecar, and wait until its container runs again."""
+        pod = f"{account.name}-a-0"
+        before = self.restarts(pod)
+        with contextlib.suppress(CommandFailed):  # the command dies with its container
+            self.kubectl.exec(pod, ["python3", "-c", _CRASH], container="sidecar")
+        self.until(lambda: self.restarts(pod) > before, "the sidecar's next life")
 
     def _find(self, pod: str, container: str, module: str, verb: str) -> set[str]:
         command = ["python3", "-c", _FIND, module, verb]

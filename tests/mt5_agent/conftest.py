@@ -25,6 +25,12 @@ class SidecarEnd:
     def __init__(self, token_file: Path) -> None:
         self.token_file = token_file
         self.port = 0
+        self.version = protocol.VERSION
+        self.bodies: list[bytes] = []
+        self.parts: list[protocol.Part] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._assembly = protocol.Assembly()
         self.refuses = ""
         self.hellos: list[protocol.Hello] = []
         self.state: protocol.State | None = None
@@ -63,6 +69,11 @@ class SidecarEnd:
     def send(self, message: object) -> None:
         assert self._writer
         self._writer.write(protocol.encode(message))
+
+    async def drain(self) -> None:
+        """Wait until the agent has read enough of what was sent."""
+        assert self._writer
+        await self._writer.drain()
 
     def login(
         self, login: int = 10001, server: str = "Simulator-Demo", password: str = ANY_PASSWORD
@@ -116,10 +127,15 @@ class SidecarEnd:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = protocol.Frames()
-        while data := await reader.read(65_536):
+        while data := await self._read(reader):
             for body in frames.feed(data):
+                self.bodies.append(body)
                 await self._take(protocol.decode_from_agent(body), writer)
         writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        await self.reads.wait()
+        return await reader.read(65_536)
 
     async def _take(self, message: protocol.FromAgent, writer: asyncio.StreamWriter) -> None:
         async with self._changed:
@@ -135,7 +151,10 @@ class SidecarEnd:
                     if message.kind == "account":
                         self.accounts.append(protocol.decode_snapshot(message))
                 case protocol.Answer():
-                    self.answers[message.id] = message
+                    self.answers[message.id] = self._assembly.whole(message)
+                case protocol.Part():
+                    self.parts.append(message)
+                    self._assembly.add(message)
                 case protocol.Goodbye():
                     self.goodbye = message
             self._changed.notify_all()
@@ -146,7 +165,7 @@ class SidecarEnd:
             writer.close()
             return
         self._writer = writer
-        writer.write(protocol.encode(protocol.Welcome(version=protocol.VERSION)))
+        writer.write(protocol.encode(protocol.Welcome(version=self.version)))
 
 
 class Agent:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from mt5_agent.classify import Sight, finding
+from mt5_agent.classify import Sight, finding, no_worker
 from mt5_agent.reasons import Reason
 
 X = "ICMarkets-Demo"
@@ -56,6 +56,13 @@ def seen(*lines: str, **rest: object) -> Sight:
         (seen(AUTHORIZED, SYNCHRONIZED, LOST, drops=5), Reason.PLATFORM_REJECTED),
         (seen(AUTHORIZED, SYNCHRONIZED, LOST, drops=4), Reason.BROKER_UNREACHABLE),
         (seen(terminal_runs=False), Reason.TERMINAL_FAULT),
+        (seen(terminal_runs=False, ends=2), Reason.TERMINAL_FAULT),
+        (seen(terminal_runs=False, ends=3), Reason.WINE_FAULT),
+        (seen(terminal_runs=False, ends=3, platform="Windows"), Reason.TERMINAL_FAULT),
+        (
+            seen("Unhandled page fault on read access to 0000000000000000", terminal_runs=False),
+            Reason.WINE_FAULT,
+        ),
     ],
 )
 def test_evidence_gives_a_reason_and_a_sentence(sight, reason):
@@ -64,6 +71,41 @@ def test_evidence_gives_a_reason_and_a_sentence(sight, reason):
     assert found is not None
     assert found.reason is reason
     assert len(found.message) > 30
+
+
+# MT5.md 4, rows 9 and 10: rights on the account, a switch in the terminal. Not a reason why the
+# account is not connected, and never the platform.
+@pytest.mark.parametrize(
+    "line",
+    [
+        "'123': trading has been disabled - investor mode",
+        "'123': trading has been enabled - hedging mode",
+        "automated trading is disabled",
+    ],
+)
+def test_rights_are_no_reason_to_call_an_account_disconnected(line):
+    assert finding(seen(AUTHORIZED, SYNCHRONIZED, line)) is None
+
+
+@pytest.mark.parametrize("row", range(1, 8))
+def test_rows_1_to_7_never_blame_the_platform_however_often_the_link_was_lost(row):
+    sight = {
+        1: seen("A debugger has been found running in your system", drops=9),
+        2: seen("full recompilation finished", code=-10005, drops=9),
+        3: seen(f"'123': no connection to {X}", drops=9),
+        4: seen(f"'123': authorization on {X} failed (Invalid account)", code=-6, drops=9),
+        5: seen(AUTHORIZED, "'123': error sending synchronization command", drops=9),
+        6: seen(code=-7, drops=9),
+        7: seen(code=-5, drops=9),
+    }[row]
+
+    assert finding(sight).reason is not Reason.PLATFORM_REJECTED
+
+
+def test_a_worker_that_cannot_be_started_is_the_images_fault():
+    assert no_worker("Linux", "metatrader5").reason is Reason.WINE_FAULT
+    assert no_worker("Windows", "metatrader5").reason is Reason.TERMINAL_FAULT
+    assert no_worker("Linux", "simulator").reason is Reason.TERMINAL_FAULT
 
 
 def test_nothing_seen_is_no_reason():

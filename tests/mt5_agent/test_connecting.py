@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From `Login` to `Connected`, or to the reason why not."""
 
+from platform import python_version
+
 import pytest
 
 from mt5_agent import protocol
@@ -15,6 +17,7 @@ async def test_a_good_login_connects_and_shows_the_account(agent, sidecar):
     account = protocol.decode_snapshot(sidecar.snapshots["account"])
     ticks = protocol.decode_snapshot(sidecar.snapshots["ticks"])
     assert (state.login, state.reason, state.versions.package) == (10001, "", "5.0.6231")
+    assert state.versions.python == python_version()
     assert account.login == 10001
     assert list(ticks) == ["EURUSD"]
 

@@ -37,10 +37,10 @@ def test_arrays_become_columns(package):
     assert value(done) == {"time": [1, 2], "open": [1.5, 2.5]}
 
 
-def test_an_answer_that_fits_no_frame_is_refused_and_the_worker_lives(package):
-    package.copy_ticks_from = lambda *_args: np.zeros(1_200_000, dtype=[("bid", "<f8")])
+def test_an_answer_that_is_too_large_is_refused_and_the_worker_lives(package):
+    package.copy_ticks_from = lambda *_args: np.zeros(4_000_000, dtype=[("bid", "<f8")])
 
-    done = Worker(package).do(Job("copy_ticks_from", ("EURUSD", 0, 1_200_000, -1)))
+    done = Worker(package).do(Job("copy_ticks_from", ("EURUSD", 0, 4_000_000, -1)))
 
     assert not done.ok
     assert "ask for less" in done.text

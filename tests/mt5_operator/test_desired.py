@@ -79,6 +79,40 @@ def test_the_simulator_runs_the_sidecar_image_with_the_agents_command() -> None:
     assert {"name": "MT5_AGENT_BACKEND", "value": "metatrader5"} in real["env"]
 
 
+def test_the_sidecar_is_told_its_pods_name_and_uid() -> None:
+    (sidecar,) = pod(linux())["initContainers"]
+
+    told = {
+        e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"]
+        for e in sidecar["env"]
+        if "valueFrom" in e
+    }
+    assert told == {
+        "MT5_SIDECAR_POD_NAME": "metadata.name",
+        "MT5_SIDECAR_POD_UID": "metadata.uid",
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "image", "limits"),
+    [
+        (Platform.LINUX, SETTINGS.terminal_image_linux, SETTINGS.linux_limits),
+        (Platform.WINDOWS, SETTINGS.terminal_image_windows, SETTINGS.windows_limits),
+    ],
+)
+def test_the_simulator_can_run_as_a_terminal_does(
+    platform: Platform, image: str, limits: dict[str, str]
+) -> None:
+    settings = Settings(simulator_in_terminal_image=True)
+
+    (terminal,) = pod(stateful_set(parsed(), platform, "a", settings))["containers"]
+
+    assert terminal["image"] == image
+    assert "command" not in terminal
+    assert {"name": "MT5_AGENT_BACKEND", "value": "simulator"} in terminal["env"]
+    assert terminal["resources"]["limits"] == {k: canonical(v) for k, v in limits.items()}
+
+
 def test_nothing_secret_is_in_the_pod() -> None:
     text = json.dumps(linux())
 
@@ -237,7 +271,7 @@ def test_the_kubelet_asks_the_sidecars_own_loop(
 
 @pytest.mark.parametrize(
     ("platform", "requested", "most"),
-    [("Linux", "768Mi", "1229Mi"), ("Windows", "1229Mi", "1843Mi")],
+    [("Linux", "768Mi", "972Mi"), ("Windows", "1229Mi", "1587Mi")],
 )
 def test_a_terminal_gets_the_memory_and_cpu_of_its_platform(
     platform: str, requested: str, most: str
@@ -250,6 +284,20 @@ def test_a_terminal_gets_the_memory_and_cpu_of_its_platform(
         "requests": {"cpu": "250m", "memory": requested},
         "limits": {"cpu": "500m", "memory": most},
     }
+
+
+@pytest.mark.parametrize(("platform", "gib"), [("Linux", 1.2), ("Windows", 1.8)])
+def test_an_accounts_whole_pod_fits_the_memory_of_its_platform(platform: str, gib: float) -> None:
+    found = pod(stateful_set(parsed(server="Broker"), Platform(platform), "a", SETTINGS))
+
+    limits = [c["resources"]["limits"]["memory"] for c in _all_containers(found)]
+
+    assert len(limits) == 2
+    assert sum(int(limit.removesuffix("Mi")) for limit in limits) <= gib * 1024
+
+
+def _all_containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["initContainers"], *pod["containers"]]
 
 
 @pytest.mark.parametrize("platform", ["Linux", "Windows"])

@@ -4,49 +4,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cluster import packages
 from mt5_operator.reasons import Reason
 from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.route import MESSAGE_LENGTH, Route, brief, routes_of, shard, text
-from mt5_operator.routes.shards import Shards
-from mt5_operator.routes.table import Table
 from operator_cluster.redis_process import RedisServer
-from operator_samples import ConfigMaps
-
-HERE = Route("10.0.0.1:8080", uid="u")
-ELSEWHERE = Route("10.0.0.2:8080", uid="v")
-
-
-def table(maps: ConfigMaps, redis: RedisStore | None, ids: set[str]) -> Table:
-    shards = Shards(maps, namespace="ns", shards=4, installation="i")  # type: ignore[arg-type]
-    return Table(shards, redis, installation="i", account_ids=lambda: ids, now=lambda: "now")
+from operator_samples import ELSEWHERE, HERE, ConfigMaps, table
 
 
 def executed(redis: RedisServer) -> int:
     """Return how many transactions Redis has run: each of our writes is one."""
     found: Any = redis.client.info("commandstats")
     return int(found.get("cmdstat_exec", {"calls": 0})["calls"])
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    packages.ensure(packages.REDIS)
-    server = RedisServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def store(redis: RedisServer) -> Any:
-    found = RedisStore(redis.url, timeout_s=1)
-    yield found
-    await found.close()
 
 
 @pytest.mark.service

@@ -133,7 +133,7 @@ class Bench:
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
-    def pod(self, *, ready: bool = True) -> None:
+    def pod(self, *, ready: bool = True, ip: str = "10.0.0.1") -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo"}
@@ -141,7 +141,7 @@ class Bench:
         condition = {"type": "Ready", "status": str(ready)}
         status = {
             "phase": "Running",
-            "podIP": "10.0.0.1",
+            "podIP": ip,
             "conditions": [condition],
             "initContainerStatuses": [{"started": True}],
         }
@@ -285,6 +285,79 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     route = bench.table.get("10001")
     assert route is not None
     assert (route.address, route.reason) == ("", "UnknownField")
+
+
+INVALID = {"server": "x" * 64}  # as an operator that is older than its CRD sees a spec
+
+
+async def test_an_account_with_an_invalid_spec_is_held_and_its_route_says_why(
+    bench: Bench,
+) -> None:
+    bench.feed(spec=INVALID)
+
+    assert await bench.reconcile() is None
+
+    assert bench.cluster.applied == ["MT5Account", "MT5Account/status"]
+    route = bench.table.get("10001")
+    assert route is not None
+    assert (route.address, route.reason) == ("", "InvalidSpec")
+    assert "server" in route.message
+    assert bench.cluster.told["Ready"]["reason"] == "InvalidSpec"
+    bench.feed()
+    bench.pod()
+    await bench.reconcile()
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == "10.0.0.1:8080"
+
+
+async def test_the_route_of_an_account_that_became_invalid_follows_its_pod(bench: Bench) -> None:
+    await connected(bench)
+    bench.feed(spec=INVALID, generation=4)
+
+    await bench.reconcile()
+    kept = bench.table.get("10001")
+    bench.pod(ready=False)
+    await bench.reconcile()
+    unready = bench.table.get("10001")
+    bench.pod(ip="10.0.0.9")
+    await bench.reconcile()
+    moved = bench.table.get("10001")
+
+    assert kept
+    assert unready
+    assert moved
+    assert (kept.address, unready.address, moved.address) == (
+        "10.0.0.1:8080",
+        "",
+        "10.0.0.9:8080",
+    )
+    told = {name: (c["status"], c["reason"]) for name, c in bench.cluster.told.items()}
+    assert told["Ready"] == ("False", "InvalidSpec")
+    assert told["Connected"] == ("True", "Connected")
+    assert told["RouteReady"] == ("True", "RoutePublished")
+
+
+async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:
+    bench.feed(spec={"accountId": "../10002"})
+
+    await bench.reconcile()
+
+    assert bench.table.get("../10002") is None
+    assert bench.cluster.told["Ready"]["reason"] == "InvalidSpec"
+
+
+async def test_an_invalid_account_leaves_the_route_to_who_has_the_id(bench: Bench) -> None:
+    await connected(bench)
+    other = manifest("a-later", **INVALID)
+    other["metadata"]["resourceVersion"] = "1000"
+    feed(bench.world, ACCOUNT, "ADDED", other)
+
+    await bench.reconcile(Key("ns", "a-later"))
+
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == "10.0.0.1:8080"
 
 
 async def test_routes_that_nobody_claims_go_when_an_account_is_forgotten(bench: Bench) -> None:

@@ -3,44 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from cluster import packages
-from mt5_operator.errors import RouteStoreUnavailable
+from mt5_operator.errors import ApiUnavailable, RouteStoreUnavailable
 from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.route import Route, parse, routes_of, shard, text
-from mt5_operator.routes.shards import Shards
-from mt5_operator.routes.table import Table
 from operator_cluster.redis_process import RedisServer
-from operator_samples import ConfigMaps
-
-HERE = Route("10.0.0.1:8080", uid="u")
-ELSEWHERE = Route("10.0.0.2:8080", uid="v")
-
-
-def table(maps: ConfigMaps, redis: RedisStore | None, ids: set[str]) -> Table:
-    shards = Shards(maps, namespace="ns", shards=4, installation="i")  # type: ignore[arg-type]
-    return Table(shards, redis, installation="i", account_ids=lambda: ids, now=lambda: "now")
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    packages.ensure(packages.REDIS)
-    server = RedisServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def store(redis: RedisServer) -> Any:
-    found = RedisStore(redis.url, timeout_s=1)
-    yield found
-    await found.close()
+from operator_samples import ELSEWHERE, HERE, ConfigMaps, table
 
 
 def test_a_route_survives_being_stored() -> None:
@@ -176,3 +148,67 @@ async def test_a_redis_that_is_away_is_one_error(redis: RedisServer, store: Redi
 
     with pytest.raises(RouteStoreUnavailable):
         await store.load()
+
+
+NAMES = {str(10001 + n) for n in range(40)}
+
+
+async def filled(maps: ConfigMaps, shards: int) -> None:
+    """Let an operator of so many shards write all of `NAMES`."""
+    routes = table(maps, None, NAMES, shards=shards)
+    await routes.load()
+    for name in NAMES:
+        await routes.put(name, HERE)
+    await routes.flush()
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 8), (8, 4), (5, 3)])
+async def test_another_number_of_shards_takes_over_every_route(before: int, after: int) -> None:
+    maps = ConfigMaps()
+    await filled(maps, before)
+
+    routes = table(maps, None, NAMES, shards=after)
+    await routes.load()
+    await routes.flush()
+
+    assert maps.routes() == dict.fromkeys(NAMES, HERE)
+    tables = [json.loads(m["data"]["routes.json"]) for m in maps.maps.values()]
+    assert {found["shards"] for found in tables} == {after}
+    assert [n for n, found in enumerate(tables) if found["routes"] and n >= after] == []
+    writes = maps.writes
+    again = table(maps, None, NAMES, shards=after)
+    await again.load()
+    await again.flush()
+    assert maps.writes == writes
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 8), (8, 4)])
+@pytest.mark.parametrize("crash_after", range(17))
+async def test_a_crash_amid_another_number_of_shards_loses_no_route(
+    before: int, after: int, crash_after: int
+) -> None:
+    maps = ConfigMaps()
+    await filled(maps, before)
+    dying = table(maps, None, NAMES, shards=after)
+    await dying.load()
+    maps.dies_after = maps.writes + crash_after
+    with contextlib.suppress(ApiUnavailable):
+        await dying.flush()
+    maps.dies_after = None
+
+    routes = table(maps, None, NAMES, shards=after)
+    await routes.load()
+    await routes.flush()
+
+    assert maps.routes() == dict.fromkeys(NAMES, HERE)
+
+
+async def test_a_route_removed_amid_another_number_of_shards_is_in_none_of_them() -> None:
+    maps, gone = ConfigMaps(), "10001"
+    await filled(maps, 8)
+    routes = table(maps, None, NAMES, shards=4)
+    await routes.load()
+
+    await routes.remove(gone)
+
+    assert set(maps.routes()) == NAMES - {gone}

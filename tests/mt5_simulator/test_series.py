@@ -78,3 +78,15 @@ def test_the_last_tick_is_the_quote(moment):
     )
 
     assert found[-1][1:3] == (now.quote("EURUSD").bid, now.quote("EURUSD").ask)
+
+
+def test_ticks_from_a_moment_on_are_as_many_as_were_asked_for(bench):
+    bench.login()
+    from_s = bench.now_ms // 1000 - 36_000
+
+    found = bench.ask("copy_ticks_from", "EURUSD", from_s, 500, -1)
+
+    times = [tick[5] for tick in found]
+    assert len(found) == 500
+    assert times == sorted(times)
+    assert times[0] >= from_s * 1000

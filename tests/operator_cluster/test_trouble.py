@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from typing import Any
 
 import pytest
 import yaml
@@ -131,6 +133,50 @@ def test_of_two_accounts_with_one_id_the_older_wins_until_it_goes(
     younger = kubectl.get("pod", "younger-a-0")
     assert younger is not None
     assert redis.routes()["10001"]["uid"] == younger["metadata"]["uid"]
+
+
+def test_of_two_accounts_of_one_second_the_one_that_has_the_id_keeps_it(
+    operator: Operator, kubectl: Kubectl, redis: RedisServer
+) -> None:
+    operator.lead()
+    kubectl.apply(secret())
+    first, rivals = _tie(kubectl)
+    await_reason(kubectl, "Connected", first)
+
+    for rival in rivals:  # each of the same second, and its uid before the first one's
+        told = await_reason(kubectl, "AccountIdConflict", rival)
+        assert f"belongs to MT5Account {first}" in told["message"]
+
+    pod = kubectl.get("pod", f"{first}-a-0")
+    assert pod is not None
+    assert redis.routes()["10001"]["uid"] == pod["metadata"]["uid"]
+    assert reason(kubectl, first) == "Connected"
+    assert [item["metadata"]["name"] for item in kubectl.list("statefulset")] == [f"{first}-a"]
+    held = [m for m in map(_meta, kubectl.list("mt5account")) if m.get("finalizers")]
+    assert [meta["name"] for meta in held] == [first]
+
+
+def _tie(kubectl: Kubectl) -> tuple[str, list[str]]:
+    """Create an account that takes its id, and rivals that age and uid put before it."""
+    for number in range(30):
+        first, names = f"first-{number}", [f"rival-{number}-{n}" for n in range(20)]
+        time.sleep(1 - time.time() % 1)  # timestamps have whole seconds; begin with one
+        kubectl("create", "--filename", "-", stdin=yaml.safe_dump(account(first)))
+        kubectl.wait_for("mt5account", first, lambda it: _meta(it).get("finalizers"), timeout_s=10)
+        rivals = yaml.safe_dump_all([account(name) for name in names])
+        kubectl("create", "--filename", "-", stdin=rivals)
+        metas = {meta["name"]: meta for meta in map(_meta, kubectl.list("mt5account"))}
+        ours = [metas[first][word] for word in ("creationTimestamp", "uid")]
+        fit = [n for n in names if metas[n]["creationTimestamp"] == ours[0]]
+        fit = [n for n in fit if metas[n]["uid"] < ours[1]]
+        if fit:
+            return first, fit
+        kubectl.delete("mt5account", first, *names)
+    raise AssertionError("no two accounts were ever of the same second")
+
+
+def _meta(manifest: dict[str, Any]) -> dict[str, Any]:
+    return dict(manifest["metadata"])
 
 
 def test_windows_without_windows_nodes_says_so_and_starts_when_one_comes(

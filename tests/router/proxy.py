@@ -48,10 +48,16 @@ class Answer:
 
 
 class Router:
-    """One router; `settings` are its MT5_ROUTER_* variables without the prefix."""
+    """One router; `settings` are its MT5_ROUTER_* variables without the prefix.
 
-    def __init__(self, **settings: Any) -> None:
+    `open_files`: how many it may open at first, and how many at most.
+    """
+
+    def __init__(self, *, open_files: tuple[int, int] | None = None, **settings: Any) -> None:
         ensure()
+        self._limits = (
+            ["prlimit", f"--nofile={open_files[0]}:{open_files[1]}"] if open_files else []
+        )
         self.port, self.ops_port = free_port(), free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="mt5-router-test-"))
         self.directory.chmod(0o755)
@@ -113,7 +119,7 @@ class Router:
             if root:
                 os.chown(self.directory / "stdout", NOBODY, NOBODY)
             self._process = subprocess.Popen(
-                [self._home / "entrypoint.sh"],
+                [*self._limits, self._home / "entrypoint.sh"],
                 env=self._environment(),
                 stdout=output,
                 stderr=errors,

@@ -12,6 +12,7 @@ local settings = require("settings")
 local _M = {}
 
 local seen = {} -- shard -> { text, routes = {id -> JSON text} }; of the one worker that feeds
+local missing = {} -- id -> true: it left a file, and is in no other yet
 local looked = false
 
 local function read(shard)
@@ -42,7 +43,7 @@ local function apply(before, after)
         if before[id] ~= json then routes.put_json(id, json) end
     end
     for id in pairs(before) do
-        if after[id] == nil then routes.remove(id) end
+        if after[id] == nil then missing[id] = true end
     end
 end
 
@@ -72,12 +73,31 @@ local function complete()
     return shards ~= nil and shards > 0 and count >= shards
 end
 
+local function in_another_file(id)
+    for _, file in pairs(seen) do
+        if file.routes[id] then return file.routes[id] end
+    end
+end
+
+-- An account that left one file is only gone when all files agree on their number and none has it:
+-- with another number of files, most accounts move to another one, and files change one by one.
+local function settle()
+    local whole = complete()
+    for id in pairs(missing) do
+        local json = in_another_file(id)
+        if json then routes.put_json(id, json) end
+        if whole and not json then routes.remove(id) end
+        if whole or json then missing[id] = nil end
+    end
+end
+
 -- Look at all files; apply what they say new if `applying`.
 function _M.look(applying)
     -- A feeding worker that replaces a dead one finds a loaded table: it only learns the files.
     if not looked and routes.loaded() then applying = false end
     looked = true
     for shard = 0, settings.configmap_shards - 1 do look_at(shard, applying) end
+    if applying then settle() else missing = {} end
     if applying and complete() then routes.set_loaded("configmap") end
 end
 

@@ -46,8 +46,7 @@ def sidecar(account: Account, platform: Platform, slot: str, settings: Settings)
 
 def terminal(account: Account, platform: Platform, settings: Settings) -> Manifest:
     """Return the container of agent and terminal, or of agent and simulator."""
-    simulated = account.spec.simulated
-    command = {"command": settings.agent_command} if simulated else {}
+    command = {"command": settings.agent_command} if _in_sidecar_image(account, settings) else {}
     return {
         "name": TERMINAL,
         "image": terminal_image(account, platform, settings),
@@ -67,8 +66,8 @@ def sidecar_image(platform: Platform, settings: Settings) -> str:
 
 
 def terminal_image(account: Account, platform: Platform, settings: Settings) -> str:
-    """Return the terminal's image; the simulator lives in the sidecar's."""
-    if account.spec.simulated:
+    """Return the terminal's image; the simulator lives in the sidecar's, and there too."""
+    if _in_sidecar_image(account, settings):
         return sidecar_image(platform, settings)
     windows = platform is Platform.WINDOWS
     return settings.terminal_image_windows if windows else settings.terminal_image_linux
@@ -109,8 +108,12 @@ def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
     return [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
 
 
+def _in_sidecar_image(account: Account, settings: Settings) -> bool:
+    return account.spec.simulated and not settings.simulator_in_terminal_image
+
+
 def _terminal_resources(account: Account, platform: Platform, settings: Settings) -> Manifest:
-    if account.spec.simulated:
+    if _in_sidecar_image(account, settings):
         requests, limits = settings.simulator_requests, settings.simulator_limits
     elif platform is Platform.WINDOWS:
         requests, limits = settings.windows_requests, settings.windows_limits

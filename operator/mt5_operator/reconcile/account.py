@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from mt5_operator import placement
@@ -12,7 +13,16 @@ from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.healing import budget
 from mt5_operator.names import Key
-from mt5_operator.reconcile import deletion, heal, refresh, routing, telling, workload
+from mt5_operator.reconcile import (
+    claims,
+    deletion,
+    heal,
+    refresh,
+    refused,
+    routing,
+    telling,
+    workload,
+)
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict
 from mt5_operator.reconcile.quota import exceeded
@@ -43,14 +53,17 @@ async def reconcile(context: Context, key: Key) -> float | None:
     try:
         wanted = account(manifest)
     except InvalidSpec as error:
-        await _refused(context, manifest, str(error))
-        return None
+        return await _refused(context, manifest, str(error))
     return await _live(context, manifest, wanted)
 
 
-async def _refused(context: Context, manifest: Manifest, told: str) -> None:
-    seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
+async def _refused(context: Context, manifest: Manifest, told: str) -> float | None:
+    generation = manifest["metadata"]["generation"]
+    spent = budget(manifest.get("status", {}), generation)
+    seen = Seen(generation=generation, invalid=told, healing=spent)
+    seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, seen)
+    return context.world.settings.secret_recheck_s if seen.route.problem else None
 
 
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
@@ -59,10 +72,9 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     sidecar = _sidecar(context, wanted, pod)
     secret = await _secret(context, wanted, sidecar, pod)
     seen = _seen(context, manifest, wanted, secret, pod, sidecar)
-    if not seen.conflict:
-        await workload.hold(context, manifest)  # before anything is made of it, its route included
-        if not seen.unknown_fields and not seen.quota:
-            seen = await workload.bring_about(context, wanted, seen)
+    seen = replace(seen, conflict=await claims.take(context, manifest))
+    if not seen.conflict and not seen.unknown_fields and not seen.quota:
+        seen = await workload.bring_about(context, wanted, seen)
     if not _first_look_is_due(pod, sidecar):
         seen = await routing.route(context, wanted, seen)
         seen, step = heal.advised(context, wanted, seen)
@@ -128,7 +140,6 @@ def _seen(
         slot=SLOT,
         image=terminal_image(wanted, platform, world.settings),
         unknown_fields=unknown_fields(manifest),
-        conflict=conflict(world.index, spec.id, wanted.key),
         quota=exceeded(world, wanted),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who claims which account id. The oldest claim wins; the others wait until it is gone."""
+"""Who claims which account id. Who has it keeps it; the others wait until it is gone.
+
+An account that has its id carries our finalizer, and nobody else does. Age alone could not tell:
+creationTimestamp has whole seconds, so a younger account could take the id, and with it the
+route, from one that is already connected.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,26 @@ import bisect
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mt5_operator import names
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest, account_id
 
 
 class Claim(NamedTuple):
-    """One account's claim; claims sort by who was first."""
+    """One account's claim; claims sort by who should have the id: who has it, then who is older.
+
+    Two may both have it where installations were joined, or neither yet. The uid decides between
+    accounts of one second, so that every replica decides alike.
+    """
+
+    waits: bool
+    created: str
+    uid: str
+    key: Key
+
+
+class Age(NamedTuple):
+    """What accounts of a namespace are ranked by: who was there first."""
 
     created: str
     uid: str
@@ -28,32 +47,42 @@ class Index:
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._ids: dict[Key, str] = {}
         # Every namespace's claims, the oldest first.
-        self._by_age: dict[str, list[Claim]] = {}
+        self._by_age: dict[str, list[Age]] = {}
+        # Who took its id in this process: the finalizer is on the way, or was taken off by hand.
+        self._taken: set[str] = set()
 
     def keep(self, manifest: Manifest) -> set[Key]:
         """Take in an account; return the others that this concerns."""
         meta = manifest["metadata"]
         key, wanted = Key(meta["namespace"], meta["name"]), account_id(manifest)
-        claim = Claim(meta["creationTimestamp"], meta["uid"], key)
+        held = meta["uid"] in self._taken or names.FINALIZER in meta.get("finalizers", [])
+        claim = Claim(not held, meta["creationTimestamp"], meta["uid"], key)
         if self._claims.get(wanted, {}).get(key) == claim:
             return set()
-        concerned = self.drop(key)
+        concerned = self._put_away(key)
         self._ids[key] = wanted
         self._claims.setdefault(wanted, {})[key] = claim
-        bisect.insort(self._by_age.setdefault(key.namespace, []), claim)
+        age = Age(claim.created, claim.uid, key)
+        bisect.insort(self._by_age.setdefault(key.namespace, []), age)
         return (concerned | set(self._claims[wanted])) - {key}
 
     def drop(self, key: Key) -> set[Key]:
         """Take out an account; return the others that this concerns."""
-        held = self._ids.pop(key, None)
-        if held is None:
-            return set()
-        others = self._claims[held]
-        ages = self._by_age[key.namespace]
-        del ages[bisect.bisect_left(ages, others.pop(key))]
-        if not others:
-            del self._claims[held]
-        return set(others)
+        if claim := self._claim(key):
+            self._taken.discard(claim.uid)
+        return self._put_away(key)
+
+    def take(self, key: Key) -> None:
+        """Remember at once that an account has its id, before the API server knows."""
+        self._mark(key, held=True)
+
+    def give_up(self, key: Key) -> None:
+        """Forget that an account had its id: another one has it."""
+        self._mark(key, held=False)
+
+    def rivals(self, key: Key) -> set[Key]:
+        """Return the others that claim the id of an account."""
+        return set(self._claims.get(self._ids.get(key, ""), {})) - {key}
 
     def holder(self, wanted: str) -> Claim | None:
         """Return who has the account id."""
@@ -86,16 +115,36 @@ class Index:
 
     def oldest(self, namespace: str, count: int) -> list[Key]:
         """Return the `count` oldest accounts of a namespace, the oldest first."""
-        return [claim.key for claim in self._by_age.get(namespace, [])[:count]]
+        return [age.key for age in self._by_age.get(namespace, [])[:count]]
 
-    def rank(self, claim: Claim) -> int:
+    def rank(self, age: Age) -> int:
         """Return how many accounts of its namespace are older than this one."""
-        return bisect.bisect_left(self._by_age.get(claim.key.namespace, []), claim)
+        return bisect.bisect_left(self._by_age.get(age.key.namespace, []), age)
 
     def namespaces(self) -> set[str]:
         """Return the namespaces of our shard with accounts."""
         found = {key.namespace for key in self._ids}
         return {name for name in found if self._ours(name)}
+
+    def _claim(self, key: Key) -> Claim | None:
+        return self._claims.get(self._ids.get(key, ""), {}).get(key)
+
+    def _mark(self, key: Key, *, held: bool) -> None:
+        if claim := self._claim(key):
+            (self._taken.add if held else self._taken.discard)(claim.uid)
+            self._claims[self._ids[key]][key] = claim._replace(waits=not held)
+
+    def _put_away(self, key: Key) -> set[Key]:
+        held = self._ids.pop(key, None)
+        if held is None:
+            return set()
+        others = self._claims[held]
+        gone = others.pop(key)
+        ages = self._by_age[key.namespace]
+        del ages[bisect.bisect_left(ages, Age(gone.created, gone.uid, key))]
+        if not others:
+            del self._claims[held]
+        return set(others)
 
 
 def conflict(index: Index, wanted: str, key: Key) -> str:
@@ -106,6 +155,6 @@ def conflict(index: Index, wanted: str, key: Key) -> str:
     same = holder.key.namespace == key.namespace
     who = f"MT5Account {holder.key.name}" if same else "an MT5Account of another namespace"
     return (
-        f"account id {wanted!r} belongs to {who}, which is older: delete one of the two, or"
-        " create this one again with another spec.accountId"
+        f"account id {wanted!r} belongs to {who}, which had it first: delete one of the two,"
+        " or create this one again with another spec.accountId"
     )

@@ -7,7 +7,7 @@ from mt5_operator import names
 from mt5_operator.cluster.kinds import STATEFUL_SET
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import World
-from mt5_operator.reconcile.index import Claim
+from mt5_operator.reconcile.index import Age
 from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Account
 
@@ -20,8 +20,8 @@ def quota(settings: Settings, namespace: str) -> int:
 def exceeded(world: World, account: Account) -> str:
     """Return what to do because the namespace has its number of accounts; empty if it has not."""
     limit = quota(world.settings, account.key.namespace)
-    claim = Claim(account.created, account.uid, account.key)
-    if not limit or world.index.rank(claim) < limit or _has_begun(world, account):
+    age = Age(account.created, account.uid, account.key)
+    if not limit or world.index.rank(age) < limit or _has_begun(world, account):
         return ""
     return (
         f"namespace {account.key.namespace} may run {limit} accounts and has them, all older:"

@@ -18,9 +18,13 @@ async def route(context: Context, account: Account, seen: Seen) -> Seen:
     """Put the account's route into the table; return what was seen, with where the route stands."""
     if seen.conflict:
         return seen  # the route is the other account's
-    wanted = route_for(seen)
-    await context.table.put(account.spec.id, wanted)
-    problem = context.table.problem(account.spec.id)
+    return await publish(context, account.spec.id, route_for(seen), seen)
+
+
+async def publish(context: Context, account_id: str, wanted: Route, seen: Seen) -> Seen:
+    """Put `wanted` into the table; return what was seen, with where the route stands."""
+    await context.table.put(account_id, wanted)
+    problem = context.table.problem(account_id)
     published = bool(wanted.address) and not problem
     return replace(seen, route=RouteSeen(published, problem))
 

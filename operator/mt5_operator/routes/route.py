@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from mt5_operator.spec.parse import Manifest
 ROUTES_FILE: Final = "routes.json"
 # So that 10,000 accounts in trouble fit into four ConfigMaps; the whole message is in the status.
 MESSAGE_LENGTH: Final = 200
+# What the router takes out of a path.
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Route:
     uid: str = ""
     reason: str = ""
     message: str = ""
+
+
+def routable(account_id: str) -> bool:
+    """Tell whether clients can ask for this id; that of an invalid spec may be anything."""
+    return _ID.fullmatch(account_id) is not None
 
 
 def brief(message: str) -> str:
@@ -64,19 +72,21 @@ def shard(
     shards: int,
     installation: str,
     namespace: str,
-    first: int = 0,
+    place: int | None = None,
     of: int = 1,
+    also: Collection[str] = (),
 ) -> Manifest:
     """Return the ConfigMap of one shard; `routes` may hold those of all.
 
-    Of `of` operators that share the work, each has `shards` ConfigMaps, ours from `first` on.
+    `also`: what it still has to hold although it belongs into another one.
+    Where `of` operators share the work, ours is at `place` of the files of all.
     """
     mine = {
         account_id: asdict(route)
         for account_id, route in sorted(routes.items())
-        if shard_of(account_id, shards) == number
+        if shard_of(account_id, shards) == number or account_id in also
     }
-    number += first
+    number = number if place is None else place
     files = {"shard": number, "shards": shards * of}
     table = {"installation": installation, **files, "routes": mine}
     labels = names.common_labels() | {"app.kubernetes.io/component": "routes"}
@@ -86,6 +96,14 @@ def shard(
         "metadata": {"name": names.route_shard(number), "namespace": namespace, "labels": labels},
         "data": {ROUTES_FILE: json.dumps(table, separators=(",", ":"), sort_keys=True)},
     }
+
+
+def shards_of(manifest: Manifest) -> int:
+    """Return of how many shards this one is by its own words; 0 if it does not say."""
+    try:
+        return int(json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("shards", 0))
+    except (ValueError, TypeError, AttributeError):
+        return 0
 
 
 def routes_of(manifest: Manifest) -> dict[str, Route]:

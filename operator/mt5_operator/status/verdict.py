@@ -29,9 +29,10 @@ def link(seen: Seen) -> Verdict:
 def serving(seen: Seen) -> Verdict:
     """Return what `link` does, but for what only keeps changes from being made.
 
-    A pod that serves, serves: neither a misspelt field nor a refused write takes it off the air.
+    A pod that serves, serves: neither a wrong or misspelt field nor a refused write takes it off
+    the air.
     """
-    unhindered = link(replace(seen, unknown_fields=(), workload_problem=""))
+    unhindered = link(replace(seen, invalid="", unknown_fields=(), workload_problem=""))
     nothing_runs = seen.pod is None and unhindered.reason is not Reason.SUSPENDED
     return link(seen) if nothing_runs else unhindered
 

@@ -27,6 +27,7 @@ from mt5_agent.protocol.messages import (
     Login,
     Logout,
     Outcome,
+    Part,
     Request,
     Snapshot,
     SnapshotKind,
@@ -36,6 +37,7 @@ from mt5_agent.protocol.messages import (
     Watch,
     Welcome,
 )
+from mt5_agent.protocol.parts import MAX_ANSWER_BYTES, PART_BYTES, Assembly, cut
 from mt5_agent.protocol.records import (
     RESULT_TYPES,
     AccountInfo,
@@ -52,13 +54,16 @@ from mt5_agent.protocol.records import (
 from mt5_agent.protocol.results import decode_result, decode_snapshot
 
 __all__ = [
+    "MAX_ANSWER_BYTES",
     "MAX_FRAME_BYTES",
     "OLDEST_VERSION",
+    "PART_BYTES",
     "PRIORITY_OF",
     "RESULT_TYPES",
     "VERSION",
     "AccountInfo",
     "Answer",
+    "Assembly",
     "Deal",
     "Evidence",
     "Fault",
@@ -73,6 +78,7 @@ __all__ = [
     "OrderCheckResult",
     "OrderSendResult",
     "Outcome",
+    "Part",
     "Position",
     "Priority",
     "ProtocolError",
@@ -88,6 +94,7 @@ __all__ = [
     "Versions",
     "Watch",
     "Welcome",
+    "cut",
     "decode_from_agent",
     "decode_from_sidecar",
     "decode_result",

@@ -11,8 +11,7 @@ import msgspec
 from mt5_agent.protocol.messages import FromAgent, FromSidecar
 
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
-"""Largest body that either side sends or accepts; larger answers are an error of the one who asked
-for so much."""
+"""Largest body that either side sends or accepts; larger results go in parts."""
 
 _LENGTH: Final = struct.Struct("<I")
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -24,7 +23,7 @@ class ProtocolError(Exception):
     """The other end sent what no version of this protocol allows: close the connection."""
 
 
-def encode(message: object) -> bytes:
+def encode(message: object, *, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
     """Return `message` as one frame, length included.
 
     Raises:
@@ -33,7 +32,7 @@ def encode(message: object) -> bytes:
     frame = bytearray(_LENGTH.size)
     _ENCODER.encode_into(message, frame, _LENGTH.size)
     size_bytes = len(frame) - _LENGTH.size
-    if size_bytes > MAX_FRAME_BYTES:
+    if size_bytes > max_bytes:
         raise ProtocolError(f"a message of {size_bytes} bytes does not fit a frame")
     _LENGTH.pack_into(frame, 0, size_bytes)
     return bytes(frame)

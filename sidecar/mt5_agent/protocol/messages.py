@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-VERSION: Final = 1
-"""Raise when a message changes its meaning; a new optional field needs no new version."""
+VERSION: Final = 2
+"""Raise when a message changes its meaning or a new one comes; a new optional field needs no new
+version. 2: `Part`."""
 
 OLDEST_VERSION: Final = 1
 """The oldest version still spoken: one back, because the two images are updated separately."""
@@ -41,17 +42,26 @@ class Versions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     backend: str = ""
     platform: str = ""
     package: str = ""
+    python: str = ""
     terminal_build: int = 0
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Counts since the agent started; times are UTC milliseconds, 0 for never."""
+    """Counts since the agent started; times are UTC milliseconds, 0 for never.
+
+    `docs/internals.md` says what each counts; `reasons` counts failed attempts and lost links.
+    """
 
     logins: int = 0
     drops: int = 0
     worker_restarts: int = 0
     terminal_restarts: int = 0
     last_healthy_ms: int = 0
+    terminal_starts: int = 0
+    logins_refused: int = 0
+    authorised_then_lost: int = 0
+    unsynchronised_ms: int = 0
+    reasons: dict[str, int] = {}
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -127,6 +137,16 @@ class Answer(Message, frozen=True, tag="answer"):
     result: msgspec.Raw = msgspec.Raw(b"\xc0")
     fault: Fault | None = None
     duration_us: int = 0
+    parts: int = 0
+    """So many `Part`s with this id came before, and are the result."""
+
+
+class Part(Message, frozen=True, tag="part"):
+    """A piece of the result of request `id`, in order; `Answer.parts` ends them. From version 2
+    on."""
+
+    id: int
+    data: bytes
 
 
 class Goodbye(Message, frozen=True, tag="goodbye"):
@@ -184,5 +204,5 @@ class Request(Message, frozen=True, tag="request"):
     deadline_ms: int = 10_000
 
 
-FromAgent = Hello | State | Snapshot | Answer | Goodbye
+FromAgent = Hello | State | Snapshot | Part | Answer | Goodbye
 FromSidecar = Welcome | Login | Logout | Watch | Request | Goodbye

@@ -19,19 +19,25 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Versions(msgspec.Struct, frozen=True):
-    """What runs in the pod; empty or 0 while not known."""
+    """What runs in the pod; empty or 0 while not known.
+
+    `python` is the interpreter beside the terminal, which imports `package`.
+    """
 
     sidecar: str
+    sidecar_python: str
     agent: str
+    python: str
     package: str
     terminal_build: int
     backend: str
 
 
 class StatusAnswer(Status, frozen=True, kw_only=True):
-    """The connection in detail; times are UTC."""
+    """The connection in detail; times are UTC, `instance_id` is the pod's name."""
 
     account_id: str
+    instance_id: str
     login: int
     server: str
     platform: str

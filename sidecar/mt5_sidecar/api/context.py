@@ -17,6 +17,7 @@ from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
+from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 
 
@@ -35,6 +36,7 @@ class Context:
     metrics: Metrics
     access: Access
     terminal: Terminal
+    evidence: EvidenceKeeper
     board: Board
     feed: Feed
     reads: Reads

@@ -146,9 +146,9 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
     if name == OUTCOME:
         result = await outcome_of(context, params)
         return "mt5_command_result", encode({"command": name, "ok": True, "result": result})
-    channel = _READS.get(name)
+    channel = READS.get(name)
     if channel is None:
-        known = ", ".join(sorted([OUTCOME, *_READS, *TRADES]))
+        known = ", ".join(sorted([OUTCOME, *READS, *TRADES]))
         raise InvalidRequest(f"unknown command; this version knows {known}")
     head = encode({"command": name, "ok": True})
     return "mt5_command_result", b'%b,"result":%b}' % (head[:-1], _whole(context, channel))
@@ -167,7 +167,7 @@ def _whole(context: Context, channel: Channel) -> bytes:
     return context.reads.read(channel).body
 
 
-_READS: Final[dict[str, Channel]] = {
+READS: Final[dict[str, Channel]] = {
     "account_info": "account_info",
     "positions_get": "positions",
     "orders_get": "orders",

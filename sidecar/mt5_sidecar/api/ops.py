@@ -69,13 +69,7 @@ def state_answer(context: Context) -> dict[str, Any]:
         "last_contact": _moment(context.feed.contact_ms),
         "versions": versions(context),
         "files": {**context.terminal.file_versions, "access": context.access.version},
-        "evidence": {
-            "drops": seen.evidence.drops,
-            "logins": seen.evidence.logins,
-            "worker_restarts": seen.evidence.worker_restarts,
-            "terminal_restarts": seen.evidence.terminal_restarts,
-            "last_healthy": _moment(seen.evidence.last_healthy_ms),
-        },
+        "evidence": context.evidence.answer(),
     }
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health and status: answered from memory, never from the terminal."""
 
+from platform import python_version
+
 from aiohttp import web
 from msgspec.structs import asdict
 
@@ -31,6 +33,7 @@ def status_answer(context: Context) -> StatusAnswer:
     return StatusAnswer(
         **asdict(context.feed.status),
         account_id=settings.account_id,
+        instance_id=settings.pod_name,
         login=settings.login,
         server=settings.server,
         platform=settings.platform,
@@ -50,7 +53,9 @@ def versions(context: Context) -> Versions:
     seen = context.terminal.connection.versions
     return Versions(
         sidecar=__version__,
+        sidecar_python=python_version(),
         agent=seen.agent,
+        python=seen.python,
         package=seen.package,
         terminal_build=seen.terminal_build,
         backend=seen.backend,

@@ -12,6 +12,7 @@ from mt5_sidecar import __version__
 from mt5_sidecar.api.bucket import Bucket
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.dialogue import hear, say
+from mt5_sidecar.api.features import features
 from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.sockets import Socket
@@ -84,6 +85,7 @@ def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -
         "recovered": recovered,
         "account_id": settings.account_id,
         "versions": {"api": 1, "sidecar": __version__},
+        "features": features(context, socket.principal),
         "subscribed": subscribed(socket),
         "status": context.feed.status,
         "limits": {

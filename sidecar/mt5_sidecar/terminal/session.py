@@ -31,6 +31,7 @@ class Session:
         self._frames = protocol.Frames(max_bytes=HELLO_BYTES)
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[protocol.Answer]] = {}
+        self._assembly = protocol.Assembly()
         self._places = asyncio.Semaphore(max_in_flight)
         self.epoch = ""
 
@@ -59,7 +60,10 @@ class Session:
             protocol.ProtocolError: it spoke nonsense.
         """
         async for message in self._heard(silence_s):
-            if isinstance(message, protocol.Answer):
+            if isinstance(message, protocol.Part):
+                if message.id in self._waiting:
+                    self._assembly.add(message)
+            elif isinstance(message, protocol.Answer):
                 self._answered(message)
             else:
                 yield message
@@ -115,15 +119,18 @@ class Session:
             )
         )
         try:
+            with contextlib.suppress(OSError):  # whoever reads the connection says that it broke
+                await self._writer.drain()  # an agent that does not read is asked no more
             return await answer
         finally:
             # Whoever gave up is forgotten: a late answer finds nobody, and harms nobody.
             self._waiting.pop(number, None)
+            self._assembly.forget(number)
 
     def _answered(self, answer: protocol.Answer) -> None:
         waiting = self._waiting.get(answer.id)
         if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+            waiting.set_result(self._assembly.whole(answer))
 
     def _abandon(self) -> None:
         for waiting in self._waiting.values():

@@ -13,7 +13,7 @@ _SHORT_BARS: Final = 100
 _LOADING_MS: Final = 1_000
 """History comes from the server when it is first asked for: so long, only the newest bars are
 there (MT5.md 5, "History loading")."""
-_EVER_MS: Final = 2**62
+_EVER_MS: Final = (2**31 - 1) * 1000  # the last moment that the package knows (MT5.md 3.5)
 
 
 class MarketCalls:

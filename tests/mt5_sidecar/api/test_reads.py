@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from platform import python_version
 
 import msgspec
 import pytest
@@ -8,6 +10,8 @@ from scripted_agent import UTC_MS
 from sidecar_rig import Rig, eventually
 
 from mt5_sidecar import __version__
+
+RigWith = Callable[..., Awaitable[Rig]]
 
 
 async def test_the_account_is_read_with_its_currencys_digits(bridge: Rig) -> None:
@@ -193,9 +197,21 @@ async def test_status_tells_the_connection_and_what_runs(bridge: Rig) -> None:
     assert {name: seen[name] for name in wanted | whose} == wanted | whose
     assert seen["websocket_clients"] == 1
     assert seen["last_contact"].endswith("Z")
-    assert set(seen["versions"]) == {"sidecar", "agent", "package", "terminal_build", "backend"}
-    assert seen["versions"]["sidecar"] == __version__
-    assert seen["versions"]["backend"] == "scripted"
+    assert seen["versions"] == {
+        "sidecar": __version__,
+        "sidecar_python": python_version(),
+        "agent": "0.1.0",
+        "python": "3.9.13",  # of Wine's Windows, say
+        "package": "5.0.1",
+        "terminal_build": 0,
+        "backend": "scripted",
+    }
+
+
+async def test_status_names_the_pod_that_answers(rig_with: RigWith) -> None:
+    rig = await rig_with(pod_name="demo-a-0")
+
+    assert (await rig.get("/api/status")).json["instance_id"] == "demo-a-0"
 
 
 async def test_status_names_why_there_is_no_connection(bridge: Rig) -> None:

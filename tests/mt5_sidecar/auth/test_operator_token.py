@@ -1,29 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-import base64
-import json
 import time
 from typing import Any
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from operator_caller import OPERATOR, jwks, public, token
 from sidecar_rig import KEY, POD_UID, Rig
 
-OPERATOR, STRANGER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-
-
-def public(key: Ed25519PrivateKey) -> str:
-    return base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
-
-
-def jwks(key: Ed25519PrivateKey, kid: str = "k1") -> str:
-    return json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": public(key)}]})
-
-
-def token(key: Any = OPERATOR, *, algorithm: str = "EdDSA", kid: str = "k1", **claims: Any) -> str:
-    good = {"iss": "mt5-bridge-operator", "aud": POD_UID, "exp": time.time() + 30}
-    kept = {name: value for name, value in (good | claims).items() if value is not None}
-    return jwt.encode(kept, key, algorithm=algorithm, headers={"kid": kid})
+STRANGER = Ed25519PrivateKey.generate()
 
 
 def unsigned() -> str:

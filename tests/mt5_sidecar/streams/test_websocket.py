@@ -5,7 +5,7 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import websockets
@@ -13,6 +13,7 @@ from account_records import position, symbol_info, tick
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
 from mt5_sidecar import __version__
+from mt5_sidecar.api import commands
 
 RigWith = Callable[..., Awaitable[Rig]]
 
@@ -55,6 +56,39 @@ async def test_the_welcome_tells_status_versions_and_what_is_subscribed(bridge: 
     assert welcome["data"]["versions"] == {"api": 1, "sidecar": __version__}
     assert welcome["data"]["subscribed"]
     assert welcome["data"]["recovered"] is False
+
+
+READER = {"account_info", "heartbeat", "orders", "positions", "resume", "subscribe", "tick_data"}
+READER |= {"unsubscribe"}
+READER |= {f"mt5_command:{n}" for n in ("account_info", "orders_get", "positions_get", "ticks")}
+READER |= {"mt5_command:order_outcome"}
+TRADING = {"order_send", "order_modify", "order_cancel"}
+TRADING |= {"position_modify", "position_close", "position_close_by"}
+TRADING = {"trading_signal", *(f"mt5_command:{name}" for name in TRADING)}
+
+
+async def test_the_welcome_lists_what_the_caller_may_say(rig: Rig) -> None:
+    await rig.trades()
+    admin = key_record("admin", accounts=["10001"], scopes=["read", "trade", "admin"])
+    rig.put_keys([OWN, admin])
+    rig.look()
+
+    reader = (await heard(await rig.ws(), "welcome"))["data"]["features"]
+    everything = (await heard(await rig.ws(key=api_key("admin")), "welcome"))["data"]["features"]
+    rig.put_account(enabled=False)
+    rig.look()
+    later = (await heard(await rig.ws(key=api_key("admin")), "welcome"))["data"]["features"]
+
+    assert set(reader) == READER
+    assert set(everything) == READER | TRADING | {"broadcast"}
+    assert set(later) == READER | {"broadcast"}
+
+
+def test_every_message_that_is_understood_is_a_feature() -> None:
+    types = {str(type_.__struct_config__.tag) for type_ in get_args(commands.Incoming)}
+
+    told = READER | TRADING | {"broadcast"}
+    assert {name.partition(":")[0] for name in told} - {"resume"} == types - {"heartbeat_response"}
 
 
 async def test_a_closed_position_is_told_as_removed(bridge: Rig) -> None:

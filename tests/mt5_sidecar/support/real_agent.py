@@ -14,13 +14,14 @@ ENDS_WITHIN_S = 30.0
 class RealAgent:
     """Supervisor, worker and simulated terminal, connected to a rig."""
 
-    def __init__(self, rig: Rig, folder: Path) -> None:
+    def __init__(self, rig: Rig, folder: Path, *, platform: str = "Linux") -> None:
         port = rig.context.terminal.agent_port
         self.log = b""
         self._environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
             "MT5_AGENT_BACKEND": "simulator",
+            "MT5_AGENT_PLATFORM": platform,
             "MT5_AGENT_DATA_DIR": str(folder),
             "MT5_AGENT_SIDECAR_ADDRESS": f"127.0.0.1:{port}",
             "MT5_AGENT_TOKEN_FILE": str(rig.settings.agent_token_file),

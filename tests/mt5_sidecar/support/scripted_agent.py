@@ -82,7 +82,9 @@ class ScriptedAgent:
                 message=message,
                 login_id=self.login_id,
                 last_contact_ms=UTC_MS,
-                versions=protocol.Versions(agent="0.1.0", backend="scripted", package="5.0.1"),
+                versions=protocol.Versions(
+                    agent="0.1.0", backend="scripted", package="5.0.1", python="3.9.13"
+                ),
                 evidence=protocol.Evidence(logins=1),
                 utc_offset_s=7200,
                 trade_allowed=True,

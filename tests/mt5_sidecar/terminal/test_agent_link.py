@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import base64
+import json
+from pathlib import Path
 
+import msgspec
 import pytest
 from scripted_agent import PASSWORD, done, failed
 from sidecar_rig import Rig, eventually
 
 from mt5_agent import protocol
+from mt5_sidecar import __version__
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
 
 
@@ -159,3 +164,59 @@ async def test_a_failed_call_carries_the_packages_code(bridge: Rig) -> None:
         await bridge.context.terminal.call("symbols_total")
 
     assert refused.value.extra["code"] == -2
+
+
+RECORDED = json.loads((Path(__file__).parents[2] / "mt5_agent" / "frames" / "v1.json").read_bytes())
+
+
+async def test_an_agent_of_the_version_before_serves_this_sidecar(rig: Rig) -> None:
+    """Frames as the older code wrote them; only the token is this pod's."""
+    hello, *rest = [
+        msgspec.msgpack.decode(base64.b64decode(r["frame"])[4:]) for r in RECORDED["from_agent"]
+    ]
+    hello["token"] = (rig.folder / "agent/token").read_text()
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.context.terminal.agent_port)
+    for message in (hello, rest[1], *rest[3:7]):  # Connected, and one snapshot of each kind
+        writer.write(protocol.encode(message))
+    body = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "little"))
+    assert protocol.decode_from_sidecar(body) == protocol.Welcome(version=1, sidecar=__version__)
+
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    await eventually(lambda: rig.context.board.version("tick_data"))
+
+    assert b'"balance":10000' in (await rig.get("/api/account")).body
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_large_answer_comes_in_parts_and_a_call_gets_it_whole(bridge: Rig) -> None:
+    agent, calls = bridge.agent, bridge.context.terminal
+    agent.replies["copy_ticks_from"] = lambda _: None
+    asked = asyncio.ensure_future(calls.call("copy_ticks_from", "EURUSD", 1, 2, -1))
+    await eventually(lambda: agent.heard_of(protocol.Request)[-1].call == "copy_ticks_from")
+    number = agent.heard_of(protocol.Request)[-1].id
+    columns = {"time": list(range(200_000))}
+    raw = msgspec.Raw(msgspec.msgpack.encode(columns))
+
+    agent.send(protocol.Part(id=number + 1000, data=b"of a call that nobody waits for"))
+    for message in protocol.cut(protocol.Answer(id=number, outcome="done", result=raw), 2):
+        agent.send(message)
+
+    assert await asked == columns
+
+
+async def test_an_answer_with_a_part_missing_ends_the_connection_and_is_unknown(
+    bridge: Rig,
+) -> None:
+    agent, calls = bridge.agent, bridge.context.terminal
+    agent.replies["copy_ticks_from"] = lambda _: None
+    asked = asyncio.ensure_future(calls.call("copy_ticks_from", "EURUSD", 1, 2, -1))
+    await eventually(lambda: agent.heard_of(protocol.Request)[-1].call == "copy_ticks_from")
+    number = agent.heard_of(protocol.Request)[-1].id
+
+    agent.send(protocol.Part(id=number, data=b"\x80"))
+    agent.send(protocol.Answer(id=number, outcome="done", parts=2))
+
+    with pytest.raises(TerminalTimeout):
+        await asked
+    await eventually(agent.closed.is_set)

@@ -29,6 +29,7 @@
   (list "SIDECAR_ENV" $accounts.sidecar.env)
   (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
   (list "SIDECAR_LIMITS" $accounts.sidecar.limits)
+  (list "SIMULATOR_IN_TERMINAL_IMAGE" $accounts.simulator.inTerminalImage)
   (list "SIMULATOR_REQUESTS" $accounts.simulator.requests)
   (list "SIMULATOR_LIMITS" $accounts.simulator.limits)
   (list "LINUX_REQUESTS" $accounts.linux.requests)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An account whose spec cannot be read: what runs is left alone, and its route stays true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mt5_operator import names
+from mt5_operator.cluster.cache import key_of
+from mt5_operator.cluster.kinds import POD
+from mt5_operator.names import Key
+from mt5_operator.reconcile import claims, routing
+from mt5_operator.reconcile.context import Context
+from mt5_operator.routes.route import Route, routable
+from mt5_operator.spec.parse import Manifest, account_id
+from mt5_operator.status.seen import Seen, pod_seen
+
+
+async def follow(context: Context, manifest: Manifest, seen: Seen) -> Seen:
+    """Route to the pod that serves, or tell why none does; return what was seen, with both.
+
+    The pod's readiness alone counts here, and it asks the sidecar: nobody is waited for.
+    """
+    wanted = account_id(manifest)
+    conflict = await claims.take(context, manifest)
+    if conflict or not routable(wanted):
+        return replace(seen, conflict=conflict)
+    before = context.table.get(wanted) or Route()
+    key = key_of(manifest)
+    pod = context.world.caches[POD].get(Key(key.namespace, names.pod(key.name, before.slot)))
+    seen = replace(seen, account_id=wanted, slot=before.slot, pod=pod_seen(pod) if pod else None)
+    # Whoever trades stays who trades: moving it is a change, and changes wait.
+    route = replace(routing.route_for(seen), epoch=before.epoch)
+    return await routing.publish(context, wanted, route, seen)
