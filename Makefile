@@ -94,6 +94,11 @@ bench: $(VENV)/.complete $(BENCH_VENV)/.complete ## All benchmarks against their
 bench-quick: $(VENV)/.complete $(BENCH_VENV)/.complete ## The short ones; fails when a ratio fell by more than 15 %
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench --quick
 
+.PHONY: bench-operator
+bench-operator: $(VENV)/.complete ## The operator at scale on fake nodes: make bench-operator ACCOUNTS=5000 NODES=500
+	@$(PY) -m cluster binaries
+	@$(PY) -m bench.operator_scale --accounts $(or $(ACCOUNTS),500) --nodes $(or $(NODES),50)
+
 # FastAPI and uvicorn, which we compare with and never ship.
 $(BENCH_VENV)/.complete:
 	@echo "installing what the benchmarks compare with (usually 20 s) ..." >&2

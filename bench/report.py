@@ -25,6 +25,7 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 - **FastAPI** is {fastapi} under uvicorn with uvloop and httptools, with the same check of an API
   key and the account ready in memory. *Default* returns a dict from a handler without a return
   annotation; *tuned* declares a response model and returns its instance.
+- **The operator** (P10) has a page of its own: [benchmarks-operator.md](benchmarks-operator.md).
 - **The router's references** are the same nginx with the same proxy settings and access log.
 - **P3's reference** is one `await ws.send_json(...)` for each client on our own stack, aiohttp and
   uvloop, without compression.
