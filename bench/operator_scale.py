@@ -45,9 +45,10 @@ Written by `python -m bench.operator_scale --accounts {accounts} --nodes {nodes}
 Measured {date} on {machine}; load average {loads}.
 
 {accounts:,} accounts in {namespaces} namespaces on {nodes} fake nodes (KWOK). API server, etcd,
-controller manager, scheduler, KWOK, Redis, the stub of all sidecars and the measuring program run on the same
-cores, with whatever else the machine does: its load says how much. So rates and times are the whole
-machine's and would be better anywhere else; writes, CPU and memory are the operator's own.
+controller manager, scheduler, KWOK, Redis, the stub of all sidecars and the measuring program run
+on the same cores, with whatever else the machine does: its load says how much. So rates and times
+are the whole machine's and would be better anywhere else; writes, CPU and memory are the
+operator's own.
 
 | what | found | target |
 |---|---|---|

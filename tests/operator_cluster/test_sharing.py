@@ -93,7 +93,8 @@ def test_every_object_has_one_owner_and_every_route_reaches_the_routers(
     assert leases == {f"mt5-bridge-operator-{shard}" for shard in range(SHARDS)}
     _nothing_is_owned_twice(replicas, spaces)
     assert len(redis.routes()) == count
-    assert _config_map_routes(kubectl) == set(redis.routes())
+    # ConfigMaps follow with the next flush.
+    eventually(lambda: _config_map_routes(kubectl) == set(redis.routes()), timeout_s=15)
 
     # A flushed Redis is complete only when every shard has written its part.
     redis.client.flushall()
