@@ -8,6 +8,7 @@ import base64
 import json
 import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class ApiProxy:
         async def end() -> None:
             for response in list(self._watches):
                 if gone:
-                    await response.write(json.dumps(_GONE).encode() + b"\n")
+                    with suppress(ConnectionError):  # its reader went by itself
+                        await response.write(json.dumps(_GONE).encode() + b"\n")
                 response.force_close()
                 if response._req is not None and response._req.transport is not None:
                     response._req.transport.close()
@@ -107,16 +109,16 @@ class ApiProxy:
             request.method,
             self._server + request.path_qs,
             headers=headers,
-            data=await request.read(),
+            data=await request.read() or None,
+            skip_auto_headers=["Content-Type"],
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
             content = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
             response = web.StreamResponse(status=answer.status, headers=content)
-            await response.prepare(request)
-            watches = "watch" in request.query
-            if watches:
-                self._watches.add(response)
             try:
+                await response.prepare(request)
+                if "watch" in request.query:
+                    self._watches.add(response)
                 async for chunk in answer.content.iter_any():
                     await response.write(chunk)
             except (ConnectionError, aiohttp.ClientError):
