@@ -72,6 +72,15 @@ test-cluster: $(VENV)/.complete ## Real Redis, nginx and control plane (etcd, AP
 test-contract: $(VENV)/.complete ## The simulator against the real MetaTrader5 wheel
 	@$(PY) -m pytest tests -m contract
 
+.PHONY: contract-diff
+contract-diff: $(VENV)/.complete ## What another wheel changed: WHEEL=5.0.6300, by default the newest
+	@$(PY) -m contract.moved $(WHEEL)
+
+KILLS ?= 1000
+.PHONY: kills
+kills: $(VENV)/.complete ## Worker, terminal and sidecar killed 1,000 times at random (5 min); KILLS=n SEED=n
+	@MT5_BRIDGE_KILLS=$(KILLS) $(if $(SEED),MT5_BRIDGE_SEED=$(SEED)) $(PY) -m pytest tests/mt5_agent/test_killing.py
+
 .PHONY: test-e2e
 test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (root)
 	@$(PY) -m pytest tests -m e2e

@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from bench import cores, fanout, gate, memory, reads, report, routing
+from bench import calls, cores, fanout, gate, memory, reads, report, routing
 from bench.findings import Finding
 from bench.rounds import FULL, QUICK, Effort
 from cluster.paths import REPOSITORY
@@ -25,6 +25,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "reads": reads.measure,
     "fanout": fanout.measure,
     "routing": routing.measure,
+    "calls": calls.measure,
     "memory": memory.measure,
 }
 GATED: Final = ("reads", "routing")

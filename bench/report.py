@@ -27,6 +27,10 @@ the core away, and not from all alike. Figures beside give the order of magnitud
   annotation; *tuned* declares a response model and returns its instance.
 - **The operator** (P10) has a page of its own: [benchmarks-operator.md](benchmarks-operator.md).
 - **The router's references** are the same nginx with the same proxy settings and access log.
+- **P5** is a call through sidecar and agent with a package that answers at once. Its reference is
+  RPyC as mt5linux uses it; both ends read all 19 fields of 20 positions. Under Wine, the package's
+  side of both runs in the Wine image's Windows Python.
+- **P13 of the agent** counts pages that its three processes share once, as the pod's limit does.
 - **P3's reference** is one `await ws.send_json(...)` for each client on our own stack, aiohttp and
   uvloop, without compression.
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     image_pull_secrets: list[str] = []
     agent_command: list[str] = ["python", "-m", "mt5_agent"]
     sidecar_env: dict[str, str] = {}
+    agent_env: dict[str, str] = {}
     sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
     sidecar_limits: Quantities = {"memory": "256Mi"}
     simulator_in_terminal_image: bool = False

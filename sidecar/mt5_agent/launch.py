@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from mt5_agent import terminal_ini
+from mt5_agent import terminal_ini, windows
 from mt5_agent.classify import Finding, missing
 from mt5_agent.commands import filled, words
 from mt5_agent.processes import run
@@ -49,8 +49,11 @@ class Launch:
         return settings.terminal_argv(await self._written())
 
     async def ask(self, pid: int) -> None:
-        """Ask the terminal to close, if there is a command for that."""
-        await self._command(self._settings.terminal_stop_command, pid=str(pid))
+        """Ask the terminal to close: by the command for that, or on Windows by WM_CLOSE."""
+        if self._settings.terminal_stop_command:
+            await self._command(self._settings.terminal_stop_command, pid=str(pid))
+        else:
+            windows.ask_to_close(pid)
 
     async def clear(self) -> None:
         """End terminals that nobody here started, if there is a command for that."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mt5_agent.backoff import Backoff
+from mt5_agent.first import first
 from mt5_agent.outbox import Outbox
 from mt5_agent.protocol import (
     OLDEST_VERSION,
@@ -139,18 +140,7 @@ class Link:
     async def _speak(self, writer: asyncio.StreamWriter, incoming: "_Incoming") -> None:
         self._writer, self._told = writer, None
         self._source.joined()
-        tasks = [
-            asyncio.ensure_future(self._listen(incoming)),
-            asyncio.ensure_future(self._tell(writer)),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await first(self._listen(incoming), self._tell(writer))
 
     async def _listen(self, incoming: "_Incoming") -> None:
         while not isinstance(message := await incoming.next(), Goodbye):

@@ -44,6 +44,7 @@ class Report:
         self._ends_s: deque[float] = deque()
         self._milestones = Milestones()
         self._last_healthy_ms = 0
+        self._beside = ""
 
     @property
     def state(self) -> State:
@@ -71,11 +72,16 @@ class Report:
         """Return for how long the account has been authorised and not synchronised."""
         return self._milestones.waits_ms(utc_ms()) / 1000
 
+    def distrust(self, image_fault: str) -> Finding:
+        """Say with every reason from now on what the image found wrong about itself."""
+        self._beside = f" (The self-test of this image failed: {image_fault}.)"
+        return Finding(Reason.TERMINAL_FAULT, "The terminal may not work in this image.")
+
     def show(self, state: StateName, finding: Finding | None = None) -> None:
         """Be in `state`, for the reason of `finding`."""
         reason, message = self._state.reason, self._state.message
         if finding is not None:
-            reason, message = finding.reason.value, finding.message
+            reason, message = finding.reason.value, finding.message + self._beside
         elif state in {"Connected", "WaitingForLogin"}:
             reason, message = "", ""
         since = self._state.since_ms if state == self._state.state else utc_ms()
@@ -124,9 +130,9 @@ class Report:
         if self._state.state == "Connected":
             self._last_healthy_ms = now
 
-    def heard(self, line: str) -> None:
-        """Keep a line of the terminal's journal."""
-        self._journal.append(line)
+    def heard(self, line: str, shown: str) -> None:
+        """Count what a line of the terminal's journal means, and keep it as it may be shown."""
+        self._journal.append(shown)
         lost = self._milestones.authorised_then_lost
         self._milestones.heard(line, utc_ms())
         if self._milestones.authorised_then_lost != lost:

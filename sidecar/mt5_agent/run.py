@@ -11,6 +11,7 @@ import time
 from types import FrameType
 
 from mt5_agent import settings as agent_settings
+from mt5_agent import windows
 from mt5_agent.supervisor import Supervisor
 
 _BAD_USAGE = 64  # EX_USAGE of sysexits.h
@@ -42,6 +43,10 @@ def main() -> int:
     except agent_settings.BadSetting as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (the sentence is enough)
         return _BAD_USAGE
+    try:
+        windows.bind_children()
+    except OSError as error:
+        logging.getLogger(__name__).warning("children may outlive this process: %s", error)
     for name in agent_settings.unknown(os.environ):
         logging.getLogger(__name__).warning("%s is not a setting of the agent", name)
     asyncio.run(_run(settings))

@@ -3,13 +3,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, WorkerHangs
 from mt5_agent.classify import Finding, no_worker
+from mt5_agent.first import first
 from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
 from mt5_agent.poller import Poller, WrongAccount
@@ -81,7 +81,7 @@ class Session:
                 await worker.kill()
 
     async def _after_the_terminal(self, worker: WorkerProcess) -> None:
-        await _first(self._terminal.up(), worker.ended())
+        await first(self._terminal.up(), worker.ended())
         if self._terminal.runs:
             await self._use(worker)
         else:
@@ -92,7 +92,7 @@ class Session:
             self._board.clear()
             self._account = None
             self._report.show("WaitingForLogin")
-            await _first(self._wanted.known(), self._terminal.down(), worker.ended())
+            await first(self._wanted.known(), self._terminal.down(), worker.ended())
         if self._wanted.login is None:
             return
         login = await self._wanted.known()
@@ -125,9 +125,7 @@ class Session:
         """Return how `initialize` ended; None when it no longer matters."""
         attach = asyncio.ensure_future(self._attach(worker, login))
         try:
-            await _first(
-                attach, self._wanted.changed(), self._terminal.down(), self._watch.follow()
-            )
+            await first(attach, self._wanted.changed(), self._terminal.down(), self._watch.follow())
             if not self._terminal.runs:
                 self._terminal_ended()
             return None if attach.cancelled() else attach.result()
@@ -172,12 +170,12 @@ class Session:
             self._report.show("LoggingIn", found)
             return
         self._report.show(self._report.state.state, found)
-        await _first(self._backoff.wait(), self._wanted.changed())
+        await first(self._backoff.wait(), self._wanted.changed())
 
     async def _serve(self, worker: WorkerProcess) -> None:
         self._calls.open()
         try:
-            await _first(
+            await first(
                 self._calls.serve(worker),
                 self._poll(),
                 self._watch.listen(),
@@ -238,16 +236,3 @@ _LOST: Final = Finding(
 
 def _not_yet(done: Done) -> bool:
     return not done.ok and done.code == _NO_PIPE
-
-
-async def _first(*things: Awaitable[Any]) -> None:
-    """Wait until one of `things` ends, cancel the others, and raise what it raised."""
-    tasks = [asyncio.ensure_future(thing) for thing in things]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,7 +12,6 @@ from typing import Any
 from mt5_agent.backoff import Backoff
 from mt5_agent.board import Board
 from mt5_agent.calls import Calls, Ending
-from mt5_agent.classify import Finding
 from mt5_agent.launch import Launch
 from mt5_agent.link import Link
 from mt5_agent.memory import Memory
@@ -29,7 +28,6 @@ from mt5_agent.protocol import (
     State,
     Watch,
 )
-from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
 from mt5_agent.selftest import trouble
 from mt5_agent.session import Session
@@ -141,9 +139,8 @@ class Supervisor:
     def _tell_of_the_selftest(self) -> None:
         found = self._settings.selftest_file and trouble(Path(self._settings.selftest_file))
         if found:
-            message = f"The self-test of this image failed: {found}."
-            _log.error("%s", message)
-            self._report.show("TerminalStarting", Finding(Reason.TERMINAL_FAULT, message))
+            _log.error("the self-test of this image failed: %s", found)
+            self._report.show("TerminalStarting", self._report.distrust(found))
 
     # What the link asks for
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Final
 
 from mt5_agent.classify import Finding, Sight, finding
@@ -26,20 +27,23 @@ class Watch:
         self._platform, self._silence_s = platform, silence_s
         self._lines: list[str] = []
         self._login: Login | None = None
+        self._passwords: set[str] = set()
         self._spoke_s = 0.0
 
     def begin(self, login: Login) -> None:
         """Start to collect evidence of `login`."""
         self.read()
         self._login, self._lines = login, []
+        self._passwords = {*self._passwords, login.password} - {""}
         self._spoke_s = asyncio.get_running_loop().time()
 
     def read(self) -> None:
         """Take what the terminal wrote since."""
         for line in self._tail.read():
-            shown = self._without_password(line)
-            self._lines = [*self._lines[-_LINES:], shown]
-            self._report.heard(shown)
+            shown = self._without_passwords(line)
+            # Judged as it is, told without: a password may be a word that lines have anyway.
+            self._lines = [*self._lines[-_LINES:], line]
+            self._report.heard(line, shown)
             self._spoke_s = asyncio.get_running_loop().time()
             _log.info("terminal: %s", shown)
 
@@ -49,7 +53,7 @@ class Watch:
         """Return why the account is not connected, as far as can be seen by now."""
         self.read()
         silent_s = asyncio.get_running_loop().time() - self._spoke_s
-        return finding(
+        found = finding(
             Sight(
                 server=self._login.server if self._login else "",
                 platform=self._platform,
@@ -62,6 +66,7 @@ class Watch:
                 ends=self._report.ends,
             )
         )
+        return found and replace(found, message=self._without_passwords(found.message))
 
     async def follow(self) -> None:
         """While a log-in runs, show why it may be failing."""
@@ -77,6 +82,7 @@ class Watch:
             await asyncio.sleep(_LOOK_S)
             self.read()
 
-    def _without_password(self, line: str) -> str:
-        password = self._login.password if self._login else ""
-        return line.replace(password, "***") if password else line
+    def _without_passwords(self, line: str) -> str:
+        for password in sorted(self._passwords, key=len, reverse=True):  # one may hold another
+            line = line.replace(password, "***")
+        return line

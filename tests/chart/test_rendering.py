@@ -219,6 +219,7 @@ def test_settings_reach_operator_and_router() -> None:
     assert environment(small["bridge-operator"])["MT5_OPERATOR_WORKERS"] == "4"
     assert environment(small["bridge-router"])["MT5_ROUTER_TABLE_BYTES"] == "33554432"
     assert small["bridge-router"]["terminationGracePeriodSeconds"] == 5 + 60 + 5
+    assert json.loads(windows["MT5_OPERATOR_AGENT_ENV"]) == {"MT5_AGENT_POLL_INTERVAL_S": "1"}
     assert windows["MT5_OPERATOR_SIMULATOR_IN_TERMINAL_IMAGE"] == "true"
 
 

@@ -47,3 +47,29 @@ def test_a_terminal_is_closed_politely_and_never_outlives_its_keeper(with_termin
         "ran": True,
         "left": False,
     }
+
+
+def run_in_agents_place(pod: Pod, name: str) -> dict[str, object]:
+    """Run a program of this folder beside a screen, as the agent runs; return what it printed."""
+    source = (HERE / name).read_text()
+    process = pod.start(["/opt/mt5/bin/windows-python", "-c", source])
+    try:
+        output, errors = process.communicate(timeout=START_S)
+    finally:
+        pod.end(process)
+    assert process.returncode == 0, errors
+    seen: dict[str, object] = json.loads(output)
+    return seen
+
+
+def test_windows_own_way_to_close_a_terminal_is_polite_too(with_terminal: Pod) -> None:
+    seen = run_in_agents_place(with_terminal, "close_on_windows.py")
+
+    assert seen.pop("windows")  # its own, and those that Windows gives each program
+    assert seen == {"others": 0, "code": 0, "journal_ends": "stopped"}
+
+
+def test_on_windows_no_process_outlives_the_supervisor(pod: Pod) -> None:
+    seen = run_in_agents_place(pod, "orphan_on_windows.py")
+
+    assert seen == {"ran": True, "with_job": "gone", "without": "left"}

@@ -7,6 +7,7 @@ from e2e_world import World
 pytestmark = pytest.mark.e2e
 
 CANARY = "canary-c0ffee-password"
+REFUSED = "canary-dec0de-refused"
 
 
 def test_the_password_is_nowhere_but_in_its_secret(world: World) -> None:
@@ -16,6 +17,16 @@ def test_the_password_is_nowhere_but_in_its_secret(world: World) -> None:
 
     for place, text in world.everything_said(account):
         assert CANARY not in text, place
+        assert world.key not in text, place
+
+
+def test_a_refused_password_is_nowhere_but_in_its_secret_either(world: World) -> None:
+    account = world.apply_account(server="Simulator-BadPassword", secret={"password": REFUSED})
+    world.wait_container_running(account.name)
+    world.wait_reason(account.name, "BadCredentials")
+
+    for place, text in world.everything_said(account):
+        assert REFUSED not in text, place
         assert world.key not in text, place
 
 

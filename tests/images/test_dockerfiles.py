@@ -165,3 +165,41 @@ def test_powershell_scripts_are_strict_and_their_brackets_close(script: Path) ->
     assert "$ErrorActionPreference = 'Stop'" in text
     for opening, closing in ("{}", "()", "[]"):
         assert code.count(opening) == code.count(closing), (script, opening)
+
+
+def defaults(folder: Path) -> dict[str, str]:
+    """Return the build arguments' defaults."""
+    arguments = [i.rest.partition("=") for i in dockerfile.of(folder) if i.word == "ARG"]
+    return {name: value.strip('"') for name, _, value in arguments}
+
+
+def test_the_windows_images_are_servercore_of_one_release_and_can_be_server() -> None:
+    bases = [i.rest for i in dockerfile.of(WINDOWS) if i.word == "FROM" and "windows/" in i.rest]
+
+    assert (defaults(WINDOWS)["VARIANT"], defaults(WINDOWS)["RELEASE"]) == (
+        "servercore",
+        "ltsc2022",
+    )
+    assert len(bases) == 2
+    assert all("mcr.microsoft.com/windows/${VARIANT}:${RELEASE}" in base for base in bases)
+
+
+def test_the_windows_images_carry_python_3_11_and_the_package_but_no_terminal() -> None:
+    pinned = (WINE / "windows-python.txt").read_text()
+
+    assert "/python-3.11.9-embed-amd64.zip" in defaults(WINDOWS)["PYTHON_SOURCE"]
+    assert re.search(r"^metatrader5==\S+ \\\n\s+--hash=", pinned, re.MULTILINE)
+    assert defaults(WINDOWS)["TERMINAL_SHA256"] == ""
+    (stage,) = [i.rest for i in dockerfile.of(WINDOWS) if i.rest.endswith("AS terminal-archive")]
+    assert stage.startswith("scratch")  # who builds with nothing gets an image without one
+
+
+def test_on_windows_the_entry_point_tests_itself_restores_the_terminal_and_runs_the_agent() -> None:
+    script = (WINDOWS / "entrypoint.ps1").read_text()
+
+    steps = ["selftest.ps1", "MT5_AGENT_SELFTEST_FILE", "start.restore", "-m mt5_agent"]
+    assert sorted(steps, key=script.index) == steps
+    probed = re.findall(r"Test-Finding '([\w-]+)'", (WINDOWS / "selftest.ps1").read_text())
+    documented = (REPOSITORY / "docs" / "windows.md").read_text()
+    assert "build-match" in probed
+    assert all(f"`{name}`" in documented for name in probed)

@@ -29,7 +29,7 @@ async def test_account_and_positions_are_looked_at_together(agent, sidecar):
     def agree() -> bool:
         account = protocol.decode_snapshot(sidecar.snapshots["account"])
         positions = protocol.decode_snapshot(sidecar.snapshots["positions"])
-        return abs(account.profit - sum(p.profit for p in positions)) < 0.02
+        return abs(account.profit - sum(p.profit + p.swap for p in positions)) < 0.02
 
     await sidecar.until(agree)  # now and then a tick comes between the two looks
 

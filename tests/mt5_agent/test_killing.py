@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Worker, terminal and sidecar are killed at random moments; the account is healthy at the end.
 
-`MT5_BRIDGE_KILLS=1000 pytest tests/mt5_agent/test_killing.py` is the long form; `MT5_BRIDGE_SEED`
-chooses other moments.
+`make kills` is the long form; `make kills SEED=6` chooses other moments.
 """
 
 import asyncio

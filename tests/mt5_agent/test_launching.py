@@ -190,6 +190,28 @@ async def test_a_start_file_left_by_a_killed_agent_is_removed(installed, sidecar
     assert not installed.ini.exists()
 
 
+async def test_the_password_is_gone_from_disk_arguments_and_environment_after_the_log_in(
+    installed, sidecar, tmp_path
+):
+    await installed.agent.start()
+    await sidecar.becomes("WaitingForLogin")
+    sidecar.login(password=SECRET)
+    await sidecar.serves()
+
+    shown = b""
+    for pid in installed.agent.descendants():
+        process = Path(f"/proc/{pid}")
+        shown += (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    (tmp_path / "data" / "starts.jsonl").unlink()  # the stub's own note of its start file
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert shown
+    assert files
+    for coded in (SECRET.encode(), SECRET.encode("utf-16-le")):
+        assert coded not in shown
+        assert not [path for path in files if coded in path.read_bytes()]
+    assert SECRET not in repr(sidecar.states)
+
+
 async def test_a_failed_selftest_is_told_until_the_account_connects(installed, sidecar, tmp_path):
     report = {"ok": False, "findings": [{"name": "desktop", "ok": False, "detail": "no window"}]}
     (tmp_path / "selftest.json").write_text(json.dumps(report))
@@ -199,6 +221,9 @@ async def test_a_failed_selftest_is_told_until_the_account_connects(installed, s
     await sidecar.joined()
 
     assert any("desktop (no window)" in state.message for state in sidecar.states)
+    sidecar.login(server="Simulator-BadPassword")
+    refused = await sidecar.becomes("Refused", "BadCredentials")
+    assert "desktop (no window)" in refused.message
     sidecar.login()
     await sidecar.serves()
     assert sidecar.state.message == ""

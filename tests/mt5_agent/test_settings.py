@@ -46,6 +46,13 @@ def test_the_real_backend_never_starts_the_simulator():
     assert settings.terminal_argv("a.ini") == ["C:/t.exe", "/portable", "/config:a.ini"]
 
 
+def test_a_real_terminal_has_a_minute_to_log_in():
+    told = {"MT5_AGENT_BACKEND": "metatrader5", "MT5_AGENT_TERMINAL_PATH": "C:/t.exe"}
+
+    assert load(told).login_deadline_s == 60
+    assert load(told | {"MT5_AGENT_LOGIN_TIMEOUT_S": "90"}).login_deadline_s == 90
+
+
 def test_every_setting_is_documented_with_its_default_and_no_other_is():
     page = (Path(__file__).parents[2] / "docs" / "settings-agent.md").read_text()
     rows = re.findall(r"^\| `([A-Z0-9_]+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE)

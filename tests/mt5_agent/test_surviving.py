@@ -63,12 +63,14 @@ async def test_a_hanging_order_is_unknown_and_may_have_happened(agent, sidecar):
     order = {**MARKET_BUY, "symbol": "HANGS", "comment": "may-be"}
 
     answer = await sidecar.ask("order_send", order, within_s=0.3)
-    await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
-    await sidecar.serves()
+    async with asyncio.timeout(5):
+        await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
+        await sidecar.serves()
 
     held = protocol.decode_result("positions_get", await sidecar.ask("positions_get"))
     assert answer.outcome == "unknown"
     assert [p.symbol for p in held if p.comment == "may-be"] == ["HANGS"]
+    assert set(agent.descendants()) == {agent.pid, *agent.children().values()}  # and no orphan
 
 
 async def test_an_order_whose_answer_was_lost_says_so_and_may_have_happened(agent, sidecar):

@@ -77,7 +77,7 @@ async def test_an_older_sidecar_understands_all_that_this_agent_says(made_agent,
     sidecar.login()
     await sidecar.serves()
     await sidecar.ask("order_send", {"action": 1, "symbol": "EURUSD", "volume": 1, "type": 0})
-    await sidecar.ask("copy_ticks_from", "EURUSD", 1_790_000_000, 20_000, -1)
+    await sidecar.ask("copy_ticks_from", "EURUSD", 1_790_000_000, 8_000, -1)
     await made_agent.end()
 
     told = [msgspec.msgpack.decode(one, ext_hook=None) for one in sidecar.bodies]

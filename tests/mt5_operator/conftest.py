@@ -8,19 +8,15 @@ from typing import Any
 
 import pytest
 
-from cluster import packages
 from mt5_operator.routes.redis_store import RedisStore
-from operator_cluster.redis_process import RedisServer
+from operator_cluster.redis_process import RedisServer, running_redis
 
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     """Return a running Redis of this test's own."""
-    packages.ensure(packages.REDIS)
-    server = RedisServer()
-    server.start()
-    yield server
-    server.stop()
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -113,6 +113,20 @@ def test_the_simulator_can_run_as_a_terminal_does(
     assert terminal["resources"]["limits"] == {k: canonical(v) for k, v in limits.items()}
 
 
+def test_sidecar_and_agent_get_the_settings_that_are_theirs() -> None:
+    settings = Settings(
+        sidecar_env={"MT5_SIDECAR_WS_INTERVAL_MS": "250"},
+        agent_env={"MT5_AGENT_POLL_INTERVAL_S": "1"},
+    )
+
+    found = pod(stateful_set(parsed(), Platform.LINUX, "a", settings))
+
+    (sidecar,), (terminal,) = found["initContainers"], found["containers"]
+    assert {"name": "MT5_SIDECAR_WS_INTERVAL_MS", "value": "250"} in sidecar["env"]
+    assert {"name": "MT5_AGENT_POLL_INTERVAL_S", "value": "1"} in terminal["env"]
+    assert not [e for e in sidecar["env"] if e["name"].startswith("MT5_AGENT_")]
+
+
 def test_nothing_secret_is_in_the_pod() -> None:
     text = json.dumps(linux())
 

@@ -104,3 +104,35 @@ async def test_the_past_and_the_market_are_read_from_the_terminal(live: Rig) -> 
     assert (len(rates["bars"]), rates["complete"]) == (10, True)
     assert all(bar["low"] <= bar["close"] <= bar["high"] for bar in rates["bars"])
     assert "EURUSD" in [symbol["name"] for symbol in found["symbols"]]
+
+
+async def test_an_order_that_hangs_is_unknown_the_account_serves_again_and_it_is_found(
+    rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path
+) -> None:
+    rig = await rig_with(
+        server="Simulator-Hangs", stale_after_s=12, call_timeout_s=2, order_settle_s=1
+    )
+    rig.put_account(enabled=True)
+    rig.put_keys([OWN, TRADER])
+    rig.look()
+    agent = RealAgent(rig, tmp_path / "terminal")
+    await agent.start()
+    try:
+        await eventually(lambda: rig.context.office.desk.ready, timeout_s=30)
+        before = agent.processes()
+
+        sent = await rig.trade("POST", "/api/order", "hangs-1", json=BUY | {"symbol": "HANGSORDER"})
+        assert (sent.status, sent.json["outcome"]) == (202, "Unknown"), sent.body
+
+        served = asyncio.get_running_loop().time()
+        while (await rig.trade("GET", "/api/order/hangs-1")).json["outcome"] != "Done":
+            assert asyncio.get_running_loop().time() - served < 30
+            await asyncio.sleep(0.05)
+        held = (await rig.get("/api/positions")).json["positions"]
+        assert [p["symbol"] for p in held].count("HANGSORDER") == 1
+        # One worker took the other's place, and none was left behind.
+        after = agent.processes()
+        assert len(after) == len(before) == 3
+        assert len(after - before) == 1
+    finally:
+        await agent.stop()

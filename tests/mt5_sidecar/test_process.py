@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from scripted_agent import PASSWORD
 from sidecar_rig import KEY, Rig, api_key, eventually
 
+from cluster.ports import free_port
 from mt5_agent import protocol
 
 PREFIX = "MT5_SIDECAR_"
@@ -62,18 +62,12 @@ class Process:
 
 @pytest.fixture
 async def process(tmp_path: Path) -> AsyncIterator[Process]:
-    started = Process(Rig(tmp_path, agent_port=_free_port()))
+    started = Process(Rig(tmp_path, agent_port=free_port()))
     yield started
     if started.process.returncode is None:
         await started.stop()
     for agent in started.rig.agents:
         await agent.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def told_by_the_kernel(pid: int) -> list[str]:

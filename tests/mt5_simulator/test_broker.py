@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mt5_simulator import constants as mt5
 from mt5_simulator import structs
-from mt5_simulator.broker.clock import broker_ms, utc_offset_s
+from mt5_simulator.broker.clock import DAY_MS, broker_ms, closed_since_ms, nights, utc_offset_s
 from mt5_simulator.broker.opening import opening_book
 from mt5_simulator.broker.passing import advance
 from mt5_simulator.broker.quotes import quote
@@ -75,7 +75,8 @@ def test_every_account_begins_with_positions_and_consistent_money(login, moment)
     assert 2 <= len(book.positions) <= 4
     assert worth.equity == pytest.approx(worth.balance + worth.profit)
     assert worth.margin_free == pytest.approx(worth.equity - worth.margin)
-    assert worth.profit == pytest.approx(sum(now.profit(p) for p in book.positions.values()))
+    held = book.positions.values()
+    assert worth.profit == pytest.approx(sum(now.profit(p) + now.swap(p) for p in held))
     assert worth.margin_free > 0
     tickets = [*book.positions, *book.orders, *(deal.ticket for deal in book.deals)]
     assert len(tickets) == len(set(tickets))
@@ -258,3 +259,105 @@ def test_an_expiration_in_the_past_is_refused():
     refused = send(order, opening_book("Simulator-Demo", 1), prices())
 
     assert refused.retcode == mt5.TRADE_RETCODE_INVALID_EXPIRATION
+
+
+def night_of(day: str) -> tuple[int, int]:
+    """Return noon of a day and noon of the next, UTC."""
+    noon = int(datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=UTC).timestamp() * 1000)
+    return noon, noon + DAY_MS
+
+
+@pytest.mark.parametrize(
+    ("day", "count"),
+    [
+        ("2026-11-16", 1),  # Monday
+        ("2026-11-17", 1),
+        ("2026-11-18", 3),  # Wednesday
+        ("2026-11-19", 1),
+        ("2026-11-20", 1),
+        ("2026-11-21", 0),  # Saturday
+        ("2026-11-22", 0),
+    ],
+)
+def test_swap_is_of_nights_and_wednesdays_counts_for_the_weekend(day, count):
+    assert nights(*night_of(day)) == count
+
+
+@settings(deadline=None)  # two cores, many processes
+@given(MOMENTS, st.integers(0, 400 * DAY_MS), st.integers(0, 400 * DAY_MS))
+def test_nights_add_up_whatever_the_cut(begin, first, second):
+    middle, end = begin + first, begin + first + second
+
+    assert nights(begin, middle) + nights(middle, end) == nights(begin, end)
+    assert nights(begin, begin + 7 * DAY_MS * 4 + 7 * 3_600_000) >= 26
+
+
+def test_swap_is_seen_while_it_floats_and_booked_with_the_part_that_is_closed():
+    book = opening_book("Simulator-Demo", 1)
+    opened = send(market(type=0, volume=0.4), book, prices())
+    before = book.balance
+    later = prices(NOW_MS + 7 * DAY_MS)
+    position = book.positions[opened.order]
+    assert later.swap(position) == pytest.approx(-0.7 * 7 * 0.4, abs=0.01)  # a dollar a point a lot
+
+    send(market(type=1, volume=0.1, position=opened.order), book, later)
+
+    part, rest = book.deals[-1].swap, later.swap(position)
+    assert part == pytest.approx(-0.7 * 7 * 0.1, abs=0.01)
+    assert part + rest == pytest.approx(-0.7 * 7 * 0.4, abs=0.02)
+    assert book.balance == pytest.approx(before + book.deals[-1].profit + part)
+
+
+def test_a_netting_position_that_grows_and_turns_pays_swap_for_what_was_held():
+    book = opening_book("Simulator-Netting", 1, netting=True)
+    for position in [*book.positions.values()]:
+        if position.symbol == "EURUSD":
+            del book.positions[position.ticket]
+    opened = send(market(type=0, volume=0.1), book, prices())
+    week, weeks = prices(NOW_MS + 7 * DAY_MS), prices(NOW_MS + 14 * DAY_MS)
+    send(market(type=0, volume=0.1), book, week)
+
+    send(market(type=1, volume=0.3), book, weeks)
+
+    turned = book.deals[-1]
+    assert turned.entry == mt5.DEAL_ENTRY_INOUT
+    assert turned.swap == pytest.approx(-0.7 * 7 * (0.1 + 0.2), abs=0.02)
+    assert weeks.swap(book.positions[opened.order]) == 0
+
+
+def test_an_account_below_its_margin_is_closed_down_to_what_it_can_carry():
+    book, now = opening_book("Simulator-Demo", 1), prices()
+    # All that the margin lets in; then nearly all money is gone.
+    send(market(type=0, volume=5.0), book, now)
+    margin = now.worth(book).margin
+    book.deals[0].profit -= now.worth(book).equity - margin * 0.29
+    held = len(book.positions)
+
+    assert advance(book, now)
+
+    closed = book.deals[-1]
+    assert len(book.positions) < held
+    assert closed.reason == mt5.DEAL_REASON_SO
+    assert closed.comment.startswith("[so ")
+    assert not book.positions or now.worth(book).margin_level >= 30
+    assert not advance(book, now)
+
+
+@pytest.mark.parametrize(
+    ("broker_time", "last_open"),
+    [
+        ("2026-11-20T23:59:59", None),  # Friday
+        ("2026-11-21T00:00:00", "2026-11-20T23:59:59.999"),
+        ("2026-11-22T23:59:59", "2026-11-20T23:59:59.999"),
+        ("2026-11-23T00:04:59", "2026-11-20T23:59:59.999"),
+        ("2026-11-23T00:05:00", None),
+        ("2026-11-24T00:03:00", "2026-11-23T23:59:59.999"),
+        ("2026-11-24T12:00:00", None),
+    ],
+)
+def test_sessions_end_at_night_and_for_the_weekend(broker_time, last_open):
+    def utc(text: str) -> int:
+        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000) - 2 * 3_600_000  # winter
+
+    assert closed_since_ms(utc(broker_time)) == (last_open and utc(last_open))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mt5_simulator.broker.clock import DAY_MS
 from mt5_simulator.terminal.calls import NeverAnswers
 from mt5_simulator.terminal.scenario import SCENARIOS
 
@@ -162,3 +163,19 @@ def test_history_comes_from_the_server_only_when_it_is_asked_for(bench):
     then = bench.ask("copy_rates_from_pos", "EURUSD", 1, 0, 150)
 
     assert (len(first), len(then)) == (100, 150)
+
+
+def test_the_server_with_sessions_stands_still_at_the_weekend_and_goes_on_after_it(bench):
+    bench.login(server="Simulator-Sessions")
+    order = [1, 0, 0, "EURUSD", 0.1, *[0.0] * 4, *[0] * 5, "", 0, 0]
+    monday = bench.ask("symbol_info_tick", "EURUSD")
+    assert bench.ask("order_send", order)[0] == 10009
+
+    bench.passes(5 * DAY_MS)  # Saturday
+    first = bench.ask("symbol_info_tick", "EURUSD")
+    bench.passes(3_600_000)
+    assert bench.ask("symbol_info_tick", "EURUSD") == first != monday
+    assert bench.ask("order_send", order)[0] == 10018
+
+    bench.passes(2 * DAY_MS)
+    assert bench.ask("order_send", order)[0] == 10009

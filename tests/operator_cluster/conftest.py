@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster import packages
 from cluster.control_plane import ControlPlane
 from cluster.fixtures import fresh_control_plane
 from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
 from operator_cluster.operator_process import Operator
-from operator_cluster.redis_process import RedisServer
+from operator_cluster.redis_process import RedisServer, running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 
 
@@ -47,11 +46,8 @@ def released(plane: ControlPlane, kubectl: Kubectl) -> Iterator[None]:
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     """Return a running Redis of this test's own."""
-    packages.ensure(packages.REDIS)
-    server = RedisServer()
-    server.start()
-    yield server
-    server.stop()
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cluster.command import environment_without_proxies
 from cluster.paths import REPOSITORY
+from cluster.ports import free_port
 from cluster.waiting import wait_for
-from operator_cluster.redis_process import free_port
 
 
 class Operator:

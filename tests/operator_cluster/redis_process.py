@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
+from cluster import packages
+from cluster.ports import free_port
 from cluster.waiting import wait_for
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def running_redis() -> Iterator[RedisServer]:
+    """Return a running Redis of this test's own."""
+    packages.ensure(packages.REDIS)
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 class RedisServer:

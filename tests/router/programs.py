@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from functools import cache
@@ -53,13 +52,6 @@ def redis_client() -> Path:
             place.mkdir(parents=True, exist_ok=True)
             run(["dpkg-deb", "-x", package, place])
     return file
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], *, timeout_s: float = 10) -> None:

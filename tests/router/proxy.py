@@ -20,7 +20,8 @@ from typing import Any
 import aiohttp
 
 from cluster.paths import REPOSITORY
-from router.programs import NOBODY, end, ensure, free_port, install_router
+from cluster.ports import free_port
+from router.programs import NOBODY, end, ensure, install_router
 from router.redis_server import INSTALLATION, route
 from router.waiting import until
 

@@ -13,7 +13,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from router.programs import end, ensure, free_port
+from cluster.ports import free_port
+from router.programs import end, ensure
 from router.waiting import until
 
 INSTALLATION = "11111111-1111-4111-8111-111111111111"

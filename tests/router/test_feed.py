@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from cluster.ports import free_port
 from router.conftest import MakeRouter
-from router.programs import free_port
 from router.proxy import Router
 from router.redis_server import RedisServer, route
 from router.upstream import Upstream

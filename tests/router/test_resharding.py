@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.ports import free_port
 from mt5_operator.routes.route import shard_of
 from router.conftest import MakeRouter
-from router.programs import free_port
 from router.proxy import Router
 from router.upstream import Upstream
 from router.waiting import until

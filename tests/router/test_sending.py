@@ -7,8 +7,8 @@ import asyncio
 
 import pytest
 
+from cluster.ports import free_port
 from router.conftest import MakeRouter
-from router.programs import free_port
 from router.proxy import Answer, Router
 from router.redis_server import RedisServer
 from router.upstream import Upstream

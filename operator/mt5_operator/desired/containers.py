@@ -52,7 +52,7 @@ def terminal(account: Account, platform: Platform, settings: Settings) -> Manife
         "image": terminal_image(account, platform, settings),
         "imagePullPolicy": settings.image_pull_policy,
         **command,
-        "env": _terminal_env(account, platform),
+        "env": _terminal_env(account, platform, settings),
         "resources": _terminal_resources(account, platform, settings),
         "volumeMounts": terminal_mounts(account),
         **restricted(platform),
@@ -87,8 +87,11 @@ def _sidecar_env(
     }
     told = [{"name": f"MT5_SIDECAR_{name}", "value": value} for name, value in fixed.items()]
     pod = [_downward("MT5_SIDECAR_POD_NAME", "name"), _downward("MT5_SIDECAR_POD_UID", "uid")]
-    extra = [{"name": name, "value": value} for name, value in settings.sidecar_env.items()]
-    return told + pod + extra
+    return told + pod + _extra(settings.sidecar_env)
+
+
+def _extra(env: dict[str, str]) -> list[Manifest]:
+    return [{"name": name, "value": value} for name, value in env.items()]
 
 
 def _downward(name: str, field: str) -> Manifest:
@@ -96,7 +99,7 @@ def _downward(name: str, field: str) -> Manifest:
     return {"name": name, "valueFrom": source}
 
 
-def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
+def _terminal_env(account: Account, platform: Platform, settings: Settings) -> list[Manifest]:
     backend = "simulator" if account.spec.simulated else "metatrader5"
     fixed = {
         "SIDECAR_ADDRESS": "127.0.0.1:8082",
@@ -105,7 +108,8 @@ def _terminal_env(account: Account, platform: Platform) -> list[Manifest]:
         "PLATFORM": platform.value,
         "DATA_DIR": "/var/lib/mt5/terminal",
     }
-    return [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
+    told = [{"name": f"MT5_AGENT_{name}", "value": value} for name, value in fixed.items()]
+    return told + _extra(settings.agent_env)
 
 
 def _in_sidecar_image(account: Account, settings: Settings) -> bool:

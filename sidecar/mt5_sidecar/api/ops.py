@@ -65,6 +65,7 @@ def state_answer(context: Context) -> dict[str, Any]:
         "message": seen.message,
         "connected": seen.connected,
         "credentials": seen.credentials,
+        "trade_allowed": seen.trade_allowed,
         "since": utc_iso(context.terminal.since_ms),
         "last_contact": _moment(context.feed.contact_ms),
         "versions": versions(context),

@@ -24,6 +24,9 @@ class Position(msgspec.Struct):
     magic: int = 0
     comment: str = ""
     reason: int = 0
+    swap_kept: float = 0.0
+    """Dollars of swap until `swap_since_ms`, or until it was opened when that is 0."""
+    swap_since_ms: int = 0
 
 
 class Order(msgspec.Struct):
@@ -66,6 +69,7 @@ class Deal(msgspec.Struct):
     magic: int = 0
     comment: str = ""
     reason: int = 0
+    swap: float = 0.0
 
 
 class Book(msgspec.Struct):
@@ -89,4 +93,4 @@ class Book(msgspec.Struct):
     @property
     def balance(self) -> float:
         """Return deposits and results of all deals."""
-        return round(sum(deal.profit for deal in self.deals), 2)
+        return round(sum(deal.profit + deal.swap for deal in self.deals), 2)

@@ -16,6 +16,11 @@ Clock = Callable[[], int]
 DAY_MS: Final = 86_400_000
 _SATURDAY: Final = 2
 """Days of the epoch modulo 7: it began on a Thursday."""
+_MONDAY: Final = 4
+_NIGHTS: Final = (1, 1, 0, 0, 1, 1, 3)
+"""Of swap after each of these days: Thursday, Friday, Saturday, Sunday, Monday, Tuesday, Wednesday.
+Source: SymbolInfo.swap_rollover3days is 3."""
+_BREAK_MS: Final = 5 * 60_000
 _WINTER_S = 2 * 3600
 _SUMMER_S = 3 * 3600
 
@@ -51,6 +56,31 @@ def last_close_ms(utc_ms: int) -> int:
     day = now_ms // DAY_MS
     saturday_ms = (day - (day - _SATURDAY) % 7) * DAY_MS
     return utc_ms - (now_ms - saturday_ms) - 1
+
+
+def nights(begin_ms: int, end_ms: int) -> int:
+    """Return how many nights' swap falls between two moments of UTC.
+
+    A night begins each broker's midnight after a weekday; Wednesday's counts three times, for the
+    weekend.
+    """
+    first, last = broker_ms(begin_ms) // DAY_MS, broker_ms(end_ms) // DAY_MS
+    weeks, rest = divmod(max(last - first, 0), 7)
+    return 7 * weeks + sum(_NIGHTS[day % 7] for day in range(first, first + rest))
+
+
+def closed_since_ms(utc_ms: int) -> int | None:
+    """Return the last moment at which the market was open; None: it is open.
+
+    It is closed on the broker's Saturday and Sunday, and for five minutes after each midnight.
+    """
+    now_ms = broker_ms(utc_ms)
+    day, in_day_ms = divmod(now_ms, DAY_MS)
+    weekday = day % 7
+    after_weekend = weekday == _MONDAY and in_day_ms < _BREAK_MS
+    if weekday in {_SATURDAY, _SATURDAY + 1} or after_weekend:
+        return last_close_ms(utc_ms)
+    return utc_ms - in_day_ms - 1 if in_day_ms < _BREAK_MS else None
 
 
 def _sunday(year: int, *, month: int, nth: int) -> datetime:

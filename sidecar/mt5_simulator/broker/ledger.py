@@ -43,12 +43,13 @@ def leave(
 ) -> Deal:
     """Take the matched volume off `position`."""
     profit = _earned(position, match, match.volume)
+    swap = _settled(position, match.prices, match.volume / position.volume)
     position.volume = round(position.volume - match.volume, _LOT_DIGITS)
     position.updated_ms = match.prices.utc_ms
     if position.volume <= 0:
         del book.positions[position.ticket]
     finish(book, order, match.prices, filled=match.volume, position=position.ticket)
-    return _record(book, order, match, entry=entry, profit=profit)
+    return _record(book, order, match, entry=entry, profit=profit, swap=swap)
 
 
 def closing(
@@ -120,6 +121,7 @@ def _enter(book: Book, order: Order, match: Match) -> Deal:
 
 
 def _add(book: Book, order: Order, held: Position, match: Match) -> Deal:
+    _settled(held, match.prices, 0.0)
     together = round(held.volume + match.volume, _LOT_DIGITS)
     held.price_open = (held.price_open * held.volume + match.price * match.volume) / together
     held.volume, held.updated_ms = together, match.prices.utc_ms
@@ -130,12 +132,13 @@ def _add(book: Book, order: Order, held: Position, match: Match) -> Deal:
 
 def _turn(book: Book, order: Order, held: Position, match: Match) -> Deal:
     profit = _earned(held, match, held.volume)
+    swap = _settled(held, match.prices, 1.0)
     held.side = 0 if held.side == 1 else 1
     held.volume = round(match.volume - held.volume, _LOT_DIGITS)
     held.price_open, held.updated_ms = match.price, match.prices.utc_ms
     held.sl, held.tp = order.sl, order.tp
     finish(book, order, match.prices, filled=match.volume, position=held.ticket)
-    return _record(book, order, match, entry=mt5.DEAL_ENTRY_INOUT, profit=profit)
+    return _record(book, order, match, entry=mt5.DEAL_ENTRY_INOUT, profit=profit, swap=swap)
 
 
 def _earned(position: Position, match: Match, volume: float) -> float:
@@ -144,7 +147,17 @@ def _earned(position: Position, match: Match, volume: float) -> float:
     return match.prices.realised(match.prices.symbols[position.symbol], signed, volume)
 
 
-def _record(book: Book, order: Order, match: Match, *, entry: int, profit: float = 0.0) -> Deal:
+def _settled(position: Position, prices: Prices, share: float) -> float:
+    """Take `share` of the position's swap off it, and return it."""
+    swap = prices.swap(position)
+    paid = round(swap * share, 2)
+    position.swap_kept, position.swap_since_ms = round(swap - paid, 2), prices.utc_ms
+    return paid
+
+
+def _record(
+    book: Book, order: Order, match: Match, *, entry: int, profit: float = 0.0, swap: float = 0.0
+) -> Deal:
     deal = Deal(
         ticket=book.ticket(),
         order=order.ticket,
@@ -159,6 +172,7 @@ def _record(book: Book, order: Order, match: Match, *, entry: int, profit: float
         magic=order.magic,
         comment=order.comment,
         reason=order.reason,
+        swap=swap,
     )
     book.deals.append(deal)
     return deal

@@ -8,7 +8,7 @@ from mt5_simulator.broker import ledger
 from mt5_simulator.broker.book import Book, Order, Position
 from mt5_simulator.broker.clock import DAY_MS, broker_ms
 from mt5_simulator.broker.ledger import Match
-from mt5_simulator.broker.valuation import Prices
+from mt5_simulator.broker.valuation import STOP_OUT_LEVEL, Prices
 
 _BY_DAY: Final = frozenset({mt5.ORDER_TIME_DAY, mt5.ORDER_TIME_SPECIFIED_DAY})
 
@@ -18,6 +18,8 @@ def advance(book: Book, prices: Prices) -> bool:
     changed = [_stop(book, position, prices) for position in [*book.positions.values()]]
     changed += [_expire(book, order, prices) for order in [*book.orders.values()]]
     changed += [_trigger(book, order, prices) for order in [*book.orders.values()]]
+    while _stop_out(book, prices):
+        changed.append(True)
     return any(changed)
 
 
@@ -38,11 +40,24 @@ def _stop(book: Book, position: Position, prices: Prices) -> bool:
         return False
     # The broker writes its own comment over the caller's (MT5.md 5).
     word, level = ("sl", position.sl) if reason == mt5.ORDER_REASON_SL else ("tp", position.tp)
-    match = Match(price, position.volume, prices)
-    comment = f"[{word} {level}]"
+    _end(book, position, prices, reason=reason, comment=f"[{word} {level}]")
+    return True
+
+
+def _stop_out(book: Book, prices: Prices) -> bool:
+    worth = prices.worth(book)
+    if not book.positions or not worth.margin or worth.margin_level >= STOP_OUT_LEVEL:
+        return False
+    worst = min(book.positions.values(), key=prices.profit)
+    comment = f"[so {worth.margin_level:.1f}%]"
+    _end(book, worst, prices, reason=mt5.ORDER_REASON_SO, comment=comment)
+    return True
+
+
+def _end(book: Book, position: Position, prices: Prices, *, reason: int, comment: str) -> None:
+    match = Match(prices.close_price(position), position.volume, prices)
     order = ledger.closing(book, position, match, reason=reason, comment=comment)
     ledger.leave(book, order, position, match)
-    return True
 
 
 def _expire(book: Book, order: Order, prices: Prices) -> bool:

@@ -8,7 +8,14 @@ from mt5_simulator.broker.book import Book, Deal, Order, Position
 from mt5_simulator.broker.clock import broker_ms
 from mt5_simulator.broker.quotes import Quote
 from mt5_simulator.broker.symbols import Symbol
-from mt5_simulator.broker.valuation import CURRENCY, CURRENCY_DIGITS, LEVERAGE, Prices
+from mt5_simulator.broker.valuation import (
+    CURRENCY,
+    CURRENCY_DIGITS,
+    LEVERAGE,
+    MARGIN_CALL_LEVEL,
+    STOP_OUT_LEVEL,
+    Prices,
+)
 
 Row = tuple[Any, ...]
 COMPANY: Final = "MT5 Bridge Simulator"
@@ -25,7 +32,7 @@ def account_row(book: Book, prices: Prices) -> Row:
     return (
         *(book.login, 0, LEVERAGE, 200, 0, True, True, mode, CURRENCY_DIGITS, False),
         *(worth.balance, 0.0, worth.profit, worth.equity, worth.margin, worth.margin_free),
-        *(worth.margin_level, 50.0, 30.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        *(worth.margin_level, MARGIN_CALL_LEVEL, STOP_OUT_LEVEL, 0.0, 0.0, 0.0, 0.0, 0.0),
         *(f"Demo {book.login}", book.server, CURRENCY, COMPANY),
     )
 
@@ -41,7 +48,8 @@ def position_row(position: Position, prices: Prices) -> Row:
     return (
         *(position.ticket, opened // 1000, opened, updated // 1000, updated, position.side),
         *(position.magic, position.ticket, position.reason, position.volume, position.price_open),
-        *(position.sl, position.tp, prices.close_price(position), 0.0, prices.profit(position)),
+        *(position.sl, position.tp, prices.close_price(position)),
+        *(prices.swap(position), prices.profit(position)),
         *(position.symbol, position.comment, ""),
     )
 
@@ -66,7 +74,8 @@ def deal_row(deal: Deal) -> Row:
     when = broker_ms(deal.when_ms)
     return (
         *(deal.ticket, deal.order, when // 1000, when, deal.side, deal.entry, deal.magic),
-        *(deal.position, deal.reason, deal.volume, deal.price, 0.0, 0.0, deal.profit, 0.0),
+        *(deal.position, deal.reason, deal.volume, deal.price, 0.0, deal.swap),
+        *(deal.profit, 0.0),
         *(deal.symbol, deal.comment, ""),
     )
 
@@ -102,7 +111,16 @@ def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool) -> Row:
         *(now.bid, now.bid, now.bid, now.ask, now.ask, now.ask, *(0.0,) * 7),
         *(symbol.point, tick_value, tick_value, tick_value, symbol.point, symbol.contract_size),
         *(0.0, 0.0, 0.0, symbol.volume_min, symbol.volume_max, symbol.volume_step, 0.0),
-        *(-0.7, -0.3, 0.0, 0.0, *(0.0,) * 5, now.bid, now.bid, *(0.0,) * 4),
+        *(
+            symbol.swap_long,
+            symbol.swap_short,
+            0.0,
+            0.0,
+            *(0.0,) * 5,
+            now.bid,
+            now.bid,
+            *(0.0,) * 4,
+        ),
         *(symbol.contract_size, *(0.0,) * 10),
         *("", "", symbol.currency_base, symbol.currency_profit, symbol.currency_base, ""),
         *(symbol.description, "", "", "", symbol.name, "", symbol.path),

@@ -29,6 +29,9 @@ class Symbol:
     volume_step: float = 0.01
     depth_lots: float = 100.0
     """What the market takes at once: of a larger market order IOC gets this part, FOK nothing."""
+    swap_long: float = -0.7
+    """Points a night, for each of both sides."""
+    swap_short: float = -0.3
     swing: float = 0.02
     """How far the price wanders from its base, as a share of it."""
 
@@ -48,7 +51,7 @@ def _forex(name: str, description: str, digits: int, price: float, spread: int) 
         spread_points=spread,
         contract_size=100_000.0,
         currency_base=name[:3],
-        currency_profit=name[3:],
+        currency_profit=name[3:6],
         margin_rate=0.01,
     )
 
@@ -73,6 +76,8 @@ def _cfd(name: str, description: str, path: str, digits: int, price: float, spre
 
 HANGING: Final = "HANGS"
 """On `Simulator-Hangs`, a call that names this symbol never answers."""
+HANGING_ORDERS: Final = "HANGSORDER"
+"""There, only `order_send` that names this one never answers, so that a whole order can hang."""
 
 MARKET: Final[Mapping[str, Symbol]] = MappingProxyType(
     {
@@ -89,9 +94,17 @@ MARKET: Final[Mapping[str, Symbol]] = MappingProxyType(
         )
     }
 )
-HANGING_SYMBOL: Final = _forex(HANGING, "A symbol whose calls never answer", 5, 1.0, 10)
+_HANGING: Final = MappingProxyType(
+    {
+        name: _forex(name, description, 5, 1.0, 10)
+        for name, description in (
+            (HANGING, "A symbol whose calls never answer"),
+            (HANGING_ORDERS, "A symbol whose orders never answer"),
+        )
+    }
+)
 
 
 def market(*, hangs: bool) -> Mapping[str, Symbol]:
     """Return the symbols of a server."""
-    return MappingProxyType({**MARKET, HANGING: HANGING_SYMBOL}) if hangs else MARKET
+    return MappingProxyType({**MARKET, **_HANGING}) if hangs else MARKET

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from mt5_simulator.broker.book import Book, Position
+from mt5_simulator.broker.clock import nights
 from mt5_simulator.broker.quotes import Quote, quote
 from mt5_simulator.broker.symbols import MARKET, Symbol
 
 CURRENCY: Final = "USD"
 CURRENCY_DIGITS: Final = 2
 LEVERAGE: Final = 100
+MARGIN_CALL_LEVEL: Final = 50.0
+STOP_OUT_LEVEL: Final = 30.0
+"""Percent of equity over margin, below which the broker closes the worst position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Worth:
 
     balance: float
     profit: float
+    """Floating, swap included."""
     margin: float
 
     @property
@@ -73,6 +78,14 @@ class Prices:
         signed = moved if position.side == 0 else -moved
         return self.realised(self.symbols[position.symbol], signed, position.volume)
 
+    def swap(self, position: Position) -> float:
+        """Return what holding `position` overnight has cost or earned, in dollars."""
+        symbol = self.symbols[position.symbol]
+        points = symbol.swap_long if position.side == 0 else symbol.swap_short
+        since_ms = position.swap_since_ms or position.opened_ms
+        moved = points * symbol.point * nights(since_ms, self.utc_ms)
+        return round(position.swap_kept + self.realised(symbol, moved, position.volume), 2)
+
     def realised(self, symbol: Symbol, moved: float, volume: float) -> float:
         """Return what a price move of `moved` earns on `volume` lots, in dollars."""
         amount = moved * volume * symbol.contract_size
@@ -94,6 +107,6 @@ class Prices:
         margin = sum(self.margin(self.symbols[p.symbol], p.volume, p.price_open) for p in held)
         return Worth(
             balance=book.balance,
-            profit=round(sum(self.profit(p) for p in held), CURRENCY_DIGITS),
+            profit=round(sum(self.profit(p) + self.swap(p) for p in held), CURRENCY_DIGITS),
             margin=round(margin, CURRENCY_DIGITS),
         )

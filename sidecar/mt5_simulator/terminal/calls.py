@@ -78,7 +78,7 @@ class Calls:
             value = method(*args)
         except ReplyLost:
             return (*NO_REPLY, None)
-        self._hang_if_asked(args)
+        self._hang_if_asked(name, args)
         return (*OK, value) if value is not None else (*NOT_FOUND, None)
 
     def advance(self) -> None:
@@ -90,10 +90,11 @@ class Calls:
         if passing.advance(session.book, self._view.prices()):
             self._view.save()
 
-    def _hang_if_asked(self, args: list[Any]) -> None:
+    def _hang_if_asked(self, name: str, args: list[Any]) -> None:
         if not self._view.scenario.hangs:
             return
         named = {arg for arg in args if isinstance(arg, str)}
         named |= {arg[3] for arg in args if isinstance(arg, list) and len(arg) > 3}
-        if symbols.HANGING in named:
+        orders_hang = name == "order_send" and symbols.HANGING_ORDERS in named
+        if orders_hang or symbols.HANGING in named:
             raise NeverAnswers

@@ -45,6 +45,8 @@ class Scenario:
     """So often in a row the same market order is answered with a new price."""
     loses_replies: bool = False
     """Orders are carried out, and their answers never arrive."""
+    sessions: bool = False
+    """The market closes for the weekend and for five minutes each night."""
     closed: bool = False
     """It is always the weekend: prices stand still, nothing can be traded."""
 
@@ -61,6 +63,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
         "Simulator-Netting": Scenario(netting=True),
         "Simulator-Requotes": Scenario(requotes=2),
         "Simulator-LosesReplies": Scenario(loses_replies=True),
+        "Simulator-Sessions": Scenario(sessions=True),
         "Simulator-MarketClosed": Scenario(closed=True),
         "Simulator-OldBuild": Scenario(refusal=(-5, "Unsupported version", "Old version")),
         "Simulator-NeedsOtp": Scenario(

@@ -5,7 +5,7 @@ from typing import Final
 
 from mt5_simulator.broker import symbols
 from mt5_simulator.broker.book import Book
-from mt5_simulator.broker.clock import Clock, last_close_ms
+from mt5_simulator.broker.clock import Clock, closed_since_ms, last_close_ms
 from mt5_simulator.broker.valuation import Prices
 from mt5_simulator.terminal.scenario import Scenario, scenario_of
 from mt5_simulator.terminal.session import Session
@@ -36,9 +36,15 @@ class View:
         """Return the market now."""
         link, scenario, now_ms = self.session.link, self.scenario, self.clock()
         market = symbols.market(hangs=scenario.hangs)
+        stands_ms = None
         if scenario.closed:
-            now_ms = last_close_ms(now_ms)
-        return Prices(link.server if link else "", now_ms, market, open=not scenario.closed)
+            stands_ms = last_close_ms(now_ms)
+        elif scenario.sessions:
+            stands_ms = closed_since_ms(now_ms)
+        server = link.server if link else ""
+        if stands_ms is None:
+            return Prices(server, now_ms, market)
+        return Prices(server, stands_ms, market, open=False)
 
     def save(self) -> None:
         """Write the book down."""

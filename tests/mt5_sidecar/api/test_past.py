@@ -60,6 +60,8 @@ async def test_history_comes_in_pages_that_miss_and_repeat_nothing(
     first = seen[0]["deals"][0]
     assert (first["type_name"], first["entry_name"]) == ("buy", "out")
     assert first["time"] == time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(NOW_S - 590))
+    assert (first["ticket"], first["order"], first["symbol"]) == (1, 0, "EURUSD")
+    assert (first["volume"], first["price"], first["profit"]) == (0.1, 1.08, 1.0)
 
 
 async def test_a_period_is_in_utc_and_asked_on_the_brokers_clock(

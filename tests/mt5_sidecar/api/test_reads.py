@@ -10,6 +10,8 @@ from scripted_agent import UTC_MS
 from sidecar_rig import Rig, eventually
 
 from mt5_sidecar import __version__
+from mt5_sidecar.api.operation import Operation
+from mt5_sidecar.api.operations import OPERATIONS
 
 RigWith = Callable[..., Awaitable[Rig]]
 
@@ -221,3 +223,15 @@ async def test_status_names_why_there_is_no_connection(bridge: Rig) -> None:
     seen = (await bridge.get("/api/status")).json
 
     assert (seen["state"], seen["reason"]) == ("Disconnected", "BrokerUnreachable")
+
+
+ALIASED = [o for o in OPERATIONS if o.method == "GET" and o.aliases and not o.websocket]
+
+
+@pytest.mark.parametrize("operation", ALIASED, ids=lambda o: str(o.path))
+async def test_every_alias_answers_as_its_path_does(bridge: Rig, operation: Operation) -> None:
+    answer = await bridge.get(operation.path)
+
+    for alias in operation.aliases:
+        other = await bridge.get(alias)
+        assert (other.status, set(other.json)) == (answer.status, set(answer.json)), alias

@@ -5,6 +5,7 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -89,6 +90,19 @@ def test_every_message_that_is_understood_is_a_feature() -> None:
 
     told = READER | TRADING | {"broadcast"}
     assert {name.partition(":")[0] for name in told} - {"resume"} == types - {"heartbeat_response"}
+
+
+async def test_every_message_has_its_type_the_time_in_utc_and_data(bridge: Rig) -> None:
+    socket = await bridge.ws()
+    bridge.agent.shows("positions", [position(1)])
+    await ask(socket, "account_info")
+
+    heard_of = set()
+    while heard_of < {"welcome", "snapshot", "positions", "account_info_processed"}:
+        message = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        assert datetime.fromisoformat(message["timestamp"]).utcoffset() == timedelta(0)
+        assert isinstance(message["data"], dict)
+        heard_of.add(message["type"])
 
 
 async def test_a_closed_position_is_told_as_removed(bridge: Rig) -> None:

@@ -39,6 +39,13 @@ class RealAgent:
         )
         self._reading = asyncio.create_task(self._read())
 
+    def processes(self) -> set[int]:
+        """Return the supervisor and all that it or its children started, whoever is their parent
+        by now."""
+        mark = f"MT5_AGENT_DATA_DIR={self._environment['MT5_AGENT_DATA_DIR']}\0".encode()
+        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+        return {pid for pid in pids if mark in _environment(pid)}
+
     async def stop(self) -> None:
         if self._process.returncode is None:
             self._process.terminate()
@@ -50,3 +57,10 @@ class RealAgent:
         assert self._process.stdout is not None
         while data := await self._process.stdout.read(65_536):
             self.log += data
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""  # it ended

@@ -27,6 +27,7 @@
 {{- $optional := list
   (list "IMAGE_PULL_SECRETS" $pull)
   (list "SIDECAR_ENV" $accounts.sidecar.env)
+  (list "AGENT_ENV" $accounts.agent.env)
   (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
   (list "SIDECAR_LIMITS" $accounts.sidecar.limits)
   (list "SIMULATOR_IN_TERMINAL_IMAGE" $accounts.simulator.inTerminalImage)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P5: a call through sidecar and agent, without the package's own time, against RPyC as mt5linux
+uses it. Natively, and with the package's side in Windows Python under Wine where that can be run.
+
+Both ways end with 20 positions, all 19 fields of each read by the client.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, Final, Protocol
+
+from bench.cores import SERVER, on
+from bench.findings import Finding
+from bench.processes import Started, free_port
+from bench.rounds import Effort
+from bench.sidecar import until
+from bench.stub.MetaTrader5 import LOGIN, POSITIONS
+from cluster.paths import REPOSITORY
+from mt5_agent.protocol import Position
+from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.settings import Settings
+from mt5_sidecar.terminal.terminal import Terminal
+
+OURS_CALLS: Final = 400
+RPYC_CALLS: Final = 3
+START_S: Final = 60.0
+STUB: Final = Path(__file__).with_name("stub")
+WAY: Final = Path(__file__).with_name("rpyc_way.py")
+IN_WINE: Final = "opt/mt5/bench"
+
+
+class Place(Protocol):
+    """Where the package's side runs: this machine, or Wine on it."""
+
+    name: str
+    target_us: float
+
+    def agent(self, terminal: Terminal, folder: Path) -> Any:
+        """Run our agent there while the context lasts."""
+
+    def rpyc(self, port: int, folder: Path) -> Any:
+        """Run RPyC's server there while the context lasts."""
+
+
+class Native:
+    """Plain processes."""
+
+    name, target_us = "natively", 200.0
+
+    @contextmanager
+    def agent(self, terminal: Terminal, folder: Path) -> Iterator[None]:
+        """Run our agent."""
+        paths = [STUB, REPOSITORY / "sidecar"]
+        environment = _agent_settings(terminal.agent_port) | {
+            "MT5_AGENT_TOKEN_FILE": folder / "token",
+            "MT5_AGENT_DATA_DIR": folder,
+            "MT5_AGENT_TERMINAL_PATH": WAY,  # any file: nothing starts it
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        }
+        argv = [sys.executable, "-m", "mt5_agent"]
+        process = Started(argv, folder / "agent.log", core=SERVER, env=environment)
+        try:
+            yield
+        finally:
+            process.end()
+
+    @contextmanager
+    def rpyc(self, port: int, folder: Path) -> Iterator[None]:
+        """Run RPyC's server."""
+        environment = {"PYTHONPATH": STUB}
+        argv = [_bench_python(), WAY, "serve", port]
+        process = Started(argv, folder / "rpyc.log", core=SERVER, env=environment)
+        try:
+            yield
+        finally:
+            process.end()
+
+
+class Wine:
+    """The Wine image's files, restricted as in a pod."""
+
+    name, target_us = "under Wine", 400.0
+
+    def __init__(self, pod: Any) -> None:
+        self._pod = pod
+
+    @contextmanager
+    def agent(self, terminal: Terminal, folder: Path) -> Iterator[None]:
+        """Run our agent, its worker in Windows Python."""
+        self._pod.write("run/mt5/agent/token", (folder / "token").read_text())
+        # Windows Python takes no PYTHONPATH.
+        worker = (
+            f"import sys, runpy; sys.path.insert(0, 'Z:/{IN_WINE}'); "
+            "sys.argv = ['worker', sys.argv[-1]]; "
+            "runpy.run_module('mt5_agent.worker', run_name='__main__')"
+        )
+        environment = _agent_settings(terminal.agent_port) | {
+            "MT5_AGENT_WORKER_COMMAND": json.dumps(["/opt/mt5/bin/windows-python", "-c", worker]),
+            "MT5_AGENT_TERMINAL_PATH": f"Z:/{IN_WINE}/MetaTrader5.py",
+        }
+        with on(SERVER):
+            process = self._pod.start(**environment)
+        try:
+            yield
+        finally:
+            self._pod.end(process)
+
+    @contextmanager
+    def rpyc(self, port: int, folder: Path) -> Iterator[None]:
+        """Run RPyC's server in Windows Python."""
+        del folder
+        code = f"import sys; sys.path.insert(0, 'Z:/{IN_WINE}'); import rpyc_way; "
+        argv = ["/opt/mt5/bin/windows-python", "-c", code + f"rpyc_way.serve({port})"]
+        with on(SERVER):
+            process = self._pod.start(argv)
+        try:
+            yield
+        finally:
+            self._pod.end(process)
+
+
+async def measure(folder: Path, effort: Effort) -> list[Finding]:
+    """Return P5; without root or the image's tools only natively."""
+    found = await _compared(Native(), folder / "native", effort)
+    with _wine() as wine:
+        if wine is not None:
+            found += await _compared(wine, folder / "wine", effort)
+    return found
+
+
+async def _compared(place: Place, folder: Path, effort: Effort) -> list[Finding]:
+    folder.mkdir()
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with AsyncExitStack() as stack:
+        call = await stack.enter_async_context(_ours(place, folder))
+        ask = await stack.enter_async_context(_rpyc(place, folder))
+        for number in range(effort.rounds + 1):
+            mine, reference = await _times_us(call), await ask(RPYC_CALLS)
+            if number:  # the first one warms up
+                ours.append(median(mine))
+                theirs.append(median(reference))
+    ratio = median(their / our for our, their in zip(ours, theirs, strict=True))
+    beside = f"median of rounds {median(ours):,.0f} us, RPyC {median(theirs) / 1000:,.1f} ms"
+    what = f"call with 20 positions, {place.name}"
+    return [
+        Finding(
+            target_id="P5",
+            what=f"{what}, p50 of the least disturbed round",
+            value=min(ours),  # neighbours only ever add time
+            unit="us",
+            sense="<=",
+            target=place.target_us,
+            beside=beside,
+        ),
+        Finding(
+            target_id="P5", what=f"{what}: faster than RPyC", value=ratio, target=100.0, beside=""
+        ),
+    ]
+
+
+async def _times_us(call: Callable[[], Any]) -> list[float]:
+    times = []
+    for _ in range(OURS_CALLS):
+        begin = time.perf_counter()
+        positions: list[Position] = await call()
+        rows = [
+            [getattr(position, name) for name in Position.__struct_fields__]
+            for position in positions
+        ]
+        times.append((time.perf_counter() - begin) * 1e6)
+        assert len(rows) == POSITIONS
+        assert rows[0][16] == "EURUSD"
+    return times
+
+
+@asynccontextmanager
+async def _ours(place: Place, folder: Path) -> AsyncIterator[Callable[[], Any]]:
+    (folder / "password").write_text("bench")
+    terminal = Terminal(
+        Settings(
+            account_id="bench",
+            login=LOGIN,
+            server="Bench",
+            agent_port=0,
+            agent_token_file=folder / "token",
+            credentials_file=folder / "password",
+            account_file=folder / "account.json",
+        ),
+        Metrics(),
+    )
+    await terminal.start()
+    try:
+        with place.agent(terminal, folder):
+            await until(lambda: _is(terminal.connection.connected))
+            yield lambda: terminal.call("positions_get")
+    finally:
+        await terminal.stop()
+
+
+@asynccontextmanager
+async def _rpyc(place: Place, folder: Path) -> AsyncIterator[Callable[[int], Any]]:
+    port = free_port()
+    with place.rpyc(port, folder):
+        await _listens(port)
+        client = await asyncio.create_subprocess_exec(
+            *map(str, (_bench_python(), WAY, "ask", port)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert client.stdin is not None
+        assert client.stdout is not None
+        reader, writer = client.stdout, client.stdin
+
+        async def ask(count: int) -> list[float]:
+            writer.write(f"{count}\n".encode())
+            times: list[float] = json.loads(await reader.readline())
+            return times
+
+        try:
+            yield ask
+        finally:
+            client.kill()
+            await client.wait()
+
+
+async def _listens(port: int) -> None:
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            assert time.monotonic() < end_s, f"nobody listens on {port}"
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return
+
+
+@contextmanager
+def _wine() -> Iterator[Wine | None]:
+    if os.geteuid() or not shutil.which("buildah"):
+        yield None
+        return
+    from contract_wine import wine
+
+    with wine.unpacked(wine.build()) as root:
+        place = root / IN_WINE
+        try:
+            shutil.copytree(STUB, place, dirs_exist_ok=True)
+            shutil.copy(WAY, place)
+            for name in ("rpyc", "plumbum"):
+                shutil.copytree(_site_packages() / name, place / name, dirs_exist_ok=True)
+            yield Wine(wine.Pod(root))
+        finally:
+            shutil.rmtree(place)
+
+
+def _agent_settings(port: int) -> dict[str, str | Path]:
+    return {
+        "MT5_AGENT_BACKEND": "metatrader5",
+        "MT5_AGENT_SIDECAR_ADDRESS": f"127.0.0.1:{port}",
+        "MT5_AGENT_TERMINAL_COMMAND": "/usr/bin/sleep 3600",
+        "MT5_AGENT_TERMINAL_STOP_COMMAND": "",
+        "MT5_AGENT_POLL_INTERVAL_S": "3600",  # the calls that are measured, and no others
+        "MT5_AGENT_TICK_INTERVAL_S": "3600",
+        "MT5_AGENT_TERMINAL_INI": "",
+        "MT5_AGENT_GRACE_S": "1",
+    }
+
+
+def _bench_python() -> str:
+    return os.environ["MT5_BRIDGE_BENCH_PYTHON"]
+
+
+def _site_packages() -> Path:
+    code = "import rpyc; print(rpyc.__path__[0])"
+    words: Sequence[str] = [_bench_python(), "-c", code]
+    return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout).parent
+
+
+async def _is(claim: object) -> bool:
+    return bool(claim)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the pages point to is there."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = sorted(
+    {
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / "docs").glob("**/*.md"),
+        *(ROOT / "images").glob("*/*.md"),
+    }
+)
+LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+# In code: a path from the root, or the name of a page beside this one. No placeholders, no globs.
+PATH: Final = re.compile(
+    r"`((?:operator|sidecar|crds|charts|images|tests|bench|tools|docs|locks)/[\w./-]+\w)(?:::(\w+))?`"
+)
+FORBIDDEN: Final = "operator/__init__.py"  # named as what must never be there
+BESIDE: Final = re.compile(r"`([\w-]+\.md)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_and_link_of_a_page_leads_somewhere(page: Path) -> None:
+    text = page.read_text()
+
+    links = [link for link in LINK.findall(text) if "://" not in link]
+    dead = [link for link in links if not (page.parent / link).exists()]
+    paths = [(path, test) for path, test in PATH.findall(text) if path != FORBIDDEN]
+    dead += [path for path, _ in paths if not (ROOT / path).exists()]
+    dead += [name for name in BESIDE.findall(text) if not (page.parent / name).exists()]
+    for path, test in paths:
+        if test and not re.search(rf"def {test}\b", (ROOT / path).read_text()):
+            dead.append(f"{path}::{test}")
+
+    assert dead == []
