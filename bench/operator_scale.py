@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from kubernetes.aio.config import kube_config
+
 from bench import report
 from bench.processes import rss_bytes
 from cluster import packages
@@ -91,7 +93,8 @@ class Scale:
     async def run(self) -> None:
         self.redis.start()
         self.sidecars.start()
-        os.environ["KUBECONFIG"] = str(self.plane.kubeconfig)
+        # The client read where its configuration is when it was imported.
+        kube_config.KUBE_CONFIG_DEFAULT_LOCATION = str(self.plane.kubeconfig)
         async with HttpApi(await load(), timeout_s=60, connections=16) as api:
             await self._fill(api)
             leader = self.operator("operator-0")

@@ -165,7 +165,10 @@ class Chaos:
         self.plane.add_fake_nodes(NODES)
 
     def edit_a_stateful_set(self) -> None:
-        change = {"spec": {"replicas": 0, "template": {"spec": {"hostNetwork": True}}}}
+        # Fields of ours: what others add, and we never speak of, is theirs.
+        change = {
+            "spec": {"replicas": 0, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}
+        }
         self.kubectl.patch("statefulset", f"{self._any()}-a", change)
 
     def delete_a_stateful_set(self) -> None:
@@ -280,12 +283,8 @@ def _wrong(
         should = "" if suspended else f"{pod.get('status', {}).get('podIP')}:8080"
         if told != ("Suspended" if suspended else "Connected") or address != should:
             found[name] = (told, address, should)
-        if (
-            sets.pop(f"{name}-a", {"spec": {}})["spec"]
-            .get("template", {})
-            .get("spec", {})
-            .get("hostNetwork")
-        ):
+        template = sets.pop(f"{name}-a", {"spec": {}})["spec"].get("template", {"spec": {}})
+        if template["spec"].get("terminationGracePeriodSeconds") == 1:
             found[f"{name}-a"] = "edited by hand"
     orphans = {"pods": pods, "sets": sets, "routes": routes}
     found |= {kind: sorted(left) for kind, left in orphans.items() if left}
