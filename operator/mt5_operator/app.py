@@ -77,9 +77,8 @@ class _Operator:
         self._settings = settings
         self._watch = watch
         caches, self._relisted = Caches(), asyncio.Event()
-        self._world = World(
-            settings, api, caches, Index(lambda name: owns(settings, name)), Schedule()
-        )
+        ours = (lambda name: owns(settings, name)) if settings.shards > 1 else None
+        self._world = World(settings, api, caches, Index(ours), Schedule())
         self._audit = Audit(
             api,
             caches,

@@ -16,6 +16,8 @@ class Admission:
     """Who waits, who may stand before the scheduler, and how many accounts each platform has."""
 
     def __init__(self) -> None:
+        # How many accounts each node has, as of a number of changes of the cached pods.
+        self.crowd: tuple[int, Counter[str]] = (-1, Counter())
         self._waiting: dict[Key, Waiting] = {}
         self._places: dict[Key, Place] = {}
         self._platforms: dict[Key, Platform] = {}

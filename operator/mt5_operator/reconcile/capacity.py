@@ -132,8 +132,11 @@ def _everyone_was_seen(context: Context) -> bool:
 
 
 def _accounts_by_node(context: Context) -> Counter[str]:
-    pods = context.world.caches[POD].values()
-    return Counter(pod["spec"].get("nodeName", "") for pod in pods)
+    store, room = context.world.caches[POD], context.admission
+    if room.crowd[0] != store.changes:
+        found = Counter(str(pod["spec"].get("nodeName", "")) for pod in store.values())
+        room.crowd = (store.changes, found)
+    return room.crowd[1]
 
 
 def _nodes(context: Context, platform: Platform) -> dict[str, dict[str, str]]:

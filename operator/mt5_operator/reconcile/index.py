@@ -41,8 +41,8 @@ class Age(NamedTuple):
 class Index:
     """The claims of all accounts that exist."""
 
-    def __init__(self, ours: Callable[[str], bool] = lambda _: True) -> None:
-        # Whether our shard serves a namespace.
+    def __init__(self, ours: Callable[[str], bool] | None = None) -> None:
+        # Whether our shard serves a namespace; None: it serves all, and nobody need be asked.
         self._ours = ours
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._ids: dict[Key, str] = {}
@@ -94,6 +94,8 @@ class Index:
 
     def account_ids(self) -> set[str]:
         """Return the account ids that accounts of our shard hold."""
+        if self._ours is None:
+            return set(self._claims)
         return {name for name in self._claims if self._is_ours(name)}
 
     def everyones_ids(self) -> set[str]:
@@ -102,7 +104,7 @@ class Index:
 
     def _is_ours(self, wanted: str) -> bool:
         holder = self.holder(wanted)
-        return holder is not None and self._ours(holder.key.namespace)
+        return holder is not None and (self._ours is None or self._ours(holder.key.namespace))
 
     def in_namespace(self, namespace: str) -> set[str]:
         """Return the account ids that accounts of `namespace` hold."""
@@ -124,7 +126,7 @@ class Index:
     def namespaces(self) -> set[str]:
         """Return the namespaces of our shard with accounts."""
         found = {key.namespace for key in self._ids}
-        return {name for name in found if self._ours(name)}
+        return {name for name in found if self._ours is None or self._ours(name)}
 
     def _claim(self, key: Key) -> Claim | None:
         return self._claims.get(self._ids.get(key, ""), {}).get(key)
