@@ -123,7 +123,13 @@ class Scale:
     async def _cold_start(self, leader: Operator) -> None:
         began = time.monotonic()
         leader.start()
-        await _until(lambda: self._routed() == len(self.keys), timeout_s=self.words.timeout_s)
+        await _until(
+            lambda: leader.exit_code() is not None or self._routed() == len(self.keys),
+            timeout_s=self.words.timeout_s,
+            pause_s=0.5,
+        )
+        if leader.exit_code() is not None:
+            raise RuntimeError(f"the operator ended, too little CPU?\n{leader.last_words()}")
         took_s = time.monotonic() - began
         await _quiet(leader)
         number = len(self.keys)
@@ -139,17 +145,21 @@ class Scale:
         await _quiet(leader)
         writes, number = leader.writes(), len(self.keys)
         before = _Count(leader)
-        # From its first reconcile to its last one: in between there is nothing to do.
-        await _until(lambda: _Count(leader).done > before.done + number * 0.02, timeout_s=180)
-        first = _Count(leader)
-        await _until(lambda: _Count(leader).done >= before.done + number, timeout_s=180)
-        last = _Count(leader)
+        # Its middle: a few accounts are looked at between resyncs as well.
+        first = await self._done(leader, before.done + number * 0.2)
+        last = await self._done(leader, before.done + number * 0.9)
         rate = (last.done - first.done) / max(last.at - first.at, 0.001)
         cpu = (last.cpu_s - before.cpu_s) / (last.done - before.done) * 1000
         self._tell("no-op resync: reconciles a second", f"{rate:.0f} /s", ">= 400")
         self._tell("no-op resync: CPU a reconcile", f"{cpu:.2f} ms", "<= 2")
         self._tell("no-op resync: writes", f"{leader.writes() - writes:.0f}", "0")
         self._tell("memory of the leader", f"{_rss_mb(leader):.0f} MB", "<= 250 at 5,000")
+
+    async def _done(self, leader: Operator, count: float) -> "_Count":
+        await _until(
+            lambda: _Count(leader).done >= count, timeout_s=4 * self.words.resync_s, pause_s=0.02
+        )
+        return _Count(leader)
 
     async def _burst(self, api: HttpApi, leader: Operator) -> None:
         chosen = self.keys[:: max(1, len(self.keys) // self.words.burst)][: self.words.burst]
