@@ -122,7 +122,7 @@ class Scale:
 
     async def _cold_start(self, leader: Operator) -> None:
         began = time.monotonic()
-        leader.start()
+        leader.start(wait=False)
         await _until(
             lambda: leader.exit_code() is not None or self._routed() == len(self.keys),
             timeout_s=self.words.timeout_s,
@@ -200,7 +200,7 @@ class Scale:
         await _until(lambda: not self._address(login), timeout_s=60, pause_s=0.005)
 
     async def _failover(self, leader: Operator, standby: Operator) -> None:
-        standby.start()
+        standby.start(wait=False)
         await _until(lambda: standby.answers("/readyz") == 200, timeout_s=120)
         self._tell("memory of the warm standby", f"{_rss_mb(standby):.0f} MB")
         await _quiet(leader)
