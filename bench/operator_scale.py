@@ -145,9 +145,10 @@ class Scale:
         await _quiet(leader)
         writes, number = leader.writes(), len(self.keys)
         before = _Count(leader)
-        # Its middle: a few accounts are looked at between resyncs as well.
-        first = await self._done(leader, before.done + number * 0.2)
-        last = await self._done(leader, before.done + number * 0.9)
+        # Its middle: a few accounts are looked at between resyncs as well. From the last look
+        # before it to the first one after, so the rate is at least this.
+        first, _ = await self._done(leader, before.done + number * 0.2)
+        _, last = await self._done(leader, before.done + number * 0.9)
         rate = (last.done - first.done) / max(last.at - first.at, 0.001)
         cpu = (last.cpu_s - before.cpu_s) / (last.done - before.done) * 1000
         self._tell("no-op resync: reconciles a second", f"{rate:.0f} /s", ">= 400")
@@ -155,11 +156,14 @@ class Scale:
         self._tell("no-op resync: writes", f"{leader.writes() - writes:.0f}", "0")
         self._tell("memory of the leader", f"{_rss_mb(leader):.0f} MB", "<= 250 at 5,000")
 
-    async def _done(self, leader: Operator, count: float) -> "_Count":
-        await _until(
-            lambda: _Count(leader).done >= count, timeout_s=4 * self.words.resync_s, pause_s=0.02
-        )
-        return _Count(leader)
+    async def _done(self, leader: Operator, count: float) -> tuple["_Count", "_Count"]:
+        """Return the last look before so many reconciles, and the first one after."""
+        before = after = _Count(leader)
+        async with asyncio.timeout(4 * self.words.resync_s):
+            while after.done < count:
+                await asyncio.sleep(0.02)
+                before, after = after, _Count(leader)
+        return before, after
 
     async def _burst(self, api: HttpApi, leader: Operator) -> None:
         chosen = self.keys[:: max(1, len(self.keys) // self.words.burst)][: self.words.burst]
