@@ -12,6 +12,7 @@ import pytest
 from mt5_operator import names
 from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.brokers.tally import Sample
+from mt5_operator.capacity import waiting
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import event
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, POD, SECRET, STATEFUL_SET, Kind
@@ -174,6 +175,25 @@ class Bench:
         pod = {"metadata": meta, "spec": {"nodeName": "n"}, "status": status}
         feed(self.world, POD, "MODIFIED", pod)
 
+    def unscheduled(self, name: str, template: str) -> None:
+        """Let the watch tell of a pod that the scheduler refused."""
+        self.cluster.version += 1
+        meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": name}
+        meta |= {
+            "labels": {names.ACCOUNT_LABEL: "demo"},
+            "annotations": {names.TEMPLATE: template},
+            "resourceVersion": str(self.cluster.version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        status = {"phase": "Pending", "conditions": [refusal | {"message": "0/1 nodes"}]}
+        feed(self.world, POD, "MODIFIED", {"metadata": meta, "spec": {}, "status": status})
+
+    def replicas(self) -> dict[str, int]:
+        """Return how many pods each StatefulSet has."""
+        found = self.world.caches[STATEFUL_SET].values()
+        return {each["metadata"]["name"]: each["spec"]["replicas"] for each in found}
+
     async def reconcile(self, key: Key = KEY) -> float | None:
         """Reconcile, as a worker does."""
         return await one.reconcile(self.context, key)
@@ -256,7 +276,8 @@ async def test_a_broker_outage_asks_for_no_secret_and_sets_no_timer(bench: Bench
 
     for _ in range(5):
         bench.seconds += 10
-        assert await bench.reconcile() is None
+        # Only the healing ladder's, which is a matter of minutes.
+        assert (await bench.reconcile() or 0) > 500
 
     assert bench.cluster.secret_gets == asked
     assert bench.cluster.told["Ready"]["reason"] == "BrokerUnreachable"
@@ -498,3 +519,57 @@ def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
 
     assert found["metadata"]["namespace"] == "default"
     assert "namespace" not in found["regarding"]
+
+
+# The line of accounts that wait for a node, with two slots.
+
+
+async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_line(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.account["status"]["move"]["to"] == "b"
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    bench.context.admission.wait(replace(short, key=Key("ns", "another")))
+    bench.unscheduled("demo-b-0", bench.cluster.account["status"]["move"]["template"])
+
+    await bench.reconcile()
+
+    status = bench.cluster.account["status"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    assert (status["slot"], status["move"]["to"]) == ("a", "b")
+    workload = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-b"))
+    assert workload is not None
+    assert workload["spec"]["replicas"] == 1
+    assert bench.context.admission.accounts(Platform.LINUX) == 2
+
+
+async def test_who_waits_behind_others_has_no_pod_and_gets_it_in_its_turn(bench: Bench) -> None:
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    first = Key("ns", "another")
+    bench.context.admission.wait(replace(short, key=first, created="2025-01-01T00:00:00Z"))
+    bench.feed()
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+    assert bench.replicas() == {"demo-a": 0}
+
+    bench.context.admission.leave(first, Platform.LINUX)
+    bench.context.admission.decide(window=1)
+    await bench.reconcile()
+
+    assert bench.replicas() == {"demo-a": 1}
+
+
+async def test_a_budget_of_healing_outlives_every_write_of_a_move(bench: Bench) -> None:
+    await connected(bench)
+    spent = {"taken": 0, "generation": 0, "profile": 1, "avoid": ["n9"]}
+    bench.cluster.account["status"]["healing"] = spent
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+
+    await bench.reconcile()
+
+    status = bench.cluster.account["status"]
+    assert status["move"]["to"] == "b"
+    assert {"profile": 1, "avoid": ["n9"]}.items() <= status["healing"].items()

@@ -24,6 +24,14 @@ _ALL = (
     "sidecar_limits",
 )
 _IN_SIDECAR_IMAGE = ("agent_command", "simulator_requests", "simulator_limits")
+# In the pod, and yet no reason for anybody to move: where a pod may go, not what it is. A move
+# would need more room than there is just when these are tightened. They come with the next pod.
+WITH_NEXT_POD = (
+    "linux_accounts_per_node",
+    "windows_accounts_per_node",
+    "priority_class_standard",
+    "priority_class_vip",
+)
 _SIMULATED = ("simulator_in_terminal_image", "simulator_termination_grace_s")
 
 

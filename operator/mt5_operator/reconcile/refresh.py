@@ -42,7 +42,7 @@ async def refresh(
             if wanted:
                 await _annotate(context, manifest, wanted)
             if stuck(context, account, pod, slot):
-                await _replace(context, manifest)
+                await replace_pod(context, manifest, why="it is of an old revision")
         except (NotFound, Conflict):
             continue  # another pod by now
 
@@ -96,11 +96,16 @@ def not_ready_s(world: World, pod: PodSeen | None) -> float:
     return (world.now() - since).total_seconds()
 
 
-async def _replace(context: Context, pod: Manifest) -> None:
+async def replace_pod(context: Context, pod: Manifest, *, why: str) -> None:
+    """Have a pod replaced: the one seam through which anybody asks for a new one.
+
+    Raises:
+        NotFound, Conflict: it is another pod by now.
+    """
     meta = pod["metadata"]
     key = Key(meta["namespace"], meta["name"])
     await context.world.api.delete(POD, key, uid=meta["uid"])
-    _log.info("pod of an old revision deleted", pod=str(key))
+    _log.info("pod deleted", pod=str(key), why=why)
 
 
 def _annotations(pod: Manifest) -> dict[str, str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -18,6 +18,7 @@ from mt5_operator.spec.parse import Manifest
 from mt5_operator.status import conditions
 from mt5_operator.status.seen import Seen
 
+_DECIDED: Final = ("trader", "move", "healing")
 _log = structlog.get_logger()
 
 
@@ -32,8 +33,8 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     if not conditions.differs(status, previous):
         return
     place = {name: meta[name] for name in ("name", "namespace", "uid")}
-    if any(status.get(part) != previous.get(part) for part in ("trader", "move")):
-        # Who may trade is decided on what was looked at, or not at all.
+    if any(status.get(part) != previous.get(part) for part in _DECIDED):
+        # Who may trade, and what is tried, is decided on what was looked at, or not at all.
         place["resourceVersion"] = meta["resourceVersion"]
     body = {"metadata": place, "status": status}
     try:

@@ -222,7 +222,11 @@ class AccountSpec(Model):
         ),
     ] = []
     priority: Annotated[
-        Priority, Field(description="Who gets capacity first. Not acted on yet.")
+        Priority,
+        Field(
+            description="Who gets capacity first: VIP accounts wait before Standard ones. None that"
+            " runs is ended for another."
+        ),
     ] = Priority.STANDARD
     suspend: Annotated[
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
