@@ -34,7 +34,7 @@ def reader(channel: Channel) -> Handler:
 async def ticks(request: web.Request) -> web.StreamResponse:
     """Answer with prices: of all watched symbols, or of `?symbols=` whether watched or not."""
     context = request.app[CONTEXT]
-    named = request.query.get("symbols", request.query.get("symbol"))
+    named = request.query.get("symbols") or request.query.get("symbol") or None
     if named is None:
         return await reader("tick_data")(request)
     demand_fresh(context, request)
