@@ -86,7 +86,7 @@ async def test_no_operation_answers_a_forged_key(bridge: Rig, forged: str, heade
 async def test_only_what_says_nothing_of_the_account_is_open(bridge: Rig) -> None:
     open_paths = {path for o in OPERATIONS if o.scope is None for path in paths(o)}
 
-    assert open_paths == {"/api/health", "/health", "/openapi.json"}
+    assert open_paths == {"/api/health", "/health", "/openapi.json", "/asyncapi.json"}
     for path in open_paths:
         body = (await bridge.get(path, key=None)).body
         assert b"10001" not in body
