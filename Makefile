@@ -60,7 +60,7 @@ test: check test-tools ## Everything: checks, then all tiers in one pytest run
 	@$(PY) -m pytest tests
 
 .PHONY: test-unit
-test-unit: $(VENV)/.complete ## Unit tests: seconds, no root, no network
+test-unit: $(VENV)/.complete ## Unit tests: minutes, no root, no network
 	@$(PY) -m pytest tests -m "not service and not cluster and not contract and not e2e"
 
 .PHONY: test-cluster
@@ -114,6 +114,15 @@ bench: $(VENV)/.complete $(BENCH_VENV)/.complete ## All benchmarks against their
 .PHONY: bench-quick
 bench-quick: $(VENV)/.complete $(BENCH_VENV)/.complete ## The short ones; fails when a ratio fell by more than 15 %
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench --quick
+
+.PHONY: bench-cluster
+bench-cluster: test-tools ## P11 and P12 on a real node (root, 10 min); writes docs/benchmarks-cluster.md
+	@$(PY) -m bench.on_cluster
+
+MINUTES ?= 30
+.PHONY: soak
+soak: $(VENV)/.complete ## R9: does anything grow? (`make soak MINUTES=5`); writes docs/benchmarks-soak.md
+	@$(PY) -m bench.soak --minutes $(MINUTES) --keep
 
 # FastAPI and uvicorn, which we compare with and never ship.
 $(BENCH_VENV)/.complete:

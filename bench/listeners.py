@@ -9,11 +9,15 @@ import time
 from typing import Final, cast
 
 LARGE_BYTES: Final = 2000  # a snapshot; welcomes, pings and heartbeats are smaller
+# Source: RFC 6455 section 5.2.
+_OPCODE: Final = 0x0F
+_PING: Final = 0x09
+_PONG: Final = 0x8A
 _HTTP_END: Final = b"\r\n\r\n"
 
 
 class Listener(asyncio.Protocol):
-    """One client. Answers nothing: the servers' pings are further apart than a benchmark lasts."""
+    """One client. Answers pings, and nothing else."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -43,6 +47,10 @@ class Listener(asyncio.Protocol):
             del self._rest[: self._rest.index(_HTTP_END) + len(_HTTP_END)]
             self._open = True
         while (end := _frame_end(self._rest)) and len(self._rest) >= end:
+            if self._rest[0] & _OPCODE == _PING:
+                # Its payload is below 126 bytes; a mask of zeros leaves ours as it is.
+                payload = bytes(self._rest[2:end])
+                self.transport.write(bytes((_PONG, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
             del self._rest[:end]
             if end >= LARGE_BYTES:
                 self.heard.append(time.perf_counter())
@@ -69,12 +77,15 @@ def _frame_end(data: bytearray) -> int:
 class Audience:
     """So many listeners of one server."""
 
-    def __init__(self, port: int, path: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, port: int, path: str, headers: dict[str, str], *, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self._port = port
         told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         nonce = base64.b64encode(os.urandom(16)).decode()
         self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {nonce}\r\n{told}\r\n"
         ).encode()
@@ -85,7 +96,7 @@ class Audience:
         loop = asyncio.get_running_loop()
         while len(self.listeners) < count:
             _, listener = await loop.create_connection(
-                lambda: Listener(self._request), "127.0.0.1", self._port
+                lambda: Listener(self._request), self._host, self._port
             )
             self.listeners.append(listener)
         async with asyncio.timeout(20):
@@ -97,6 +108,11 @@ class Audience:
         """Hang up."""
         for listener in self.listeners:
             listener.transport.close()
+
+    @property
+    def lost(self) -> int:
+        """Return how many the server hung up on."""
+        return sum(listener.lost for listener in self.listeners)
 
     def forget(self) -> None:
         """Begin to listen anew."""

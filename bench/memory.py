@@ -3,7 +3,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -25,23 +25,23 @@ async def measure(folder: Path, effort: Effort) -> list[Finding]:
     del effort
     async with (
         sidecar(folder / "sidecar", settings={"ws_max_sockets": 1000}) as running,
-        _agent(folder, running) as agent_pid,
+        agent(folder, running) as agent_pid,
     ):
         await until(lambda: answers(running.url("/api/positions"), **AUTHORIZED))
         await asyncio.sleep(SETTLE_S)
         idle = rss_bytes(running.pid)
         each = await _per_client(running)
         pids = (agent_pid, *descendants(agent_pid))
-        agent, resident = [pss_bytes(pid) for pid in pids], [rss_bytes(pid) for pid in pids]
+        sizes, resident = [pss_bytes(pid) for pid in pids], [rss_bytes(pid) for pid in pids]
     return [
         _finding("sidecar, idle", idle / _MB, "MB", 60),
         _finding("per idle WebSocket client", each / 1e3, "kB", 20, f"of {CLIENTS} clients"),
         _finding(
             "agent with worker and simulated terminal",
-            sum(agent) / _MB,
+            sum(sizes) / _MB,
             "MB",
             50,
-            " + ".join(f"{size / _MB:.0f}" for size in agent)
+            " + ".join(f"{size / _MB:.0f}" for size in sizes)
             + f" MB, shared pages once; RSS, with them in each, {sum(resident) / _MB:.0f} MB",
         ),
     ]
@@ -62,12 +62,16 @@ async def _per_client(running: Sidecar) -> float:
 
 
 @asynccontextmanager
-async def _agent(folder: Path, running: Sidecar) -> AsyncIterator[int]:
+async def agent(
+    folder: Path, running: Sidecar, *, settings: Mapping[str, object] | None = None
+) -> AsyncIterator[int]:
+    """Run a real agent with the simulator, and give its process id."""
     environment = {
         "MT5_AGENT_BACKEND": "simulator",
         "MT5_AGENT_DATA_DIR": folder / "terminal",
         "MT5_AGENT_SIDECAR_ADDRESS": f"127.0.0.1:{running.agent_port}",
         "MT5_AGENT_TOKEN_FILE": running.folder / "token",
+        **{f"MT5_AGENT_{name}": value for name, value in (settings or {}).items()},
     }
     (folder / "terminal").mkdir()
     argv = [sys.executable, "-m", "mt5_agent"]

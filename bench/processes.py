@@ -89,6 +89,11 @@ def rss_bytes(pid: int) -> int:
     raise ProcessLookupError(pid)
 
 
+def descriptors(pid: int) -> int:
+    """Return how many files and sockets a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def pss_bytes(pid: int) -> int:
     """Return what a process adds to its container: pages shared by n processes count as 1/n."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

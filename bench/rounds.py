@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.burst import burst
 from bench.load import Sample, Subject, load
 
 Samples = dict[str, list[Sample]]
@@ -16,12 +17,15 @@ class Effort:
 
     rounds: int
     seconds: float
+    """How long wrk loads."""
     listeners: Sequence[int]
     ticks: int
+    burst_cpu_s: float = 0.0
+    """Not 0: short bursts of so much CPU time of the server, instead of wrk."""
 
 
 FULL = Effort(rounds=7, seconds=1, listeners=(100, 500), ticks=6)
-QUICK = Effort(rounds=5, seconds=1, listeners=(100,), ticks=4)
+QUICK = Effort(rounds=15, seconds=1, listeners=(100,), ticks=4, burst_cpu_s=0.08)
 
 
 async def alternate(subjects: Sequence[Subject], effort: Effort) -> Samples:
@@ -30,10 +34,16 @@ async def alternate(subjects: Sequence[Subject], effort: Effort) -> Samples:
     for number in range(effort.rounds + 1):
         # Every other round backwards: none is always the one after the heaviest.
         for subject in subjects[:: -1 if number % 2 else 1]:
-            sample = await load(subject, seconds=effort.seconds)
+            sample = await _sample(subject, effort)
             if number:
                 samples[subject.name].append(sample)
     return samples
+
+
+async def _sample(subject: Subject, effort: Effort) -> Sample:
+    if effort.burst_cpu_s:
+        return await burst(subject, server_cpu_s=effort.burst_cpu_s)
+    return await load(subject, seconds=effort.seconds)
 
 
 def _middle(samples: Sequence[Sample], figure: Callable[[Sample], float]) -> float:

@@ -22,6 +22,7 @@ SECRET: Final = "b" * 43
 KEY: Final = f"mt5_bench_{SECRET}"
 AUTHORIZED: Final = {"X-API-Key": KEY}
 PATIENCE_S: Final = 20.0
+NO_LIMIT: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ async def sidecar(
     folder: Path, *, module: str = "mt5_sidecar", settings: Mapping[str, object] | None = None
 ) -> AsyncIterator[Sidecar]:
     """Run one without an agent; `settings` replace ours."""
-    folder.mkdir()
+    (folder / "journal").mkdir(parents=True)
     _write_files(folder)
     ports = {name: free_port() for name in ("api_port", "ops_port", "agent_port")}
     environment = {
@@ -120,9 +121,15 @@ def _settings(folder: Path) -> dict[str, object]:
         "account_file": folder / "account.json",
         "keys_file": folder / "keys.json",
         "operator_jwks_file": folder / "operator.jwks.json",
+        "journal_dir": folder / "journal",
         # Between two loads nobody looks: an account that turns stale would change the bodies.
         "stale_after_s": 3600,
         "drain_jitter_s": 0,
+        # No load may meet its limit, and the buckets are taken from all the same: they cost time.
+        "key_requests_per_s": NO_LIMIT,
+        "key_request_burst": NO_LIMIT,
+        "account_requests_per_s": NO_LIMIT,
+        "account_request_burst": NO_LIMIT,
     }
 
 

@@ -16,8 +16,10 @@ compile() { # OUTPUT, then further arguments
 }
 
 # All extras but `bench`: what we compare with is installed nowhere else.
-compile dev --extra operator --extra sidecar --extra agent --extra simulator --extra dev
+compile dev --extra operator --extra sidecar --extra otel --extra agent --extra simulator --extra dev
 grep -oE '^[A-Za-z0-9_.-]+==[^ ;\\]+' locks/dev.txt >"$tool/constraints.txt"
 compile operator --extra operator --constraints "$tool/constraints.txt"
 compile sidecar --extra sidecar --extra agent --extra simulator --constraints "$tool/constraints.txt"
+compile sidecar-otel --extra sidecar --extra otel --extra agent --extra simulator \
+    --constraints "$tool/constraints.txt"
 compile bench --extra bench --constraints "$tool/constraints.txt"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -12,19 +13,22 @@ import structlog
 from aiohttp import web
 
 from mt5_operator import metrics
+from mt5_operator.brokers.book import Book
 from mt5_operator.cluster.api import Api, HttpApi
 from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
-from mt5_operator.cluster.kinds import ACCOUNT
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER
 from mt5_operator.cluster.lease import ApiLock, lead
 from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
-from mt5_operator.names import Key
+from mt5_operator.moving.fleet import Fleet
+from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
-from mt5_operator.reconcile import leading
+from mt5_operator.reconcile import brokers, leading
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
 from mt5_operator.reconcile.index import Index
@@ -115,11 +119,12 @@ class _Operator:
                 raise error
 
     async def _served(self) -> None:
-        """Wait until the API server knows accounts: watches begin only then."""
+        """Wait until the API server knows accounts and brokers: watches begin only then."""
         told = False
         while True:
             try:
                 await self._world.api.versions(ACCOUNT, next(iter(self._settings.namespaces), ""))
+                await self._world.api.versions(BROKER)
             except (ApiError, ApiUnavailable) as error:
                 if not told:
                     _log.warning("waiting for the API server and our CRDs", error=str(error))
@@ -166,6 +171,7 @@ class _Operator:
         async with HttpSidecars(
             who.token,
             timeout_s=settings.sidecar_timeout_s,
+            order_timeout_s=settings.sidecar_order_timeout_s,
             override=settings.sidecar_address_override,
         ) as sidecars:
             try:
@@ -209,10 +215,19 @@ def _context(
         account_ids=world.index.account_ids,
         now=lambda: seconds_text(world.now()),
     )
-    watcher = Watcher(sidecars, settings, changed=world.queue.add)
+    book = Book()
+    watcher = Watcher(
+        sidecars,
+        settings,
+        changed=lambda pod: world.queue.add(account_key(pod)),
+        heard=lambda pod, *look: brokers.hear(world, book, account_key(pod), *look),
+    )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    return Context(world, who, table, watcher, Secrets(api), events, refusals)
+    fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
+    secrets, budgets = Secrets(api), Budgets(api, settings, now_s=time.monotonic)
+    parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
+    return Context(world, who, *parts, book=book)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

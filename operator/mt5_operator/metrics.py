@@ -47,6 +47,44 @@ ROUTE_STORE_FOREIGN: Final = Gauge(
 SIDECAR_LOOKS: Final = Counter(
     f"{PREFIX}_sidecar_looks", "Looks at sidecars by result.", ["result"], registry=REGISTRY
 )
+MOVES_IN_PROGRESS: Final = Gauge(
+    f"{PREFIX}_moves_in_progress", "Accounts on their way to the other slot.", registry=REGISTRY
+)
+MOVES_WAITING: Final = Gauge(
+    f"{PREFIX}_moves_waiting", "Accounts whose move waits for its turn.", registry=REGISTRY
+)
+MOVES: Final = Counter(
+    f"{PREFIX}_moves",
+    "Moves that ended, by reason and outcome.",
+    ["reason", "outcome"],
+    registry=REGISTRY,
+)
+MOVE_SECONDS: Final = Histogram(
+    f"{PREFIX}_move_seconds",
+    "Duration of a move that was done, in seconds.",
+    buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600),
+    registry=REGISTRY,
+)
+TRADE_CALLS: Final = Counter(
+    f"{PREFIX}_trade_calls",
+    "Calls that fence, hand over or activate a slot, by result.",
+    ["call", "result"],
+    registry=REGISTRY,
+)
+BROKER_VERDICT: Final = Gauge(
+    f"{PREFIX}_broker_verdict", "Brokers by verdict.", ["verdict"], registry=REGISTRY
+)
+PLATFORM_MOVES: Final = Counter(
+    f"{PREFIX}_platform_moves",
+    "Accounts that were moved to another platform, by the platform they moved to.",
+    ["to"],
+    registry=REGISTRY,
+)
+FRESH_STARTS: Final = Counter(
+    f"{PREFIX}_fresh_starts",
+    "Pods replaced to see whether a broker refuses their platform again.",
+    registry=REGISTRY,
+)
 INVALID_KEYS: Final = Gauge(
     f"{PREFIX}_invalid_api_keys",
     "Entries of the API key table that are skipped.",

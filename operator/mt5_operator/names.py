@@ -3,21 +3,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Container
 from typing import Final, NamedTuple
 
 GROUP: Final = "mt5bridge.io"
 VERSION: Final = "v1alpha1"
 KIND: Final = "MT5Account"
 PLURAL: Final = "mt5accounts"
+BROKER_KIND: Final = "MT5Broker"
+BROKER_PLURAL: Final = "mt5brokers"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 FINALIZER: Final = f"{GROUP}/route"
 OS_LABEL: Final = "kubernetes.io/os"
 ACCOUNT_LABEL: Final = f"{GROUP}/account"
 SLOT_LABEL: Final = f"{GROUP}/slot"
+TEMPLATE: Final = f"{GROUP}/template"
+RESTART_AT: Final = f"{GROUP}/restart-at"
 HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
 FILES_VERSION: Final = f"{GROUP}/files-version"
+REPROBE: Final = f"{GROUP}/reprobe"
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "mt5-bridge"
@@ -27,9 +35,12 @@ ROUTES_MANAGER: Final = "mt5-bridge-routes"
 SELECTOR: Final = f"{MANAGED_BY}={MANAGER}"
 
 ACCESS: Final = "mt5-bridge-access"
+BUDGET: Final = "mt5-bridge-accounts"
 API_KEYS: Final = "mt5-bridge-api-keys"
 OPERATOR_KEY: Final = "mt5-bridge-operator-key"
 TOKEN_ISSUER: Final = "mt5-bridge-operator"  # noqa: S105 - a name
+
+SLOTS: Final = ("a", "b")
 
 API_PORT: Final = 8080
 OPS_PORT: Final = 8081
@@ -75,6 +86,11 @@ def pod(account: str, slot: str) -> str:
     return f"{stateful_set(account, slot)}-0"
 
 
+def account_key(pod: Key) -> Key:
+    """Return the key of the account that a slot's pod, or its StatefulSet, belongs to."""
+    return Key(pod.namespace, pod.name.removesuffix("-0").rpartition("-")[0])
+
+
 def account_files(account: str) -> str:
     """Return the name of the ConfigMap with what may change without a new pod."""
     return f"{account}-account"
@@ -83,3 +99,17 @@ def account_files(account: str) -> str:
 def route_shard(number: int) -> str:
     """Return the name of the ConfigMap that holds one shard of the route table."""
     return f"mt5-routes-{number}"
+
+
+def broker(server: str, *, taken: Container[str] = ()) -> str:
+    """Return the name of the MT5Broker that is made for a server seen for the first time.
+
+    The server's own name in lower case, where that is a valid name and free; otherwise what is
+    left of it and a hash, so that two servers never share a name.
+    """
+    plain = server.casefold()
+    stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if stem == plain and stem not in taken:
+        return stem
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+    return f"{stem}-{digest}".lstrip("-")

@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide where an account runs, and whether there is a node for it."""
+"""Tell whether there is a node for an account. Where it should run: `brokers.choice`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from mt5_operator import names
 from mt5_operator.settings import Settings, Tolerations
-from mt5_operator.spec.account import BrokerCompatibility, Platform
+from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
-
-
-def platform(wish: BrokerCompatibility) -> Platform:
-    """Return where an account runs; Auto means Linux until brokers have verdicts."""
-    return Platform.WINDOWS if wish is BrokerCompatibility.WINDOWS else Platform.LINUX
 
 
 def no_capacity(wanted: Platform, nodes: Iterable[Manifest], settings: Settings) -> str:
@@ -28,6 +23,17 @@ def no_capacity(wanted: Platform, nodes: Iterable[Manifest], settings: Settings)
     label = ",".join(f"{name}={value}" for name, value in labels.items())
     choice = " or set brokerCompatibility: Linux" if windows else ""
     return f"no {wanted.value} node ({label}) takes pods: add one{choice}"
+
+
+# Those who take nodes away say so by a taint before they do.
+_LEAVING: Final = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
+
+
+def leaving(node: Manifest) -> bool:
+    """Tell whether a node is being emptied: cordoned, or about to be taken away."""
+    spec = node.get("spec", {})
+    taints = {taint["key"] for taint in spec.get("taints", [])}
+    return bool(spec.get("unschedulable")) or not taints.isdisjoint(_LEAVING)
 
 
 def _takes(node: Manifest, labels: dict[str, str], tolerations: Tolerations) -> bool:

@@ -26,6 +26,27 @@ class Reason(StrEnum):
     NO_ACTIVE_SLOT = "NoActiveSlot"
     ASSUMED_COMPATIBLE = "AssumedCompatible"
     CHOSEN_BY_USER = "ChosenByUser"
+    # Updates (docs/updates.md).
+    MOVING = "Moving"
+    UPDATE_QUEUED = "UpdateQueued"
+    UPDATE_HELD = "UpdateHeld"
+    MOVE_FAILED = "MoveFailed"
+    INVALID_RESTART_AT = "InvalidRestartAt"
+    # Where an account runs, and what is known of its broker.
+    CHOSEN_BY_BROKER = "ChosenByBroker"
+    BROKER_ACCEPTS_LINUX = "BrokerAcceptsLinux"
+    BROKER_REQUIRES_WINDOWS = "BrokerRequiresWindows"
+    MOVE_HELD = "MoveHeld"
+    NOT_TRIED_YET = "NotTriedYet"
+    TRIAL_RUNNING = "TrialRunning"
+    LINUX_SUSPECTED = "LinuxSuspected"
+    NO_WINDOWS_NODE = "NoWindowsNode"
+    WINDOWS_FAILED_ALIKE = "WindowsFailedAlike"
+    SAME_PATTERN = "SamePattern"
+    # Events of a move.
+    MOVED_TO_WINDOWS = "MovedToWindows"
+    MOVED_TO_LINUX = "MovedToLinux"
+    FRESH_START = "FreshStart"
     # The account's object asks for something that cannot be.
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"

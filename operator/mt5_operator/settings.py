@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     image_pull_secrets: list[str] = []
     agent_command: list[str] = ["python", "-m", "mt5_agent"]
     sidecar_env: dict[str, str] = {}
+    sidecar_settings: dict[str, Any] = {}
     agent_env: dict[str, str] = {}
     sidecar_requests: Quantities = {"cpu": "50m", "memory": "64Mi"}
     sidecar_limits: Quantities = {"memory": "256Mi"}
@@ -61,6 +62,20 @@ class Settings(BaseSettings):
     stuck_pod_s: Seconds = 30
     agent_patience_s: Seconds = 60
 
+    # Updates: moves from slot to slot.
+    move_max: Annotated[int, Field(ge=1)] = 3
+    move_pause_s: Annotated[float, Field(ge=0)] = 10
+    move_gather_s: Annotated[float, Field(ge=0)] = 2
+    move_failure_pause_s: Annotated[float, Field(ge=0)] = 600
+    move_vip: Literal["First", "Last"] = "Last"
+    move_min_ready_s: Annotated[float, Field(ge=0)] = 30
+    move_deadline_s: Seconds = 1200
+    move_handover_s: Seconds = 30
+    move_drain_s: Annotated[float, Field(ge=0)] = 5
+    move_backoff_min_s: Seconds = 300
+    move_backoff_max_s: Seconds = 21600
+    disruption_budget: bool = True
+
     # The loop.
     workers: Annotated[int, Field(ge=1)] = 16
     resync_s: Seconds = 600
@@ -80,8 +95,28 @@ class Settings(BaseSettings):
     lease_renew_deadline_s: Annotated[float, Field(ge=1.5)] = 10
     lease_retry_s: Annotated[float, Field(ge=1)] = 2
 
+    # Brokers: where accounts may run (docs/broker-compatibility.md).
+    broker_dry_run: bool = False
+    broker_trial_s: Seconds = 604_800
+    broker_min_uptime: Annotated[float, Field(ge=0, le=1)] = 0.99
+    broker_max_drops_per_hour: Annotated[float, Field(ge=0)] = 5
+    broker_judged_after_s: Seconds = 3600
+    broker_kicks: Annotated[int, Field(ge=2)] = 5
+    broker_kicks_window_s: Seconds = 600
+    broker_kicked_uptime_max: Annotated[float, Field(ge=0, le=1)] = 0.75
+    broker_failed_tries_max: Annotated[float, Field(ge=0)] = 2
+    broker_never_synchronised_s: Seconds = 300
+    broker_suspect_s: Seconds = 1800
+    broker_fresh_starts: Annotated[int, Field(ge=1)] = 3
+    broker_fresh_start_pause_s: Seconds = 300
+    broker_healthy_s: Seconds = 21_600
+    broker_review_s: Seconds = 10
+    broker_status_s: Seconds = 600
+    brokers_max: Annotated[int, Field(ge=1)] = 1000
+
     # Sidecars.
     sidecar_timeout_s: Seconds = 2
+    sidecar_order_timeout_s: Seconds = 60
     sidecar_poll_s: Seconds = 2
     sidecar_poll_max_s: Seconds = 5
     sidecar_poll_connected_s: Seconds = 60

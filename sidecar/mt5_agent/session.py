@@ -218,7 +218,8 @@ class Session:
             self._fault("The terminal ended; it is started again.")
             return
         message = f"The terminal is restarted as planned: {why}."
-        self._report.show("Disconnected", Finding(Reason.TERMINAL_FAULT, message))
+        reason = Reason(self._report.state.reason or Reason.TERMINAL_FAULT)  # why, if it had one
+        self._report.show("Disconnected", Finding(reason, message))
 
     def _fault(self, message: str) -> None:
         _log.warning("%s", message)

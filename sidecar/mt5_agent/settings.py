@@ -42,7 +42,8 @@ class Settings:
     """Starts the terminal and stays while it runs; `{ini}` is the start file, and a word with it is
     left out when there is none. Empty: the backend's own way."""
     terminal_stop_command: str = ""
-    """Asks the terminal with the process number `{pid}` to close. Empty: its stdin is closed."""
+    """Asks the terminal with the process number `{pid}` to close. Empty: its stdin is closed;
+    on Windows WM_CLOSE is sent, too."""
     terminal_kill_command: str = ""
     """Ends every terminal of this container, also one that `initialize` started: run before each
     start and after the stop."""

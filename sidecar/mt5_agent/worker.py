@@ -64,7 +64,7 @@ class Worker:
     def _ticks(self, job: Job) -> Done:
         ticks = {name: self._package.symbol_info_tick(name) for name in job.args}
         # A symbol's first ticks after selection are zero (MT5.md 5).
-        return self._done({name: _plain(tick) for name, tick in ticks.items() if tick and tick[0]})
+        return self._done({name: tick for name, tick in ticks.items() if tick and tick[0]})
 
     def _select(self, job: Job) -> Done:
         select = self._package.symbol_select
@@ -82,9 +82,7 @@ class Worker:
 
 
 def _plain(value: Any) -> Any:
-    """Return structs as tuples and numpy arrays as columns."""
-    if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+    """Return numpy arrays as columns; structs are tuples, and encoded as such without a copy."""
     names = getattr(getattr(value, "dtype", None), "names", None)
     return {name: value[name].tolist() for name in names} if names else value
 

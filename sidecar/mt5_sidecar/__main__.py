@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m mt5_sidecar`: settings from the environment, until SIGTERM."""
+"""`python -m mt5_sidecar`: settings from files and environment, until SIGTERM."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from mt5_sidecar.app import Sidecar
 from mt5_sidecar.logs import configure_logs, logger
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings import BadSettings, Settings, load
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -18,11 +17,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def main() -> int:
     """Run a sidecar until it is told to stop."""
     try:
-        settings = Settings()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
+        settings = load()
+    except BadSettings as error:
         configure_logs("info")
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        logger.error("bad_settings", faults=faults)
+        logger.error("bad_settings", faults=error.faults)
         return 2
     configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -36,8 +34,11 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         _on_signal(loop, number, told.set)
-    sidecar = Sidecar(settings)
+    sidecar = Sidecar(settings, again=load)
     await sidecar.start()
+    # What is here now stays: the collector need not go through it again and again.
+    gc.collect()
+    gc.freeze()
     await told.wait()
     await sidecar.stop()
 

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -15,7 +16,7 @@ from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.fetch import fetch
 from mt5_sidecar.api.limits import Limits
-from mt5_sidecar.api.middleware import outermost
+from mt5_sidecar.api.middleware import all_else, outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.api.unreadable import UNREADABLE
@@ -24,6 +25,7 @@ from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.orders.office import Office
+from mt5_sidecar.reloading import Reloading
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.codes import Close
@@ -31,12 +33,14 @@ from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
+from mt5_sidecar.tracing import tracing
 
 
 def create_context(settings: Settings) -> Context:
     """Return the parts of a sidecar, put together and not yet started."""
     metrics = Metrics()
-    terminal = Terminal(settings, metrics)
+    traces = tracing(settings)
+    terminal = Terminal(settings, metrics, traces)
     board = Board(max_events=settings.ws_ring_events)
     feed = Feed(settings, terminal, board, metrics)
     return Context(
@@ -50,38 +54,41 @@ def create_context(settings: Settings) -> Context:
         reads=Reads(board, feed, metrics),
         catalogue=Catalogue(terminal),
         limits=Limits(settings),
+        tracing=traces,
         office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )
 
 
 def create_api(context: Context) -> web.Application:
     """Return what answers on port 8080."""
-    app = web.Application(
-        middlewares=[outermost], client_max_size=context.settings.body_limit_bytes
-    )
+    app = web.Application(client_max_size=context.settings.body_limit_bytes)
     app[CONTEXT] = context
     app[OPENAPI] = described(OPERATIONS)
     app[ASYNCAPI] = described_streams(OPERATIONS)
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
+    app.add_routes([all_else()])
     return app
 
 
 def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
-    app = web.Application(middlewares=[outermost], client_max_size=LARGEST_JOURNAL_BYTES)
+    app = web.Application(client_max_size=LARGEST_JOURNAL_BYTES)
     app[CONTEXT] = context
-    app.add_routes(ops.routes())
-    app.add_routes(activation.routes())
+    for method, path, handler in (*ops.ROUTES, *activation.ROUTES):
+        app.add_routes([web.route(method, path, outermost(handler, route=path))])
+    app.add_routes([all_else()])
     return app
 
 
 class Sidecar:
     """A sidecar with its three ports."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, again: Callable[[], Settings] | None = None) -> None:
+        """Put one together; `again` reads the settings anew when one of their files changes."""
         self.context = create_context(settings)
-        self.housekeeping = Housekeeping(self.context)
+        reloading = None if again is None else Reloading(self.context, again)
+        self.housekeeping = Housekeeping(self.context, reloading)
         self._runners: list[web.AppRunner] = []
         self._keeper: asyncio.Task[None] | None = None
         self.api_port = self.ops_port = 0
@@ -118,6 +125,7 @@ class Sidecar:
         await self.context.sockets.finished()
         await self.context.terminal.stop()
         await self.context.evidence.stop()
+        await asyncio.to_thread(self.context.tracing.stop)
         logger.info("stopped")
 
     async def _close_streams(self) -> None:
@@ -132,7 +140,15 @@ class Sidecar:
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         server_logger.addFilter(UNREADABLE)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        limit = self.context.settings.header_limit_bytes
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=5.0,
+            max_line_size=limit,
+            max_field_size=limit,
+        )
         await runner.setup()
         self._runners.append(runner)
         await web.TCPSite(runner, host, port).start()

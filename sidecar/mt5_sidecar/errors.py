@@ -13,6 +13,7 @@ BridgeError
         Unauthenticated
         Forbidden
         TradingDisabled
+        OriginRefused           a web page of an origin that is not listed
     Unavailable                 come back later
         AccessUnavailable       no key table has been published yet
         TerminalUnavailable     no agent, or not logged in
@@ -83,6 +84,10 @@ class Forbidden(Denied):
 
 class TradingDisabled(Denied):
     """`spec.trading.enabled` of the account is false."""
+
+
+class OriginRefused(Denied):
+    """Pages of this origin may not open a stream: `cors_origins` lists those that may."""
 
 
 class Unavailable(BridgeError):

@@ -8,17 +8,24 @@ from collections.abc import Awaitable, Callable
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.dialogue import say
 from mt5_sidecar.api.said import Beat
+from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
+from mt5_sidecar.reloading import Reloading
 
 
 class Housekeeping:
     """A loop around `look`; tests call `look` themselves and wait for nothing."""
 
     def __init__(
-        self, context: Context, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        context: Context,
+        reloading: Reloading | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._context = context
+        self._reloading = reloading
         self._sleep = sleep
         self._heartbeat_s = time.monotonic()
 
@@ -35,6 +42,8 @@ class Housekeeping:
         """Look at everything once."""
         context = self._context
         context.pulse.at_s = time.monotonic()
+        if self._reloading is not None:
+            self._reloading.look()
         context.access.refresh()
         context.metrics.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)
@@ -53,3 +62,5 @@ class Housekeeping:
         for socket in context.sockets:
             if socket.client.stalled_s is None:
                 say(context, socket, "heartbeat", encode(Beat(socket.client.seq)))
+                if socket.tells_health:
+                    say(context, socket, "health", encode(stream_health(context)))

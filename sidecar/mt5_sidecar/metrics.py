@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prometheus metrics. Label values come from closed sets only: routes, calls, types, codes."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +27,8 @@ class Metrics:
             buckets=FAST_S,
             registry=r,
         )
+        self.messages_sent = self.conflated = 0
+        self._answers: dict[tuple[str, str, int], Histogram] = {}
         self.agent_calls = Histogram(
             "mt5_sidecar_agent_call_seconds",
             "Time from asking the agent to its answer",
@@ -33,6 +36,28 @@ class Metrics:
             buckets=FAST_S,
             registry=r,
         )
+        self.agent_waiting = Gauge(
+            "mt5_sidecar_agent_calls_waiting", "Calls that the agent has not answered", registry=r
+        )
+        self.terminal_events = Gauge(
+            "mt5_sidecar_terminal_events",
+            "What the agent counted since it started: logins, drops, restarts",
+            ("kind",),
+            registry=r,
+        )
+        self.broker_offset = Gauge(
+            "mt5_sidecar_broker_utc_offset_seconds",
+            "The broker's clock minus UTC; not a number until known",
+            registry=r,
+        )
+        self.broker_offset.set(math.nan)
+        sign_ins = Counter(
+            "mt5_sidecar_sign_ins",
+            "Requests by what became of their key or token: accepted, or the problem",
+            ("outcome",),
+            registry=r,
+        )
+        self.sign_ins, self.accepted = sign_ins, sign_ins.labels("accepted")
         self.connected = Gauge(
             "mt5_sidecar_connected", "1 while logged in and synchronised", registry=r
         )
@@ -40,6 +65,12 @@ class Metrics:
         self.access_unreadable = Gauge(
             "mt5_sidecar_access_unreadable",
             "Entries and files of the access volume that could not be read since the start",
+            registry=r,
+        )
+        self.settings_reloads = Counter(
+            "mt5_sidecar_settings_reloads",
+            "Changes of the settings' files: applied, refused, or waiting for a new pod",
+            ("outcome",),
             registry=r,
         )
         self.agent_connections = Counter(
@@ -63,6 +94,19 @@ class Metrics:
         self.ws_conflated = Counter(
             "mt5_sidecar_ws_conflated", "Flushes put off because a client was slow", registry=r
         )
+        self.ws_flushes = Histogram(
+            "mt5_sidecar_ws_flush_seconds",
+            "Time to hand one change to all clients that are due",
+            buckets=FAST_S,
+            registry=r,
+        )
+        self.ws_command_seconds = Histogram(
+            "mt5_sidecar_ws_command_seconds",
+            "Time from a client's message to its answer",
+            ("type",),
+            buckets=FAST_S,
+            registry=r,
+        )
         self.ws_closed = Counter(
             "mt5_sidecar_ws_closed", "WebSockets that we closed", ("code",), registry=r
         )
@@ -80,6 +124,9 @@ class Metrics:
         )
         self.orders_unknown = Gauge(
             "mt5_sidecar_orders_unknown", "Trades whose outcome is being looked for", registry=r
+        )
+        self.orders_waiting = Gauge(
+            "mt5_sidecar_orders_waiting", "Trades that are being carried out or wait", registry=r
         )
         self.orders_ready = Gauge(
             "mt5_sidecar_orders_ready", "1 while a trade would be taken", registry=r
@@ -99,7 +146,13 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, *, seconds: float) -> None:
         """Count one HTTP answer; `route` is the pattern, never the path."""
-        self.requests.labels(method, route, str(status)).observe(seconds)
+        answers = self._answers.get((method, route, status))
+        if answers is None:
+            # To find a child by its labels takes 5 us, and there are a few dozen of them.
+            answers = self._answers[method, route, status] = self.requests.labels(
+                method, route, str(status)
+            )
+        answers.observe(seconds)
 
     def called(self, call: str, outcome: str, *, seconds: float) -> None:
         """Count one call of the agent."""
@@ -108,7 +161,13 @@ class Metrics:
     def sent(self, messages: Mapping[str, int]) -> None:
         """Count messages handed to WebSocket clients, by type."""
         for type_, count in messages.items():
+            self.messages_sent += count
             self.ws_messages.labels(type_).inc(count)
+
+    def held_back(self) -> None:
+        """Count a flush that a slow client does not get yet."""
+        self.conflated += 1
+        self.ws_conflated.inc()
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -1,26 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every knob of the sidecar; what may change without a new pod is a file instead.
+"""Every knob of the sidecar: defaults here, YAML files over them, the environment over both.
 
 `docs/settings-sidecar.md` lists them with their consequences, and a test compares.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from pydantic_settings.exceptions import SettingsError
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Platform = Literal["Linux", "Windows"]
 Slot = Literal["a", "b"]
+# Scheme and host as browsers send them, without a path.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\-]+(:\d+)?)$")]
+
+LIVE: Final = frozenset(
+    {
+        "stale_after_s",
+        "key_requests_per_s",
+        "key_request_burst",
+        "account_requests_per_s",
+        "account_request_burst",
+        "cors_origins",
+        "cors_max_age_s",
+        "ws_max_sockets",
+        "ws_max_message_bytes",
+        "ws_messages_per_s",
+        "ws_message_burst",
+        "ws_max_symbols",
+        "ws_interval_ms",
+        "ws_heartbeat_interval_s",
+        "ws_write_buffer_bytes",
+        "ws_stall_timeout_s",
+        "ws_max_pending_events",
+        "drain_jitter_s",
+        "log_level",
+    }
+)
+"""What is read where it is used, so that it may change while the sidecar runs."""
+
+
+class BadSettings(Exception):
+    """The sidecar cannot run with these; `faults` says why, and holds no value."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def _words(value: Any) -> Any:
+    # In the environment a list is written with commas.
+    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
-    """Environment `MT5_SIDECAR_<NAME>`; fixed for the life of the pod."""
+    """`<name>` in YAML, `MT5_SIDECAR_<NAME>` in the environment, which counts."""
 
     model_config = SettingsConfigDict(env_prefix="MT5_SIDECAR_", frozen=True, extra="forbid")
+
+    # Where more of them are: this file, and mt5_bridge.<environment>.yaml beside it over it.
+    settings_file: Path = Path("/run/mt5/access/mt5_bridge.yaml")
+    environment: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
 
     # Who this pod is.
     account_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -88,6 +139,9 @@ class Settings(BaseSettings):
     key_request_burst: Count = 200
     account_requests_per_s: Annotated[float, Field(ge=0)] = 500.0
     account_request_burst: Count = 1000
+    header_limit_bytes: Annotated[int, Field(ge=1024)] = 8190
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_words)] = ()
+    cors_max_age_s: Annotated[float, Field(ge=0)] = 600.0
 
     # WebSocket.
     ws_max_sockets: Count = 100
@@ -108,7 +162,45 @@ class Settings(BaseSettings):
     drain_jitter_s: Annotated[float, Field(ge=0)] = 2.0
     stop_timeout_s: Seconds = 20.0
 
+    # Traces.
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    otlp_timeout_s: Annotated[float, Field(ge=1)] = 5.0
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the layers, the strongest first."""
+        del dotenv_settings, file_secret_settings
+        given = env_settings() | init_settings()
+        files = _files(
+            Path(given.get("settings_file") or cls.model_fields["settings_file"].default),
+            str(given.get("environment", "")),
+        )
+        yaml = YamlConfigSettingsSource(settings_cls, yaml_file=list(files))
+        return init_settings, env_settings, yaml
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where the YAML layer is read from, the stronger one last."""
+        return _files(self.settings_file, self.environment)
+
+    def differences(self, other: "Settings") -> frozenset[str]:
+        """Return the names of what is not the same in `other`."""
+        names = type(self).model_fields
+        return frozenset(n for n in names if getattr(self, n) != getattr(other, n))
+
+    def adopt(self, later: "Settings", names: frozenset[str]) -> None:
+        """Take these from `later`. Everybody holds this object, and nobody else may change it."""
+        self.__dict__.update({name: getattr(later, name) for name in names & LIVE})
 
     @model_validator(mode="after")
     def _tokens_are_for_us(self) -> Self:
@@ -119,3 +211,29 @@ class Settings(BaseSettings):
         if named and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("jwt: issuer and audience are needed, or any token would do")
         return self
+
+
+def load(**given: Any) -> Settings:
+    """Return the settings that files and environment amount to now; what is `given` is above all.
+
+    Raises:
+        BadSettings: They cannot be used.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise BadSettings(faults) from error
+    except (SettingsError, OSError, ValueError) as error:
+        raise BadSettings([str(error)]) from error
+    except Exception as error:
+        # PyYAML is loaded only where there is a file, and so are its errors.
+        if type(error).__module__.partition(".")[0] != "yaml":
+            raise
+        raise BadSettings([f"not YAML: {error}"]) from error
+
+
+def _files(base: Path, environment: str) -> tuple[Path, ...]:
+    if not environment:
+        return (base,)
+    return (base, base.with_name(f"{base.stem}.{environment}{base.suffix}"))

@@ -16,6 +16,7 @@ from mt5_agent import protocol
 
 ANY_PASSWORD = "x"  # what Simulator-Demo accepts
 PATIENCE_S = 20.0
+LOG_SHOWN = 10_000
 TOKEN = "token-of-this-test"
 
 
@@ -235,6 +236,7 @@ class Agent:
         async with asyncio.timeout(PATIENCE_S):
             code = await self.process.wait()
             await self._reading
+        sys.stdout.write(self.log[-LOG_SHOWN:])  # shown when the test fails
         return code
 
     async def _read(self) -> None:

@@ -175,4 +175,6 @@ async def test_a_broker_that_kicks_is_given_fresh_starts(made_agent, sidecar):
 
     kicked = [s for s in sidecar.states if s.reason == "PlatformRejected"]
     assert kicked
+    planned = [s for s in sidecar.states if "restarted as planned" in s.message]
+    assert {s.reason for s in planned} == {"PlatformRejected"}
     assert sidecar.state.evidence.authorised_then_lost >= 5

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker turns whatever the package does into an answer."""
 
+import time
 from types import SimpleNamespace
 
 import msgspec
@@ -35,6 +36,18 @@ def test_arrays_become_columns(package):
     done = Worker(package).do(Job("copy_rates_from_pos", ("EURUSD", 1, 0, 2)))
 
     assert value(done) == {"time": [1, 2], "open": [1.5, 2.5]}
+
+
+def test_structs_of_the_packages_kind_become_arrays_at_every_depth(package):
+    moment = time.gmtime(0)  # as the package's: a PyStructSequence
+    package.positions_get = lambda: (moment, moment)
+    package.order_check = lambda _request: time.struct_time((*moment[:8], moment))
+
+    rows = value(Worker(package).do(Job("positions_get")))
+    nested = value(Worker(package).do(Job("order_check", ({"action": 1},))))
+
+    assert rows == [[*moment], [*moment]]
+    assert nested[-1] == [*moment]
 
 
 def test_an_answer_that_is_too_large_is_refused_and_the_worker_lives(package):

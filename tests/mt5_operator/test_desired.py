@@ -14,6 +14,7 @@ from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import access, account_files
 from mt5_operator.desired.quantity import canonical
 from mt5_operator.desired.stateful_set import stateful_set
+from mt5_operator.desired.template import template_id
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from operator_samples import parsed
@@ -134,9 +135,72 @@ def test_nothing_secret_is_in_the_pod() -> None:
     assert "secretKeyRef" not in text
 
 
-def test_a_suspended_account_keeps_its_stateful_set_without_a_pod() -> None:
-    assert linux(suspend=True)["spec"]["replicas"] == 0
-    assert linux()["spec"]["replicas"] == 1
+def test_an_operator_upgrade_moves_nobody() -> None:
+    before = template_id(parsed(), Platform.LINUX, SETTINGS)
+    rendered = linux()["spec"]
+
+    # What a later version may change by itself: defaults, probes, new environment.
+    class Later(Settings):
+        simulator_termination_grace_s: int = 31
+        new_thing: str = "on"
+
+    assert template_id(parsed(), Platform.LINUX, Later()) == before
+    assert rendered["template"]["metadata"]["annotations"] == {names.TEMPLATE: before}
+    # And what it renders anew in place restarts no pod.
+    assert rendered["updateStrategy"] == {"type": "OnDelete"}
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+@pytest.mark.parametrize("server", ["Simulator-Demo", "Broker-Demo"])
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_a_setting_moves_accounts_exactly_if_it_is_in_their_pods(
+    name: str, server: str, platform: Platform
+) -> None:
+    changed = SETTINGS.model_copy(update={name: other_value(getattr(SETTINGS, name))})
+    account = parsed(server=server)
+
+    def template(settings: Settings) -> Any:
+        spec = stateful_set(account, platform, "a", settings)["spec"]["template"]["spec"]
+        return json.dumps(spec, sort_keys=True)
+
+    ids = {template_id(account, platform, settings) for settings in (SETTINGS, changed)}
+    in_pods = template(SETTINGS) != template(changed)
+    assert (len(ids) == 2) == in_pods, f"{name}: name it in mt5_operator/desired/template.py"
+
+
+def other_value(value: Any) -> Any:
+    """Return another value of the same type."""
+    if isinstance(value, bool | int | float):
+        return value + 1
+    if isinstance(value, dict):
+        return value | {"memory": "3Gi"}
+    if isinstance(value, list):
+        return [*value, {"key": "k", "effect": "NoSchedule"} if value[:1] != ["python"] else "x"]
+    return f"{value}-other"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"resources": {"requests": {"cpu": "2"}}},
+        {"credentialsSecretRef": {"name": "other"}},
+        {"storage": {"size": "1Gi"}},
+        {"accountId": "x"},
+        {"server": "Simulator-Other"},
+    ],
+)
+def test_what_is_in_the_pod_moves_the_account(spec: dict[str, Any]) -> None:
+    ids = {template_id(parsed(**each), Platform.LINUX, SETTINGS) for each in ({}, spec)}
+
+    assert len(ids) == 2
+
+
+def test_what_changes_without_a_new_pod_moves_nobody() -> None:
+    loud = parsed(symbols=["XAUUSD"], trading={"enabled": True}, priority="VIP", suspend=True)
+
+    assert template_id(loud, Platform.LINUX, SETTINGS) == template_id(
+        parsed(), Platform.LINUX, SETTINGS
+    )
 
 
 def test_what_changes_without_a_new_pod_is_not_in_the_stateful_set() -> None:
@@ -338,3 +402,11 @@ def test_settings_choose_the_nodes_and_amounts_of_a_platform(platform: str) -> N
         "limits": {"cpu": "1", "memory": "2Gi"},
     }
     assert theirs == pod(stateful_set(parsed(server="Broker"), Platform(other), "a", SETTINGS))
+
+
+def test_the_sidecars_settings_travel_with_the_keys_and_only_where_there_are_some():
+    with_settings = access("ns", keys=[], jwks=[], settings={"ws_max_sockets": 5})["data"]
+    without = access("ns", keys=[], jwks=[], settings={})["data"]
+
+    assert json.loads(with_settings["mt5_bridge.yaml"]) == {"ws_max_sockets": 5}
+    assert "mt5_bridge.yaml" not in without

@@ -10,13 +10,16 @@ import pytest
 
 from cluster.paths import REPOSITORY
 from mt5_operator import crd, reference
+from mt5_operator.brokers.evidence import INNOCENT
 from mt5_operator.reasons import NEEDS_A_PERSON, Reason, known
 from mt5_operator.settings import Settings
+from mt5_operator.spec.broker import Name, Verdict
 
 
 @pytest.mark.parametrize("folder", crd.FOLDERS)
-def test_the_crd_files_are_what_the_models_describe(folder: str) -> None:
-    assert (REPOSITORY / folder / crd.FILE).read_text() == crd.text()
+@pytest.mark.parametrize("file", list(crd.files()))
+def test_the_crd_files_are_what_the_models_describe(folder: str, file: str) -> None:
+    assert (REPOSITORY / folder / file).read_text() == crd.files()[file]
 
 
 def test_the_field_reference_is_what_the_models_describe() -> None:
@@ -46,6 +49,30 @@ def _as_text(default: object) -> str:
     if isinstance(default, dict | list):
         return json.dumps(default)
     return "" if default is None else str(default)
+
+
+def test_the_page_for_sceptics_names_every_threshold_with_its_default() -> None:
+    text = (REPOSITORY / "docs" / "broker-compatibility.md").read_text()
+    own = {name: f.default for name, f in Settings.model_fields.items() if name[:6] == "broker"}
+
+    documented = dict(re.findall(r"^\| `(BROKERS?_\w+)` \| `([^`]+)`", text, re.MULTILINE))
+
+    assert {name.lower(): value for name, value in documented.items()} == {
+        name: f"{default:d}" if isinstance(default, int) and default is not False else str(default)
+        for name, default in own.items()
+    }
+
+
+def test_the_page_for_sceptics_draws_every_verdict_and_names_every_criterion() -> None:
+    text = (REPOSITORY / "docs" / "broker-compatibility.md").read_text()
+    drawn = re.search(r"```mermaid(.*?)```", text, re.DOTALL)
+
+    assert drawn
+    assert {verdict.value for verdict in Verdict} == set(re.findall(r"(\w+) --> ", drawn[1]))
+    for name in Name:
+        assert f"| `{name.value}` |" in text
+    for word in INNOCENT:
+        assert word == "AgentMissing" or f"`{word}`" in text
 
 
 def test_the_install_guide_names_the_prerequisites_that_chart_and_settings_have() -> None:

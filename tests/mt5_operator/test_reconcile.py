@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mt5_operator import names
+from mt5_operator.brokers.evidence import Evidence
+from mt5_operator.brokers.tally import Sample
 from mt5_operator.cluster.cache import Caches
-from mt5_operator.cluster.kinds import ACCOUNT, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.cluster.events import event
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.desired.template import template_id
 from mt5_operator.errors import NotFound, Refused
+from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
+from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.index import Index
@@ -23,12 +30,13 @@ from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
-from mt5_operator.spec.account import SecretKey
-from mt5_operator.status.seen import SidecarSeen
-from operator_samples import ConfigMaps, manifest
+from mt5_operator.sidecars.client import Target
+from mt5_operator.spec.account import Platform, SecretKey
+from mt5_operator.status.seen import OrdersSeen, SidecarSeen
+from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
-UP = SidecarSeen("Connected", credentials="Valid")
+UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=False))
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
@@ -88,6 +96,13 @@ class Sidecars:
     def forget(self, _: Key) -> None:
         return
 
+    def hear(self, _: Key, __: Target, orders: OrdersSeen | None) -> None:
+        if self.seen and orders:
+            self.seen = replace(self.seen, orders=orders)
+
+    async def activate(self, _: Target, epoch: int) -> OrdersSeen:
+        return OrdersSeen(epoch, active=True)
+
 
 class Events:
     """Nobody reads them here."""
@@ -103,7 +118,7 @@ class Bench:
         self.cluster, self.sidecars, self.seconds = Cluster(), Sidecars(), 1000.0
         api: Any = self.cluster
         anything: Any = None
-        settings = Settings(route_flush_s=0)
+        settings = Settings(route_flush_s=0, move_gather_s=0, move_pause_s=0)
         self.world = World(settings, api, Caches(), Index(), Schedule())
         shards = Shards(api, namespace="ns", shards=1, installation="i")
         self.table = Table(
@@ -123,6 +138,9 @@ class Bench:
             Secrets(api, clock=lambda: self.seconds),
             events,
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
+            watcher,
+            Fleet(settings, now_s=lambda: self.seconds, due=self.world.queue.add),
+            Budgets(api, settings, now_s=lambda: self.seconds),
         )
 
     def feed(self, **changes: Any) -> None:
@@ -130,6 +148,8 @@ class Bench:
         found = manifest(**changes.pop("spec", {}))
         self.cluster.version += 1
         found["metadata"] |= {"resourceVersion": str(self.cluster.version), **changes}
+        if "status" in self.cluster.account:
+            found["status"] = self.cluster.account["status"]
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
@@ -137,7 +157,9 @@ class Bench:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo"}
-        meta = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        template = template_id(parsed(), Platform.LINUX, self.world.settings)
+        meta["annotations"] = {names.TEMPLATE: template}
         condition = {"type": "Ready", "status": str(ready)}
         status = {
             "phase": "Running",
@@ -400,3 +422,79 @@ def test_the_other_keys_of_a_secret_are_not_named() -> None:
 
     assert "root-token" not in seen.problem
     assert "has no key 'password'" in seen.problem
+
+
+def refuse_linux(bench: Bench) -> None:
+    """Let the watches tell of a broker that needs Windows, and of a Windows node."""
+    meta = {"name": "simulator-demo", "uid": "b", "creationTimestamp": "2026-11-21T10:00:00Z"}
+    feed(
+        bench.world,
+        BROKER,
+        "ADDED",
+        {
+            "metadata": meta | {"resourceVersion": "1"},
+            "spec": {"servers": ["Simulator-Demo"]},
+            "status": {"verdict": "RequiresWindows"},
+        },
+    )
+    labels = {"kubernetes.io/os": "windows"}
+    node = {"name": "w", "uid": "w", "resourceVersion": "1", "labels": labels}
+    feed(bench.world, NODE, "ADDED", {"metadata": node, "spec": {}})
+
+
+def evidence(**told: Any) -> SidecarSeen:
+    seen = Evidence(platform="Linux", fresh_starts=1, **told)
+    trades = OrdersSeen(1, active=True)
+    return SidecarSeen(
+        "Disconnected", "PlatformRejected", "out", "Valid", orders=trades, evidence=seen
+    )
+
+
+async def wanted_platform(bench: Bench) -> str:
+    bench.feed(generation=4)
+    await bench.reconcile()
+    sets = bench.world.caches[STATEFUL_SET]
+    found = sets.get(Key("ns", "demo-b")) or sets.get(Key("ns", "demo-a"))
+    assert found is not None
+    return str(found["spec"]["template"]["spec"]["os"]["name"])
+
+
+async def test_a_verdict_moves_who_is_thrown_out(bench: Bench) -> None:
+    await connected(bench)
+    bench.sidecars.seen = evidence()
+    bench.pod(ready=False)
+    refuse_linux(bench)
+    assert KEY in bench.due()
+
+    assert await wanted_platform(bench) == "windows"
+
+
+@pytest.mark.parametrize("told", ["by its sidecar", "by an earlier pod", "not yet", "by nobody"])
+async def test_a_verdict_moves_nobody_who_was_well_or_is_not_heard_yet(
+    bench: Bench, told: str
+) -> None:
+    await connected(bench)
+    now = bench.world.now()
+    bench.sidecars.seen = {
+        "by its sidecar": evidence(last_healthy=now),
+        "by an earlier pod": evidence(),
+        "not yet": None,
+        "by nobody": SidecarSeen(error="silence"),
+    }[told]
+    if told == "by an earlier pod":
+        seen = Evidence(platform="Linux", last_healthy=now)
+        bench.context.book.note(Sample(KEY, "before", now, seen), bench.world.settings)
+    bench.pod(ready=told == "by nobody")
+    refuse_linux(bench)
+
+    assert await wanted_platform(bench) == "linux"
+
+
+def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
+    meta = {"name": "b", "uid": "u"}
+    broker = {"apiVersion": "v1", "kind": "MT5Broker", "metadata": meta}
+
+    found = event(broker, "R", "n", warning=False, now="t", instance="i")
+
+    assert found["metadata"]["namespace"] == "default"
+    assert "namespace" not in found["regarding"]

@@ -42,6 +42,12 @@ def operated(rig: Rig) -> Rig:
     return rig
 
 
+async def known_since(rig: Rig, fact: str = "known_since_ms") -> int:
+    """Return since when the journal knows every key."""
+    journal = rig.context.office.desk.activation._journal
+    return int(await journal.read(lambda store: store.fact(fact)))
+
+
 async def other_slot(folder: Path) -> Rig:
     made = Rig(folder, slot="b", order_self_activate=False)
     await made.start()
@@ -113,3 +119,38 @@ async def test_only_the_operator_moves_orders_and_never_on_the_api_port(rig: Rig
         assert (stranger.status, stranger.problem) == (401, "/problems/unauthenticated")
         assert routed.status == 404
     await eventually(lambda: rig.context.office.desk.activation.active)
+
+
+async def test_a_slot_that_missed_an_epoch_looks_before_it_trades(rig_with: RigWith) -> None:
+    rig = operated(await rig_with(order_newborn_s=3600))
+    await rig.connected(rig.new_agent())
+    gate = rig.context.office.desk._gate
+    gate.earlier_known = True
+    await call(rig, "POST", "/fence")
+
+    await call(rig, "POST", "/activate", json={"epoch": 2})
+    followed = gate.earlier_known
+    await call(rig, "POST", "/fence")
+    await call(rig, "POST", "/activate", json={"epoch": 4})
+
+    assert (followed, gate.earlier_known) == (True, False)
+
+
+async def test_keys_of_an_epoch_before_the_last_do_not_make_a_journal_whole(
+    rig_with: RigWith, tmp_path: Path
+) -> None:
+    old = operated(await rig_with())
+    await old.trades()
+    await call(old, "POST", "/fence")
+    journal = await call(old, "GET", "/journal")
+    whole: list[bool] = []
+    for epoch in (2, 3):
+        new = await other_slot(tmp_path / str(epoch))
+        try:
+            await call(new, "PUT", "/journal", data=journal.body)
+            await call(new, "POST", "/activate", json={"epoch": epoch})
+            whole.append(await known_since(new) <= await known_since(new, "born_ms"))
+        finally:
+            await new.stop()
+
+    assert whole == [True, False]

@@ -11,7 +11,7 @@ from mt5_sidecar.api.openapi import described
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.api.problems import STATUS, slug
 from mt5_sidecar.orders.errors import BadTrade, JournalError, OrderError
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings import LIVE, Settings
 from mt5_sidecar.streams.codes import Close
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,10 +33,16 @@ def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:
     for name, field in Settings.model_fields.items():
         if field.is_required():
             assert documented[name] == "required"
-        elif field.default not in ("", None):
+        elif field.default not in ("", None, ()):
             default = field.default
             told = f"{default:g}" if isinstance(default, float) else str(default)
             assert documented[name] == told, name
+
+
+def test_every_setting_that_may_change_while_the_sidecar_runs_is_marked() -> None:
+    marked = re.findall(r"^\| `([A-Z0-9_]+)` \|[^|]*\| \*\*live\*\*:", SETTINGS, re.MULTILINE)
+
+    assert {name.lower() for name in marked} == LIVE
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o.method} {o.path}")

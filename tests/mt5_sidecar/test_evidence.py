@@ -155,6 +155,27 @@ async def test_a_kick_is_on_disk_before_the_sidecar_ends(bridge: Rig) -> None:
         await asyncio.sleep(0.01)
 
 
+def another_record(**differs: Any) -> bytes:
+    """Return a file that is another account's, or of another time, and full of kicks."""
+    now_ms = time.time_ns() // 1_000_000
+    own = {"login": 10001, "server": "Simulator-Demo", "platform": "Linux", "begun_ms": now_ms}
+    bucket = {"begin_ms": now_ms, "counts": {"drops": 9}}
+    return msgspec.json.encode({**own, "buckets": [bucket], **differs})
+
+
+async def test_a_file_of_this_account_is_believed(
+    rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path
+) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / FILE_NAME).write_bytes(another_record())
+
+    rig = await rig_with()
+    rig.put("access/operator.jwks.json", jwks())
+    rig.look()
+
+    assert (await internal_state(rig))["evidence"]["drops"] == 9
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -162,16 +183,10 @@ async def test_a_kick_is_on_disk_before_the_sidecar_ends(bridge: Rig) -> None:
         b"{",
         b'{"version": 2}',
         b"\xff\xfe",
-        msgspec.json.encode({"login": 9, "server": "Other", "platform": "Linux", "begun_ms": 5}),
-        msgspec.json.encode(
-            {
-                "login": 10001,
-                "server": "Simulator-Demo",
-                "platform": "Windows",  # a volume that came along from the other platform
-                "begun_ms": 5,
-                "buckets": [{"begin_ms": 5, "counts": {"drops": 9}}],
-            }
-        ),
+        another_record(login=9),
+        another_record(server="Other"),
+        another_record(platform="Windows"),  # a volume that came along from the other platform
+        another_record(version=2),
     ],
 )
 async def test_a_file_that_is_damaged_or_anothers_is_not_believed(

@@ -25,9 +25,10 @@ def control_plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    """Return a control plane with our CRD and two fake Linux nodes."""
-    control_plane.kubectl.apply_file(REPOSITORY / "crds" / "mt5accounts.yaml")
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/mt5accounts.mt5bridge.io")
+    """Return a control plane with our CRDs and two fake Linux nodes."""
+    control_plane.kubectl.apply_file(REPOSITORY / "crds")
+    for crd in ("mt5accounts", "mt5brokers"):
+        control_plane.kubectl("wait", "--for=condition=Established", f"crd/{crd}.mt5bridge.io")
     control_plane.add_fake_nodes(2)
     return control_plane
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.kubectl import Kubectl
+from cluster.waiting import wait_for
+from operator_cluster.patience import patience_s, words
 
 Manifest = dict[str, Any]
 
@@ -45,7 +47,16 @@ def reason(kubectl: Kubectl, name: str = "demo", kind: str = "Ready") -> str:
 
 def await_reason(kubectl: Kubectl, wanted: str, name: str = "demo") -> Manifest:
     """Wait up to the promised 10 s until Ready has this reason; return the condition."""
-    kubectl.wait_for(
-        "mt5account", name, lambda found: condition(found).get("reason") == wanted, timeout_s=10
+    seen: list[Manifest] = []
+
+    def look() -> Manifest | None:
+        found = condition(kubectl.get("mt5account", name))
+        seen[:] = [found]
+        return found if found.get("reason") == wanted else None
+
+    return wait_for(
+        look,
+        what=f"{name} to be {wanted}",
+        timeout_s=patience_s(10),
+        hint=lambda: f"It is {seen}; {words()}",
     )
-    return condition(kubectl.get("mt5account", name))

@@ -17,6 +17,7 @@ from cluster.command import environment_without_proxies
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
 from cluster.waiting import wait_for
+from operator_cluster.patience import RUNNING, patience_s, words
 
 
 class Operator:
@@ -66,6 +67,8 @@ class Operator:
                 stdout=log,
                 stderr=log,
             )
+        if self not in RUNNING:
+            RUNNING.append(self)
         if wait:
             wait_for(
                 lambda: self.answers("/readyz") == 200,
@@ -128,6 +131,20 @@ class Operator:
         ours = [line for line in lines if line.startswith("mt5_operator_api_requests_total{")]
         return [line for line in ours if 'verb="GET"' not in line]
 
+    def circumstances(self) -> str:
+        """Return what it is busy with, to explain what it did not do in time."""
+        state = "runs" if self.exit_code() is None else f"ended with {self.exit_code()}"
+        results = ("done", "failed", "gone")
+        counts = {
+            "leads": self.leads(),
+            "queue": self.metric("mt5_operator_queue_depth"),
+            **{one: self.metric("mt5_operator_reconciles_total", result=one) for one in results},
+            "reconcile_s": round(self.metric("mt5_operator_reconcile_seconds_sum"), 2),
+            "redis": self.metric("mt5_operator_route_store_up"),
+        }
+        told = " ".join(f"{name}={value}" for name, value in counts.items())
+        return f"{self.name} {state}: {told}; its log ends:\n{self.last_words()}"
+
     def last_words(self) -> str:
         """Return how its log ends."""
         return self.log.read_text()[-2000:] if self.log.exists() else ""
@@ -150,6 +167,7 @@ class Operator:
     def _end(self, number: signal.Signals) -> int | None:
         if self._process is None:
             return None
+        RUNNING.remove(self)
         self._process.send_signal(number)
         try:
             code = self._process.wait(15)
@@ -161,8 +179,9 @@ class Operator:
 
 
 def eventually(claim: object, *, timeout_s: float = 10, what: str = "it") -> None:
-    """Wait until `claim()` is true."""
-    wait_for(claim, what=what, timeout_s=timeout_s, interval_s=0.1)  # type: ignore[arg-type]
+    """Wait until `claim()` is true; a failure says what the operators are doing."""
+    timeout_s = patience_s(timeout_s)
+    wait_for(claim, what=what, timeout_s=timeout_s, interval_s=0.1, hint=words)  # type: ignore[arg-type]
 
 
 def steady(look: object, *, for_s: float) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,14 +21,42 @@ BAD_CREDENTIALS = {
 }
 SECRET_MISSING = {"state": "TerminalStarting", "reason": "SecretMissing", "credentials": "Missing"}
 SERVER_UNKNOWN = {"state": "Refused", "reason": "ServerUnknown", "message": "no such server"}
+NOT_CONNECTED = {"state": "LoggingIn", "credentials": "Unknown"}
+
+
+@dataclass
+class Journal:
+    """What a pod's sidecar keeps: as `mt5_sidecar.orders`, without orders."""
+
+    epoch: int = 0
+    fenced: bool = False
+    keys: list[str] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        """Tell whether it trades."""
+        return self.epoch > 0 and not self.fenced
+
+    def told(self) -> dict[str, Any]:
+        """Return what `/internal/orders` says."""
+        return {"epoch": self.epoch, "active": self.active, "ready": self.active, "unknown": 0}
 
 
 class SidecarStub:
-    """Says of every pod what a test wants it to say."""
+    """Says of every pod what a test wants it to say: always the same, or by the pod's uid.
+
+    It keeps a journal for each.
+    """
 
     def __init__(self) -> None:
-        self.says: dict[str, Any] = dict(CONNECTED)
+        self.says: dict[str, Any] | Callable[[str], dict[str, Any]] = dict(CONNECTED)
+        self.says_of: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, str] = {}
+        self.journals: dict[str, Journal] = {}
+        # How many pods traded at once, at most.
+        self.most_at_once = 0
+        self.calls: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
     @property
@@ -43,22 +73,71 @@ class SidecarStub:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, token: str) -> dict[str, Any]:
-        """Return what the pod that `token` is for says."""
+    def journal(self, uid: str) -> Journal:
+        """Return a pod's journal."""
+        return self.journals.setdefault(uid, Journal())
+
+    def active(self) -> list[str]:
+        """Return the uids of the pods that trade."""
+        with self._lock:
+            return [uid for uid, journal in self.journals.items() if journal.active]
+
+    def answer(self, verb: str, path: str, token: str, raw: bytes) -> tuple[int, dict[str, Any]]:
+        """Return what the pod that `token` is for answers."""
         uid = jwt.decode(token, options={"verify_signature": False})["aud"]
         self.tokens[uid] = token
-        return {**self.says, "pod_uid": uid}
+        says = self.says(uid) if callable(self.says) else self.says
+        with self._lock:
+            if path == "/internal/state":
+                return 200, {**self.says_of.get(uid, says), "pod_uid": uid}
+            if verb != "GET" or path.endswith("/journal"):
+                self.calls.append((uid, f"{verb} {path.rpartition('/')[2]}"))
+            return self._orders(self.journal(uid), verb, path, raw)
+
+    def _orders(
+        self, journal: Journal, verb: str, path: str, raw: bytes
+    ) -> tuple[int, dict[str, Any]]:
+        body = json.loads(raw) if raw else {}
+        if path.endswith("/journal") and journal.active:
+            return 400, {"detail": "this slot trades"}
+        if path.endswith("/journal") and verb == "GET":
+            return 200, {"keys": journal.keys}
+        if path.endswith("/journal"):
+            journal.keys += [key for key in body["keys"] if key not in journal.keys]
+        if path.endswith("/fence"):
+            journal.fenced = True
+        if path.endswith("/activate"):
+            epoch = body["epoch"]
+            if epoch < max(1, journal.epoch) or (journal.fenced and epoch == journal.epoch):
+                return 503, {"detail": f"epoch {epoch} is over"}
+            journal.epoch, journal.fenced = epoch, False
+            active = sum(each.active for each in self.journals.values())
+            self.most_at_once = max(self.most_at_once, active)
+        return 200, journal.told()
 
 
 def _handler(stub: SidecarStub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             token = self.headers["Authorization"].removeprefix("Bearer ")
-            body = json.dumps(stub.answer(token)).encode()
-            self.send_response(200)
+            status, told = stub.answer(self.command, self.path, token, self._body())
+            body = json.dumps(told).encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - http.server's own names
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
 
         def log_message(self, *_: Any) -> None:
             return

@@ -67,7 +67,8 @@ def event(
     return {
         "metadata": {
             "name": f"{meta['name']}.{uuid.uuid4().hex[:16]}",
-            "namespace": meta["namespace"],
+            # Events of what has no namespace live in `default`. Source: apimachinery, events/v1.
+            "namespace": meta.get("namespace", "default"),
         },
         "eventTime": now,
         "reportingController": "mt5bridge.io/operator",

@@ -27,12 +27,14 @@ class Kind:
 
 
 ACCOUNT: Final = Kind(names.KIND, names.API_VERSION, names.PLURAL)
+BROKER: Final = Kind(names.BROKER_KIND, names.API_VERSION, names.BROKER_PLURAL, namespaced=False)
 STATEFUL_SET: Final = Kind("StatefulSet", "apps/v1", "statefulsets", selector=names.SELECTOR)
 POD: Final = Kind("Pod", "v1", "pods", selector=names.SELECTOR)
 CONFIG_MAP: Final = Kind("ConfigMap", "v1", "configmaps", selector=names.SELECTOR)
 NODE: Final = Kind("Node", "v1", "nodes", namespaced=False)
 SECRET: Final = Kind("Secret", "v1", "secrets")
 EVENT: Final = Kind("Event", "events.k8s.io/v1", "events")
+BUDGET: Final = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 LEASE: Final = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
-WATCHED: Final = (ACCOUNT, STATEFUL_SET, POD, CONFIG_MAP, NODE)
+WATCHED: Final = (ACCOUNT, BROKER, STATEFUL_SET, POD, CONFIG_MAP, NODE)

@@ -84,6 +84,8 @@ def _sidecar_env(
         "SLOT": slot,
         "NAMESPACE": account.key.namespace,
         "ACCOUNT_NAME": account.key.name,
+        # Two slots of one account may run: only the operator says which one trades.
+        "ORDER_SELF_ACTIVATE": "false",
     }
     told = [{"name": f"MT5_SIDECAR_{name}", "value": value} for name, value in fixed.items()]
     pod = [_downward("MT5_SIDECAR_POD_NAME", "name"), _downward("MT5_SIDECAR_POD_UID", "uid")]

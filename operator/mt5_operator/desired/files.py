@@ -14,6 +14,7 @@ from mt5_operator.spec.parse import Account, Manifest
 ACCOUNT_FILE: Final = "account.json"
 KEYS_FILE: Final = "keys.json"
 JWKS_FILE: Final = "operator.jwks.json"
+SETTINGS_FILE: Final = "mt5_bridge.yaml"
 
 
 def account_files(account: Account) -> Manifest:
@@ -31,9 +32,15 @@ def account_files(account: Account) -> Manifest:
 
 
 def access(
-    namespace: str, *, keys: Sequence[dict[str, Any]], jwks: Sequence[dict[str, str]]
+    namespace: str,
+    *,
+    keys: Sequence[dict[str, Any]],
+    jwks: Sequence[dict[str, str]],
+    settings: dict[str, Any] | None = None,
 ) -> Manifest:
-    """Return the ConfigMap with who may call the sidecars of `namespace`."""
+    """Return the ConfigMap with who may call the sidecars of `namespace`, and their settings."""
+    # JSON is YAML.
+    files = {SETTINGS_FILE: _text(settings)} if settings else {}
     return sealed(
         {
             "apiVersion": "v1",
@@ -46,6 +53,7 @@ def access(
             "data": {
                 KEYS_FILE: _text({"version": 1, "keys": list(keys)}),
                 JWKS_FILE: _text({"keys": list(jwks)}),
+                **files,
             },
         }
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 from mt5_operator import names
 from mt5_operator.desired.containers import sidecar, terminal
 from mt5_operator.desired.manifest import owned_metadata, sealed
+from mt5_operator.desired.template import template_id
 from mt5_operator.desired.volumes import claim_templates, volumes
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
@@ -16,19 +17,25 @@ from mt5_operator.spec.parse import Account, Manifest
 USER: Final = 65532  # "nonroot", as distroless images number it
 
 
-def stateful_set(account: Account, platform: Platform, slot: str, settings: Settings) -> Manifest:
-    """Return the StatefulSet that gives a slot its pod; a suspended account has none."""
+def stateful_set(
+    account: Account, platform: Platform, slot: str, settings: Settings, *, replicas: int = 1
+) -> Manifest:
+    """Return the StatefulSet that gives a slot its pod."""
     name, labels = account.key.name, names.slot_labels(account.key.name, slot)
+    template = template_id(account, platform, settings)
     spec: Manifest = {
-        "replicas": 0 if account.spec.suspend else 1,
+        "replicas": replicas,
         "serviceName": names.stateful_set(name, slot),
         # Otherwise a pod that never becomes ready is never replaced by a better one.
         "podManagementPolicy": "Parallel",
+        # The operator moves the account to its other slot instead; a template that is changed here
+        # is for the slot's next pod.
+        "updateStrategy": {"type": "OnDelete"},
         "revisionHistoryLimit": 2,
         "selector": {"matchLabels": names.selector(name, slot)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
         "template": {
-            "metadata": {"labels": labels},
+            "metadata": {"labels": labels, "annotations": {names.TEMPLATE: template}},
             "spec": pod_spec(account, platform, slot, settings),
         },
     }

@@ -25,12 +25,15 @@ async def publish(context: Context, namespace: str) -> None:
         ApiError, ApiUnavailable: it is not written; try again.
     """
     world = context.world
-    if namespace not in world.index.namespaces():
+    accounts = namespace in world.index.namespaces()
+    await context.budgets.ensure(namespace, accounts=accounts)
+    if not accounts:
         await _withdraw(context, Key(namespace, names.ACCESS))
         return
     ids = world.index.in_namespace(namespace)
     keys = published(context.keys, namespace=namespace, account_ids=ids)
-    wanted = access(namespace, keys=keys, jwks=[context.identity.jwk])
+    settings = world.settings.sidecar_settings
+    wanted = access(namespace, keys=keys, jwks=[context.identity.jwk], settings=settings)
     if await ensure(context, CONFIG_MAP, wanted):
         for key in world.index.keys_in(namespace):
             world.queue.add(key)  # their pods should see it now

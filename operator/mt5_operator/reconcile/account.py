@@ -3,25 +3,57 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mt5_operator import placement
-from mt5_operator.cluster.kinds import ACCOUNT, POD
+from mt5_operator.brokers.choice import Choice
+from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
+from mt5_operator.moving.look import SLOTS, Look
+from mt5_operator.moving.machine import next_step
+from mt5_operator.moving.stands import serving_slot, stands
+from mt5_operator.moving.steps import Wait
 from mt5_operator.names import Key
-from mt5_operator.reconcile import claims, deletion, refresh, refused, routing, telling, workload
+from mt5_operator.reconcile import (
+    claims,
+    deletion,
+    moves,
+    platform,
+    refresh,
+    refused,
+    routing,
+    slots,
+    telling,
+    workload,
+)
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.secrets import SecretSeen
-from mt5_operator.sidecars.client import Target
-from mt5_operator.spec.account import BrokerCompatibility
+from mt5_operator.reconcile.slots import Both
+from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
-from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating
 
-SLOT = "a"
 # What a sidecar says of its credentials when only a changed Secret helps.
 _NEEDS_SECRET: Final = ("Invalid", "Missing")
+# More than a move has; a bound, so that no mistake of ours keeps a worker for ever.
+_STEPS: Final = 20
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """One look at an account: both slots, and what it amounts to."""
+
+    manifest: Manifest
+    both: Both
+    look: Look
+    seen: Seen
+    restart_due_s: float | None
+
+
+class _Gone(Exception):
+    """The account was deleted while we looked at it."""
 
 
 async def reconcile(context: Context, key: Key) -> float | None:
@@ -47,43 +79,89 @@ async def reconcile(context: Context, key: Key) -> float | None:
 async def _refused(context: Context, manifest: Manifest, told: str) -> float | None:
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
     seen = await refused.follow(context, manifest, seen)
-    await telling.tell(context, manifest, seen)
+    await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
     return context.world.settings.secret_recheck_s if seen.route.problem else None
 
 
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
-    world = context.world
-    pod = _pod(context, wanted)
-    sidecar = _sidecar(context, wanted, pod)
-    secret = await _secret(context, wanted, sidecar, pod)
-    seen = _seen(context, manifest, wanted, secret, pod, sidecar)
-    seen = replace(seen, conflict=await claims.take(context, manifest))
-    if not seen.conflict and not seen.unknown_fields:
-        seen = await workload.bring_about(context, wanted, seen)
-    if not _first_look_is_due(pod, sidecar):
+    # Before anything is made of it, its route included.
+    conflict = await claims.take(context, manifest)
+    try:
+        sight, taken = await _moved(context, wanted, conflict)
+    except _Gone:
+        return None  # its event is on the way
+    seen = sight.seen
+    if not (seen.conflict or seen.unknown_fields):
+        seen = await workload.bring_about(context, wanted, seen, stands(sight.look))
+        await moves.remove_outdated(context, wanted, sight.look)
+    if sight.both.asked:
         seen = await routing.route(context, wanted, seen)
-        await telling.tell(context, manifest, seen)
-        await refresh.refresh(context, wanted, seen, secret)
-    _await_nodes(world, wanted.key, seen)
-    return _next_look_s(context, wanted.key, seen)
+        seen = replace(seen, updating=_updating(sight, taken))
+        await telling.tell(context, sight.manifest, seen)
+        await refresh.refresh(context, wanted, seen, sight.both.pods, sight.both.sidecars)
+    _await_nodes(context.world, wanted.key, seen)
+    return _next_look_s(context, wanted.key, seen, sight, taken)
 
 
-def _pod(context: Context, wanted: Account) -> PodSeen | None:
-    manifest = context.world.caches[POD].get(workload.pod_key(wanted, SLOT))
-    return pod_seen(manifest) if manifest else None
+async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sight, moves.Taken]:
+    """Take steps until there is none to take; return the last look."""
+    sight = await _sight(context, wanted, conflict)
+    for _ in range(_STEPS):
+        if sight.seen.conflict or not sight.both.asked:
+            return sight, moves.waits()
+        seen = await routing.route(context, wanted, sight.seen)
+        pending = routing.pending(context, wanted, seen)
+        sight = replace(sight, seen=seen, look=replace(sight.look, route_pending=pending))
+        step = next_step(sight.look)
+        if isinstance(step, Wait):
+            if sight.look.move is None:
+                context.fleet.step_aside(wanted.key)
+            return sight, moves.waits(step.why, moves.pause_s(sight.look, step))
+        taken = await moves.take(
+            context, sight.manifest, wanted, sight.look, sight.both, seen, step
+        )
+        if not taken.done:
+            return sight, taken
+        sight = await _sight(context, wanted, conflict)
+    return sight, moves.waits("", 0.1)
 
 
-def _sidecar(context: Context, wanted: Account, pod: PodSeen | None) -> SidecarSeen | None:
-    if pod is None or not pod.ip or pod.ending or pod.phase != "Running":
-        context.watcher.forget(wanted.key)
-        return None
-    return context.watcher.watch(wanted.key, Target(pod.uid, pod.ip), ready=pod.ready)
+async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
+    world = context.world
+    manifest = world.caches[ACCOUNT].get(wanted.key)
+    if manifest is None:
+        raise _Gone
+    both = Both(context, wanted)
+    chosen = platform.choose(context, wanted, *_runs_now(manifest, both))
+    due_s = _restart_due_s(manifest)
+    look = slots.look(
+        context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
+    )
+    if unknown_fields(manifest):
+        look = slots.unchanged(look)  # changes wait
+    slot = serving_slot(look)
+    pod = both.pods[slot]
+    sidecar = None if pod is None or pod.ending else both.sidecars[slot]
+    secret = await _secret(context, wanted, sidecar, pod)
+    seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
+    return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
 
 
-def _first_look_is_due(pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
-    # A new leader must not judge a running pod before its sidecar was asked once.
-    runs = pod is not None and bool(pod.ip) and not pod.ending and pod.phase == "Running"
-    return runs and sidecar is None
+def _runs_now(manifest: Manifest, both: Both) -> tuple[str, PodSeen | None, SidecarSeen | None]:
+    slot = both.first(manifest.get("status", {}))
+    return slot, both.pods[slot], both.sidecars[slot]
+
+
+def _restart_due_s(manifest: Manifest) -> float | None:
+    try:
+        return restart_s(manifest)
+    except ValueError:
+        return None  # the condition Updating says so
+
+
+def _past(world: World, moment_s: float | None) -> float | None:
+    passed = moment_s is not None and moment_s <= world.now().timestamp()
+    return moment_s if passed else None
 
 
 async def _secret(
@@ -105,51 +183,66 @@ def _seen(
     context: Context,
     manifest: Manifest,
     wanted: Account,
+    chosen: Choice,
+    slot: str,
     secret: SecretSeen,
     pod: PodSeen | None,
     sidecar: SidecarSeen | None,
 ) -> Seen:
     world, spec = context.world, wanted.spec
-    platform = placement.platform(spec.broker_compatibility)
     waits = pod is None or not pod.node
     nodes = world.caches.nodes() if waits else []
-    return Seen(
+    seen = Seen(
         generation=wanted.generation,
         account_id=spec.id,
-        platform=platform,
-        chosen_by_user=spec.broker_compatibility is not BrokerCompatibility.AUTO,
+        platform=chosen.platform,
+        choice=chosen,
         suspended=spec.suspend,
-        slot=SLOT,
-        image=terminal_image(wanted, platform, world.settings),
+        slot=slot,
+        image=terminal_image(wanted, chosen.platform, world.settings),
         unknown_fields=unknown_fields(manifest),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
-        no_capacity=placement.no_capacity(platform, nodes, world.settings) if waits else "",
+        secret_version=secret.version,
+        no_capacity=placement.no_capacity(chosen.platform, nodes, world.settings) if waits else "",
         pod=pod,
         sidecar=sidecar,
         overdue=refresh.not_ready_s(world, pod) > world.settings.agent_patience_s,
     )
+    return slots.remembered(seen, manifest.get("status", {}))
+
+
+def _updating(sight: _Sight, taken: moves.Taken) -> Updating | None:
+    return updating(sight.look, why=taken.why) or bad_restart(sight.manifest)
 
 
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
-    if seen.no_capacity and not seen.suspended:
+    would_move = seen.choice is not None and seen.choice.waits_for_node
+    if (seen.no_capacity or would_move) and not seen.suspended:
         world.homeless.add(key)
     else:
         world.homeless.discard(key)
 
 
-def _next_look_s(context: Context, key: Key, seen: Seen) -> float | None:
+def _next_look_s(
+    context: Context, key: Key, seen: Seen, sight: _Sight, taken: moves.Taken
+) -> float | None:
     """Return when to look without being told: only for what no watch and no sidecar tells."""
-    settings = context.world.settings
+    settings, now_s = context.world.settings, sight.look.now_s
     looks: list[float] = []
+    if taken.again_s is not None:
+        looks.append(max(0.05, taken.again_s))
+    if sight.restart_due_s is not None and sight.restart_due_s > now_s:
+        looks.append(min(settings.resync_s, sight.restart_due_s - now_s + 0.1))
     if seen.route.problem or _secret_may_change(seen):
         looks.append(settings.secret_recheck_s)
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):
         looks.append(again_s)
-    if unready_s := refresh.not_ready_s(context.world, seen.pod):
-        # A moment later, because the pod's times are in whole seconds.
-        ends = (settings.stuck_pod_s, settings.agent_patience_s)
-        looks += [end - unready_s + 0.1 for end in ends if end >= unready_s]
+    for slot in SLOTS:
+        if unready_s := refresh.not_ready_s(context.world, sight.both.pods[slot]):
+            # A moment later, because the pod's times are in whole seconds.
+            ends = (settings.stuck_pod_s, settings.agent_patience_s)
+            looks += [end - unready_s + 0.1 for end in ends if end >= unready_s]
     return min(looks, default=None)
 
 

@@ -8,18 +8,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mt5_operator.apikeys import ApiKey
+from mt5_operator.brokers.book import Book
+from mt5_operator.brokers.directory import Directory
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
+from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
+from mt5_operator.reconcile.budgets import Budgets
+from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sidecars.client import Sidecars
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.sidecars.watcher import Watcher
+from mt5_operator.spec.broker import BrokerStatus
 
 
 def utc_now() -> datetime:
@@ -36,8 +43,12 @@ class World:
     caches: Caches
     index: Index
     queue: Schedule
-    # Accounts that wait for a node: a changed node makes them due.
+    # Which accounts belong to which broker.
+    directory: Directory = field(default_factory=Directory)
+    # Accounts and brokers that wait for a node: a changed node makes them due.
     homeless: set[Key] = field(default_factory=set)
+    # Where accounts' pods are: a changed node makes them due.
+    hosted: Hosted = field(default_factory=Hosted)
     now: Callable[[], datetime] = utc_now
 
 
@@ -52,6 +63,12 @@ class Context:
     secrets: Secrets
     events: Events
     refusals: Refusals
+    sidecars: Sidecars
+    fleet: Fleet
+    budgets: Budgets
+    # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
+    book: Book = field(default_factory=Book)
+    brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

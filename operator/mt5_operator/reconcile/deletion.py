@@ -7,8 +7,10 @@ import structlog
 
 from mt5_operator import names
 from mt5_operator.errors import NotFound
+from mt5_operator.moving.look import SLOTS
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.slots import pod_key
 from mt5_operator.reconcile.workload import release
 from mt5_operator.spec.parse import Manifest, account_id
 
@@ -42,9 +44,13 @@ async def forget(context: Context, key: Key) -> None:
     Raises:
         ApiError, ApiUnavailable: a ConfigMap still holds such a route; try again.
     """
-    context.watcher.forget(key)
+    for slot in SLOTS:
+        context.watcher.forget(pod_key(key, slot))
+    context.fleet.step_aside(key)
+    context.world.hosted.forget(key)
     context.refusals.forget(key)
     context.reasons.pop(key, None)
+    context.book.forget(key)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
     for nobodys in context.table.nobodys():

@@ -7,8 +7,9 @@ from typing import Any
 
 from mt5_operator import names
 from mt5_operator.cluster.cache import key_of
-from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, NODE, Kind
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, Kind
 from mt5_operator.names import Key
+from mt5_operator.reconcile import brokers
 from mt5_operator.reconcile.context import World
 from mt5_operator.spec.parse import Manifest
 
@@ -24,8 +25,12 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     if not world.caches[kind].feed(manifest):
         return
     if kind is NODE and _place(before) != _place(manifest):
-        _add(world, world.homeless)
+        _add(world, world.homeless | world.hosted.on(key.name))
+    if kind is BROKER:
+        brokers.fed(world, manifest)
+        return
     if kind is ACCOUNT:
+        brokers.fed_account(world, key, manifest)
         known = world.index.id_of(key)
         others = world.index.keep(manifest)
         changed = {key} if world.index.id_of(key) != known else set()
@@ -35,11 +40,16 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
 
 def gone(world: World, kind: Kind, key: Key) -> None:
     """Take in that an object is not there any more."""
-    if kind is ACCOUNT:
+    if kind is BROKER:
+        brokers.dropped(world, key.name)
+    elif kind is ACCOUNT:
+        world.directory.drop_client(key)
         _claims_changed(world, world.index.drop(key) | {key})
     elif kind is CONFIG_MAP and key.name == names.ACCESS:
         world.queue.add(Key(key.namespace, ""))
-    elif kind is not NODE:
+    elif kind is NODE:
+        _add(world, world.hosted.on(key.name))
+    else:
         _add(world, {Key(key.namespace, _account(key.name))})
 
 

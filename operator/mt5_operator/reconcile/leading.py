@@ -13,7 +13,7 @@ from mt5_operator import metrics
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
-from mt5_operator.reconcile import access
+from mt5_operator.reconcile import access, brokers
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.worker import Backoff, work
 
@@ -31,6 +31,7 @@ async def lead(context: Context) -> None:
     # Before any account is looked at: Redis holds what the leader before us wrote last.
     await context.table.check()
     await access.look_at_keys(context)
+    context.fleet.recall(context.world.caches[ACCOUNT].values())
     resync(context)
     backoff = Backoff(settings)
     async with asyncio.TaskGroup() as group:
@@ -46,8 +47,11 @@ async def lead(context: Context) -> None:
 
 
 def resync(context: Context) -> None:
-    """Make every account and every namespace due."""
+    """Make every account, every namespace and every broker due."""
     queue, index = context.world.queue, context.world.index
+    queue.add(brokers.UNKNOWN_SERVERS)
+    for name in context.world.directory.names():
+        queue.add(Key("", name))
     for namespace in index.namespaces():
         queue.add(Key(namespace, ""))
     for key in context.world.caches[ACCOUNT].keys():  # noqa: SIM118 - not a dict
@@ -79,6 +83,7 @@ async def _flush(context: Context) -> None:
 
 
 async def _count(context: Context) -> None:
+    brokers.count(context)
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(context.reasons.values()).items():
         metrics.ACCOUNTS.labels(reason).set(number)

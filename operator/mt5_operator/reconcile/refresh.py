@@ -7,6 +7,7 @@ object changes; so an annotation is changed. In a normal start nothing is writte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -17,35 +18,41 @@ from mt5_operator.cluster.kinds import CONFIG_MAP, POD, STATEFUL_SET
 from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, World
-from mt5_operator.reconcile.secrets import SecretSeen
-from mt5_operator.reconcile.workload import pod_key
 from mt5_operator.spec.parse import Account, Manifest
-from mt5_operator.status.seen import PodSeen, Seen
+from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen
 
 _log = structlog.get_logger()
 
 
-async def refresh(context: Context, account: Account, seen: Seen, secret: SecretSeen) -> None:
-    """Do what the pod of an account needs to see the newest files, or to be replaced."""
-    pod = context.world.caches[POD].get(pod_key(account, seen.slot))
-    if pod is None or seen.pod is None or seen.pod.ending:
-        return
-    wanted = _credentials(pod, seen, secret) | _files(context, account, pod)
-    try:
-        if wanted:
-            await _annotate(context, pod, wanted)
-        if stuck(context, account, seen.pod, seen.slot):
-            await _replace(context, pod)
-    except (NotFound, Conflict):
-        return  # another pod by now
+async def refresh(
+    context: Context,
+    account: Account,
+    seen: Seen,
+    pods: Mapping[str, PodSeen | None],
+    sidecars: Mapping[str, SidecarSeen | None],
+) -> None:
+    """Do what the pods of an account need to see the newest files, or to be replaced."""
+    for slot, pod in pods.items():
+        key = Key(account.key.namespace, names.pod(account.key.name, slot))
+        manifest = context.world.caches[POD].get(key)
+        if manifest is None or pod is None or pod.ending:
+            continue
+        wanted = _credentials(manifest, seen, sidecars[slot]) | _files(context, account, manifest)
+        try:
+            if wanted:
+                await _annotate(context, manifest, wanted)
+            if stuck(context, account, pod, slot):
+                await _replace(context, manifest)
+        except (NotFound, Conflict):
+            continue  # another pod by now
 
 
-def _credentials(pod: Manifest, seen: Seen, secret: SecretSeen) -> dict[str, str]:
+def _credentials(pod: Manifest, seen: Seen, sidecar: SidecarSeen | None) -> dict[str, str]:
     # Only where a login failed: a fresh pod mounts the newest Secret by itself.
-    failed = seen.sidecar is not None and seen.sidecar.credentials in ("Invalid", "Missing")
-    there = _annotations(pod).get(names.CREDENTIALS_VERSION)
-    changed = bool(secret.version) and not secret.problem and there != secret.version
-    return {names.CREDENTIALS_VERSION: secret.version} if failed and changed else {}
+    failed = sidecar is not None and sidecar.credentials in ("Invalid", "Missing")
+    there, version = _annotations(pod).get(names.CREDENTIALS_VERSION), seen.secret_version
+    changed = bool(version) and not seen.secret_problem and there != version
+    return {names.CREDENTIALS_VERSION: version} if failed and changed else {}
 
 
 def _files(context: Context, account: Account, pod: Manifest) -> dict[str, str]:

@@ -29,12 +29,26 @@ async def publish(context: Context, account_id: str, wanted: Route, seen: Seen) 
     return replace(seen, route=RouteSeen(published, problem))
 
 
+def pending(context: Context, account: Account, seen: Seen) -> bool:
+    """Tell whether routers may not know the route that `seen` amounts to."""
+    there = context.table.get(account.spec.id)
+    return there != route_for(seen) or bool(context.table.problem(account.spec.id))
+
+
 def route_for(seen: Seen) -> Route:
     """Return the route that `seen` amounts to."""
-    verdict = serving(seen)
+    verdict, epoch = serving(seen), _epoch(seen)
     if verdict.reason is Reason.CONNECTED and seen.pod:
-        return Route(_address(seen.pod), seen.slot, 1, seen.pod.uid)
-    return Route("", seen.slot, 1, "", verdict.reason.value, brief(verdict.message))
+        return Route(_address(seen.pod), seen.slot, epoch, seen.pod.uid)
+    return Route("", seen.slot, epoch, "", verdict.reason.value, brief(verdict.message))
+
+
+def _epoch(seen: Seen) -> int:
+    # Of the pod that is routed to: the one before, while the next trader takes over.
+    trader = seen.trader
+    if trader is None:
+        return 1
+    return trader.epoch if trader.slot == seen.slot else max(1, trader.epoch - 1)
 
 
 def _address(pod: PodSeen) -> str:

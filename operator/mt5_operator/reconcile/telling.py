@@ -12,6 +12,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
+from mt5_operator.reconcile import platform
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status import conditions
@@ -31,6 +32,9 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     if not conditions.differs(status, previous):
         return
     place = {name: meta[name] for name in ("name", "namespace", "uid")}
+    if any(status.get(part) != previous.get(part) for part in ("trader", "move")):
+        # Who may trade is decided on what was looked at, or not at all.
+        place["resourceVersion"] = meta["resourceVersion"]
     body = {"metadata": place, "status": status}
     try:
         written = await context.world.api.apply(
@@ -39,6 +43,7 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     except NotFound:
         return  # deleted in the meantime
     context.world.caches[ACCOUNT].feed(written)
+    await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
 
 

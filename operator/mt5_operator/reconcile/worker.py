@@ -11,7 +11,7 @@ import structlog
 from mt5_operator import metrics
 from mt5_operator.errors import ApiError, ApiUnavailable, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile import access
+from mt5_operator.reconcile import access, brokers
 from mt5_operator.reconcile.account import reconcile
 from mt5_operator.reconcile.context import Context
 from mt5_operator.settings import Settings
@@ -70,6 +70,8 @@ async def once(context: Context, backoff: Backoff, key: Key) -> None:
 
 
 async def _reconciled(context: Context, key: Key) -> float | None:
+    if not key.namespace:
+        return await brokers.reconcile(context, key)
     if not key.name:
         await access.publish(context, key.namespace)
         return None

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import structlog
@@ -13,7 +15,8 @@ from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, STATEFUL_SET, Kind
 from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import account_files
 from mt5_operator.desired.stateful_set import stateful_set
-from mt5_operator.errors import Refused
+from mt5_operator.errors import Conflict, NotFound, Refused
+from mt5_operator.moving.stands import Stand
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
 from mt5_operator.spec.account import Platform
@@ -23,29 +26,55 @@ from mt5_operator.status.seen import Seen
 _log = structlog.get_logger()
 
 
-def pod_key(account: Account, slot: str) -> Key:
-    """Return the key of a slot's pod."""
-    return Key(account.key.namespace, names.pod(account.key.name, slot))
-
-
-async def bring_about(context: Context, account: Account, seen: Seen) -> Seen:
+async def bring_about(
+    context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
+) -> Seen:
     """Write what differs from what the account asks for; return what was seen with its problem."""
     settings, platform = context.world.settings, seen.platform or Platform.LINUX
     refusals, key = context.refusals, account.key
     files = account_files(account)
-    wanted = stateful_set(account, platform, seen.slot, settings)
-    both = {"files": files, "workload": wanted}
-    if problem := refusals.standing(key, both):
+    renewed = {
+        slot: stateful_set(account, platform, slot, settings, replicas=stand.replicas)
+        for slot, stand in wanted.items()
+        if stand.there and stand.renewed
+    }
+    all_of_it = {"files": files, "workloads": renewed}
+    if problem := refusals.standing(key, all_of_it):
         return replace(seen, workload_problem=problem)
     try:
         await ensure(context, CONFIG_MAP, files)
-        await ensure(context, STATEFUL_SET, wanted)
+        for workload in renewed.values():
+            await ensure(context, STATEFUL_SET, workload)
     except Refused as error:
         problem = f"the API server refuses the pod: {error.message}"
-        refusals.add(key, both, problem)
+        refusals.add(key, all_of_it, problem)
         return replace(seen, workload_problem=problem)
     refusals.forget(key)
+    for slot, stand in wanted.items():
+        if slot not in renewed:
+            await _kept(context, account, slot, stand)
     return seen
+
+
+async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> None:
+    """Scale or remove a slot whose template stays as it is."""
+    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
+    store = context.world.caches[STATEFUL_SET]
+    manifest = store.get(key)
+    if manifest is None or "deletionTimestamp" in manifest["metadata"]:
+        return
+    uid = manifest["metadata"]["uid"]
+    if not stand.there:
+        with contextlib.suppress(NotFound, Conflict):
+            await context.world.api.delete(STATEFUL_SET, key, uid=uid)
+            _log.info("slot removed", object=str(key))
+        return
+    if manifest["spec"].get("replicas") == stand.replicas:
+        return
+    patch = {"metadata": {"uid": uid}, "spec": {"replicas": stand.replicas}}
+    written = await context.world.api.merge(STATEFUL_SET, key, patch, manager=names.MANAGER)
+    store.feed(written)
+    _log.info("slot scaled", object=str(key), replicas=stand.replicas)
 
 
 async def hold(context: Context, manifest: Manifest) -> None:

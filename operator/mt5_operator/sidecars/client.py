@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask one sidecar how its terminal is. An answer is checked: another pod's tells nothing."""
+"""Ask one sidecar how its terminal is, and tell it whether it trades.
+
+An answer is checked: another pod's tells nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
 
 from mt5_operator import names
+from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.errors import SidecarUnreachable
-from mt5_operator.status.seen import SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, SidecarSeen
+
+_ORDERS: Final = "/internal/orders"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,14 +32,23 @@ class Target:
 
 
 class Sidecars(Protocol):
-    """Where sidecars are asked."""
+    """Where sidecars are asked, and told.
+
+    Raises (all methods):
+        SidecarUnreachable: it did not answer, or not in our words; what it did is unknown.
+    """
 
     async def state(self, target: Target) -> SidecarSeen:
-        """Return what the sidecar of `target` says.
+        """Return what the sidecar of `target` says."""
 
-        Raises:
-            SidecarUnreachable: it did not answer, or not in our words.
-        """
+    async def fence(self, target: Target) -> OrdersSeen:
+        """Make `target` trade no more; return when its last trade is on disk."""
+
+    async def hand_over(self, source: Target, target: Target) -> None:
+        """Give the keys of `source`, which is fenced, to `target`, which does not trade yet."""
+
+    async def activate(self, target: Target, epoch: int) -> OrdersSeen:
+        """Make `target` trade."""
 
 
 class _State(msgspec.Struct):
@@ -40,19 +57,32 @@ class _State(msgspec.Struct):
     message: str = ""
     credentials: str = "Unknown"
     pod_uid: str = ""
+    evidence: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Orders(msgspec.Struct):
+    epoch: int
+    active: bool
 
 
 class HttpSidecars:
     """Sidecars over HTTP; use as an async context manager.
 
     `override` (host:port) takes the place of every pod's address, for pods that do not run.
+    `order_timeout_s` is for what waits for a trade to end, or carries a journal.
     """
 
     def __init__(
-        self, token: Callable[[str], str], *, timeout_s: float, override: str = ""
+        self,
+        token: Callable[[str], str],
+        *,
+        timeout_s: float,
+        order_timeout_s: float = 60,
+        override: str = "",
     ) -> None:
         self._token = token
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._order_timeout = aiohttp.ClientTimeout(total=order_timeout_s, sock_connect=timeout_s)
         self._override = override
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,29 +97,89 @@ class HttpSidecars:
 
     async def state(self, target: Target) -> SidecarSeen:
         """See `Sidecars`."""
-        raw = await self._get(target)
-        try:
-            told = msgspec.json.decode(raw, type=_State)
-        except msgspec.DecodeError as error:
-            raise SidecarUnreachable(f"the sidecar's answer is not ours: {error}") from error
+        told = _decoded(await self._asked("GET", target, "/internal/state"), _State)
         if told.pod_uid and told.pod_uid != target.uid:
             raise SidecarUnreachable("another pod answers at the pod's address")
-        return SidecarSeen(told.state, told.reason, told.message, told.credentials)
+        seen = SidecarSeen(
+            told.state,
+            told.reason,
+            told.message,
+            told.credentials,
+            evidence=_evidence(told.evidence),
+        )
+        try:
+            orders = await self._orders("GET", target, _ORDERS)
+        except SidecarUnreachable:
+            return seen  # its journal cannot be used: reads go on
+        return replace(seen, orders=orders)
 
-    async def _get(self, target: Target) -> bytes:
+    async def fence(self, target: Target) -> OrdersSeen:
+        """See `Sidecars`."""
+        return await self._orders("POST", target, f"{_ORDERS}/fence", timeout=self._order_timeout)
+
+    async def hand_over(self, source: Target, target: Target) -> None:
+        """See `Sidecars`. Neither the operator's memory nor its disk ever holds a journal."""
+        path, timeout = f"{_ORDERS}/journal", self._order_timeout
+        async with self._request("GET", source, path, timeout=timeout) as journal:
+            body = journal.content
+            async with self._request("PUT", target, path, timeout=timeout, data=body) as answer:
+                await answer.read()
+
+    async def activate(self, target: Target, epoch: int) -> OrdersSeen:
+        """See `Sidecars`."""
+        path, body = f"{_ORDERS}/activate", {"epoch": epoch}
+        return await self._orders("POST", target, path, timeout=self._order_timeout, json=body)
+
+    async def _orders(self, method: str, target: Target, path: str, **rest: Any) -> OrdersSeen:
+        told = _decoded(await self._asked(method, target, path, **rest), _Orders)
+        return OrdersSeen(told.epoch, told.active)
+
+    async def _asked(self, method: str, target: Target, path: str, **rest: Any) -> bytes:
+        async with self._request(method, target, path, **rest) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, target: Target, path: str, **rest: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("HttpSidecars is used outside its context")
         headers = {"Authorization": f"Bearer {self._token(target.uid)}"}
+        url = f"{self._base(target.ip)}{path}"
         try:
-            async with self._session.get(self._url(target.ip), headers=headers) as response:
-                raw = await response.read()
+            async with self._session.request(method, url, headers=headers, **rest) as response:
+                if response.status != 200:
+                    raise SidecarUnreachable(await _refusal(response))
+                yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            told = str(error) or f"no answer in {self._timeout.total:g} s"
+            told = str(error) or "no answer in time"
             raise SidecarUnreachable(f"the sidecar does not answer: {told}") from error
-        if response.status != 200:
-            raise SidecarUnreachable(f"the sidecar answers {response.status}")
-        return raw
 
-    def _url(self, ip: str) -> str:
+    def _base(self, ip: str) -> str:
         host = f"[{ip}]" if ":" in ip else ip
-        return f"http://{self._override or f'{host}:{names.OPS_PORT}'}/internal/state"
+        return f"http://{self._override or f'{host}:{names.OPS_PORT}'}"
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> str:
+    raw = (await response.read())[:4096]
+    try:
+        detail = str(msgspec.json.decode(raw).get("detail", ""))
+    except (msgspec.DecodeError, AttributeError):
+        detail = ""
+    return f"the sidecar answers {response.status}{': ' if detail else ''}{detail[:200]}"
+
+
+def _decoded(raw: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise SidecarUnreachable(f"the sidecar's answer is not ours: {error}") from error
+
+
+def _evidence(raw: msgspec.Raw) -> Evidence | None:
+    # A sidecar of another version may count otherwise: it is heard all the same.
+    try:
+        told = msgspec.json.decode(raw, type=Evidence)
+    except msgspec.DecodeError:
+        return None
+    return told if told.platform else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mt5_operator import metrics
 from mt5_operator.errors import SidecarUnreachable
@@ -14,7 +14,7 @@ from mt5_operator.names import Key
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Sidecars, Target
-from mt5_operator.status.seen import SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, SidecarSeen
 
 
 @dataclass
@@ -26,14 +26,23 @@ class _Watched:
 
 
 class Watcher:
-    """The last word of every account's sidecar; `changed` is told when it means more."""
+    """The last word of every pod's sidecar.
+
+    `changed` is told, by pod, when it means more; `heard` is told of every look.
+    """
 
     def __init__(
-        self, sidecars: Sidecars, settings: Settings, *, changed: Callable[[Key], None]
+        self,
+        sidecars: Sidecars,
+        settings: Settings,
+        *,
+        changed: Callable[[Key], None],
+        heard: Callable[[Key, Target, SidecarSeen], None] = lambda *_: None,
     ) -> None:
         self._sidecars = sidecars
         self._settings = settings
         self._changed = changed
+        self._heard = heard
         self._watched: dict[Key, _Watched] = {}
         self._schedule = Schedule()
 
@@ -51,8 +60,19 @@ class Watcher:
             self._schedule.add(key)
         return there.seen
 
+    def hear(self, key: Key, target: Target, orders: OrdersSeen | None) -> None:
+        """Take in what a sidecar answered to us about trading; None: ask it soon."""
+        there = self._watched.get(key)
+        if there is None or there.target != target:
+            return
+        if orders is not None and there.seen is not None:
+            there.seen = replace(there.seen, error="", orders=orders)
+            return
+        there.looks = 0
+        self._schedule.add(key)
+
     def forget(self, key: Key) -> None:
-        """Stop looking at an account's sidecar."""
+        """Stop looking at a pod's sidecar."""
         if self._watched.pop(key, None):
             self._schedule.drop(key)
 
@@ -77,6 +97,7 @@ class Watcher:
         seen = await self._asked(there.target)
         if self._watched.get(key) is not there:
             return  # another pod by now
+        self._heard(key, there.target, seen)
         news = seen != there.seen
         there.looks = 0 if news else there.looks + 1
         there.seen = seen

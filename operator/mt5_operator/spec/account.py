@@ -228,7 +228,12 @@ class AccountSpec(Model):
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
     ] = False
     disruption: Annotated[
-        Disruption, Field(description="May the platform move the account. Not acted on yet.")
+        Disruption,
+        Field(
+            description="May the operator move the account while it serves, to a new template or to"
+            " another platform: Always, only OnUpgrade (for a new template, a wanted platform then"
+            " with it), or Never."
+        ),
     ] = Disruption.ALWAYS
     storage: Storage | None = None
     resources: Resources = Resources()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.names import Key
 from mt5_operator.spec.account import AccountSpec
+from mt5_operator.spec.broker import BrokerSpec, BrokerStatus
 
 Manifest = dict[str, Any]
 
@@ -48,6 +49,27 @@ def account(manifest: Manifest) -> Account:
         created=meta["creationTimestamp"],
         spec=spec,
     )
+
+
+def broker_spec(manifest: Manifest) -> BrokerSpec:
+    """Return the spec of an `MT5Broker`.
+
+    Raises:
+        InvalidSpec: the CRD let something pass that the models do not.
+    """
+    try:
+        return BrokerSpec.model_validate(manifest.get("spec", {}))
+    except ValidationError as error:
+        raise InvalidSpec(_told(error)) from error
+
+
+def broker_status(manifest: Manifest) -> BrokerStatus:
+    """Return what was known of a broker; nothing if that cannot be read."""
+    status = {k: v for k, v in manifest.get("status", {}).items() if k != "conditions"}
+    try:
+        return BrokerStatus.model_validate(status)
+    except ValidationError:
+        return BrokerStatus()
 
 
 def account_id(manifest: Manifest) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from mt5_operator.spec.account import Model, Platform
 
@@ -30,6 +31,70 @@ class Condition(Model):
     message: Annotated[str, Field(max_length=32768)]
 
 
+_TOLERANT: Final = ConfigDict(
+    # A later version's status must stay readable after a step back.
+    frozen=True,
+    extra="ignore",
+    alias_generator=to_camel,
+    populate_by_name=True,
+)
+SLOT: Final = r"^[ab]$"
+_TIME: Final = {"format": "date-time"}
+
+
+class Trader(Model):
+    """The one pod that may trade, written before it is told so."""
+
+    model_config = _TOLERANT
+
+    slot: Annotated[str, Field(pattern=SLOT, description="Its slot.")]
+    epoch: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Grows with every pod that may trade.",
+            json_schema_extra={"format": "int64"},
+        ),
+    ]
+    pod: Annotated[str, Field(description="Its uid.")]
+    node: Annotated[
+        str, Field(description="Its node, which must not be lost when another takes over.")
+    ]
+
+
+class Move(Model):
+    """A move to the other slot; docs/updates.md draws it."""
+
+    model_config = _TOLERANT
+
+    to: Annotated[str, Field(pattern=SLOT, description="The new slot.")]
+    goal: Annotated[str, Field(description="What it is for: the new template, restart or node.")]
+    template: Annotated[str, Field(description="The template that the new pod must have.")]
+    reason: Annotated[str, Field(description="Why the account moves.")]
+    phase: Annotated[
+        Literal["Starting", "HandingOver", "Draining", "Returning"],
+        Field(description="How far it is."),
+    ]
+    since: Annotated[
+        str, Field(description="Since when it is in this phase.", json_schema_extra=_TIME)
+    ]
+    started: Annotated[str, Field(description="When it began.", json_schema_extra=_TIME)]
+
+
+class LastMove(Model):
+    """How the last move ended."""
+
+    model_config = _TOLERANT
+
+    goal: Annotated[str, Field(description="What it was for.")]
+    outcome: Annotated[Literal["Done", "Failed"], Field(description="How it ended.")]
+    at: Annotated[str, Field(description="When it ended.", json_schema_extra=_TIME)]
+    failures: Annotated[
+        int, Field(ge=0, description="How often moves for this goal failed in a row.")
+    ] = 0
+    message: Annotated[str, Field(max_length=1024, description="Why it failed.")] = ""
+
+
 class AccountStatus(Model):
     """What was seen. Never a password, balance, equity or price."""
 
@@ -42,9 +107,12 @@ class AccountStatus(Model):
     ] = None
     account_id: Annotated[str | None, Field(description="The name that clients use.")] = None
     platform: Annotated[Platform | None, Field(description="Where the account runs.")] = None
-    slot: Annotated[str | None, Field(description="The slot that is active or coming up.")] = None
+    slot: Annotated[str | None, Field(description="The slot that clients are routed to.")] = None
     node: Annotated[str | None, Field(description="The node of the slot's pod.")] = None
     image: Annotated[str | None, Field(description="The image of the terminal container.")] = None
+    trader: Trader | None = None
+    move: Move | None = None
+    last_move: LastMove | None = None
     conditions: Annotated[
         list[Condition] | None,
         Field(

@@ -7,6 +7,7 @@ from typing import Any
 
 from mt5_operator.reasons import NEEDS_A_PERSON, Reason
 from mt5_operator.spec.parse import Manifest
+from mt5_operator.spec.status import LastMove, Move, Trader
 from mt5_operator.status.seen import Seen
 from mt5_operator.status.verdict import Verdict, ready, serving
 
@@ -25,6 +26,8 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
         "node": seen.pod.node if seen.pod and seen.pod.phase == "Running" else None,
         "image": seen.image or None,
     }
+    told |= {"trader": _plain(seen.trader), "move": _plain(seen.move)}
+    told |= {"lastMove": _plain(seen.last_move)}
     told = {name: value for name, value in told.items() if value is not None}
     found = [_dated(item, before.get(item["type"]), now) for item in conditions(seen)]
     return told | {"conditions": found}
@@ -42,7 +45,19 @@ def conditions(seen: Seen) -> list[Condition]:
         _condition(seen, "RouteReady", seen.route.published, _route(seen)),
         _condition(seen, "Compatible", _compatible(seen), _compatibility(seen)),
     ]
-    return found + _only_when_true(seen, verdict)
+    return found + _updating(seen) + _only_when_true(seen, verdict)
+
+
+def _plain(part: Trader | Move | LastMove | None) -> Manifest | None:
+    return part.model_dump(by_alias=True) if part else None
+
+
+def _updating(seen: Seen) -> list[Condition]:
+    """Only where there is something to update."""
+    found = seen.updating
+    if found is None:
+        return []
+    return [_condition(seen, "Updating", found.now, Verdict(found.reason, found.message))]
 
 
 def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:
@@ -51,8 +66,15 @@ def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:
     if verdict.reason is Reason.SUSPENDED:
         return [_condition(seen, "Suspended", True, verdict)]  # noqa: FBT003 - the value itself
     # kstatus: Stalled waits for a person, Reconciling for time.
-    kind = "Stalled" if verdict.reason in NEEDS_A_PERSON else "Reconciling"
+    kind = "Stalled" if _needs_a_person(seen, verdict) else "Reconciling"
     return [_condition(seen, kind, True, verdict)]  # noqa: FBT003 - the value itself
+
+
+def _needs_a_person(seen: Seen, verdict: Verdict) -> bool:
+    if verdict.reason is Reason.PLATFORM_REJECTED and seen.choice:
+        # Who left the platform to us waits for the verdict.
+        return seen.choice.reason is Reason.CHOSEN_BY_USER
+    return verdict.reason in NEEDS_A_PERSON
 
 
 def _condition(seen: Seen, kind: str, value: bool | None, verdict: Verdict) -> Condition:  # noqa: FBT001
@@ -107,15 +129,19 @@ def _route(seen: Seen) -> Verdict:
 def _compatible(seen: Seen) -> bool | None:
     if seen.platform is None:
         return None
+    if seen.choice and not seen.choice.compatible:
+        return False
     return serving(seen).reason is not Reason.PLATFORM_REJECTED
 
 
 def _compatibility(seen: Seen) -> Verdict:
-    verdict = serving(seen)
+    verdict, choice = serving(seen), seen.choice
+    if choice and not choice.compatible:
+        return Verdict(choice.reason, choice.message)
     if verdict.reason is Reason.PLATFORM_REJECTED:
         return verdict
-    if seen.chosen_by_user:
-        return Verdict(Reason.CHOSEN_BY_USER, "spec.brokerCompatibility names the platform")
+    if choice:
+        return Verdict(choice.reason, choice.message)
     return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
 
 

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from mt5_operator import names
+from mt5_operator.brokers.choice import Choice
+from mt5_operator.brokers.evidence import Evidence
+from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
+from mt5_operator.spec.status import LastMove, Move, Trader
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,9 @@ class PodSeen:
     uid: str
     ip: str = ""
     node: str = ""
+    created: str = ""
+    template: str = ""
+    ready_since: str = ""
     phase: str = "Pending"
     ready: bool = False
     sidecar_started: bool = False
@@ -28,6 +36,14 @@ class PodSeen:
 
 
 @dataclass(frozen=True)
+class OrdersSeen:
+    """What a sidecar said of trading: the last epoch it was activated in, and whether it trades."""
+
+    epoch: int
+    active: bool
+
+
+@dataclass(frozen=True)
 class SidecarSeen:
     """What a pod's sidecar said, or why it said nothing."""
 
@@ -36,6 +52,10 @@ class SidecarSeen:
     message: str = ""
     credentials: str = "Unknown"
     error: str = ""
+    # None: its journal cannot be used, or it did not answer.
+    orders: OrdersSeen | None = None
+    # Counters change with every look; they are for the broker's review, and no news by themselves.
+    evidence: Evidence | None = field(default=None, compare=False)
 
     @property
     def connected(self) -> bool:
@@ -52,13 +72,23 @@ class RouteSeen:
 
 
 @dataclass(frozen=True)
+class Updating:
+    """What Updating says: a move is under way (`now`), or why it is not."""
+
+    now: bool
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
 class Seen:
     """One look at an account and all that belongs to it."""
 
     generation: int
     account_id: str = ""
     platform: Platform | None = None
-    chosen_by_user: bool = False
+    # Where it should run, and why.
+    choice: Choice | None = None
     suspended: bool = False
     slot: str = "a"
     image: str = ""
@@ -67,6 +97,7 @@ class Seen:
     conflict: str = ""
     secret: str = ""
     secret_problem: str = ""
+    secret_version: str = ""
     workload_problem: str = ""
     no_capacity: str = ""
     pod: PodSeen | None = None
@@ -74,6 +105,10 @@ class Seen:
     # The pod is not ready for longer than a start takes.
     overdue: bool = False
     route: RouteSeen = RouteSeen()
+    trader: Trader | None = None
+    move: Move | None = None
+    last_move: LastMove | None = None
+    updating: Updating | None = None
 
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -100,6 +135,9 @@ def pod_seen(pod: Manifest) -> PodSeen:
         uid=meta["uid"],
         ip=status.get("podIP", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
+        created=meta.get("creationTimestamp", ""),
+        template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
+        ready_since=ready.get("lastTransitionTime", ""),
         phase=status.get("phase", "Pending"),
         ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,
         sidecar_started=any(c.get("started") for c in status.get("initContainerStatuses", [])),

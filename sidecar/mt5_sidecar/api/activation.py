@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
+from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.operation import presented_key
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
@@ -26,19 +27,8 @@ class Epoch(msgspec.Struct, frozen=True):
     epoch: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
-def routes() -> list[web.RouteDef]:
-    """Return the operator's routes to the order desk."""
-    return [
-        web.get("/internal/orders", _guarded(_state)),
-        web.post("/internal/orders/activate", _guarded(_activate)),
-        web.post("/internal/orders/fence", _guarded(_fence)),
-        web.get("/internal/orders/journal", _guarded(_export)),
-        web.put("/internal/orders/journal", _guarded(_adopt)),
-    ]
-
-
-def _guarded(act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def guard(request: web.Request) -> web.Response:
+def _guarded(act: Act) -> Handler:
+    async def guard(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
         context.access.admit_operator(presented_key(request))
         body = await act(context.office.desk, request)
@@ -85,3 +75,13 @@ def _told(desk: OrderDesk) -> dict[str, Any]:
         "ready": desk.ready,
         "unknown": len(desk.unknown),
     }
+
+
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/internal/orders", _guarded(_state)),
+    ("POST", "/internal/orders/activate", _guarded(_activate)),
+    ("POST", "/internal/orders/fence", _guarded(_fence)),
+    ("GET", "/internal/orders/journal", _guarded(_export)),
+    ("PUT", "/internal/orders/journal", _guarded(_adopt)),
+)
+"""The operator's routes to the order desk."""

@@ -163,15 +163,62 @@ class SymbolsAnswer(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-class Performance(msgspec.Struct, frozen=True):
-    """Counters since the sidecar started; the same are at /metrics for Prometheus."""
+class Kept(msgspec.Struct, frozen=True):
+    """A part of the account as it is held: how old, how large."""
 
+    version: int
+    items: int
+    age_s: float | None
+
+
+class Performance(msgspec.Struct, frozen=True):
+    """Counters since the sidecar started; the same are at /metrics for Prometheus.
+
+    Times are in seconds; percentiles are the upper bound of the histogram's bucket.
+    """
+
+    uptime_s: float
     cache_hit_rate: float | None
+    cache_bodies: int
     snapshot_reads: dict[str, float]
+    snapshots: dict[str, Kept]
     agent_calls: dict[str, float]
+    agent_calls_by_outcome: dict[str, float]
     agent_call_seconds_mean: float | None
+    agent_call_seconds_mean_by_call: dict[str, float]
+    agent_calls_waiting: float
+    agent_connections: float
+    terminal_events: dict[str, float]
     http_requests: float
+    http_requests_by_status: dict[str, float]
     http_request_seconds_mean: float | None
+    http_request_seconds_p50: float | None
+    http_request_seconds_p95: float | None
+    http_request_seconds_p99: float | None
+    sign_ins: dict[str, float]
+    orders: dict[str, float]
+    orders_refused: dict[str, float]
+    orders_waiting: float
+    orders_unknown: float
+    journal_write_seconds_mean: float | None
     websocket_clients: float
     websocket_messages: dict[str, float]
     websocket_conflated: float
+    websocket_flush_seconds_mean: float | None
+    websocket_closed: dict[str, float]
+
+
+class StreamHealth(msgspec.Struct, frozen=True):
+    """How the streams of this pod are, on /ws/health."""
+
+    status: str
+    version: str
+    time: str
+    uptime_s: float
+    connected: bool
+    stale: bool
+    clients: int
+    clients_limit: int
+    slow_clients: int
+    messages: int
+    conflated: int

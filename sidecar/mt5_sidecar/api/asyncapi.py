@@ -32,6 +32,7 @@ EVENTS: Final[dict[str, Any]] = {
 """What is never conflated: these messages have a number of their own, `event`."""
 REPLIES: Final[dict[str, Any]] = {
     "welcome": said.Welcome, "heartbeat": said.Beat, "heartbeat_response": said.Echo,
+    "health": answers.StreamHealth,
     "subscribe_response": Subscribed, "unsubscribe_response": Subscribed,
     "account_info_processed": answers.AccountAnswer, "positions_processed": answers.PositionsAnswer,
     "orders_processed": answers.OrdersAnswer, "tick_data_processed": answers.TicksAnswer,

@@ -19,6 +19,7 @@ from mt5_sidecar.streams.feed import Feed
 from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
+from mt5_sidecar.tracing import Tracing
 
 
 @dataclass(slots=True)
@@ -43,8 +44,10 @@ class Context:
     office: Office
     catalogue: Catalogue
     limits: Limits
+    tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
     pulse: Pulse = field(default_factory=Pulse)
+    started_s: float = field(default_factory=time.monotonic)
 
 
 CONTEXT: Final = web.AppKey("context", Context)

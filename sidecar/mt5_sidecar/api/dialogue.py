@@ -2,6 +2,7 @@
 """What a client's message leads to: an answer, a change of what it hears, or an error message."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_tick
-from mt5_sidecar.api.ws_trades import TRADES, outcome_of, signal, trade
+from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode
@@ -76,8 +77,10 @@ def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any =
 async def _act(context: Context, socket: Socket, said: commands.Incoming) -> None:
     type_ = str(said.__struct_config__.tag)
     outcome = "done"
+    began_s = time.perf_counter()
     try:
-        answer = await _ACTS[type(said)](context, socket, said)
+        with context.tracing.message(type_):
+            answer = await _ACTS[type(said)](context, socket, said)
         if answer is not None:
             say(context, socket, *answer, id_=said.id)
     except (BridgeError, OrderError) as error:
@@ -88,9 +91,11 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
         logger.exception("unexpected_error", ws_message=type_)
         _refuse(context, socket, Unexpected("see the sidecar's log"), id_=said.id)
     context.metrics.ws_commands.labels(type_, outcome).inc()
+    context.metrics.ws_command_seconds.labels(type_).observe(time.perf_counter() - began_s)
 
 
 def _refuse(context: Context, socket: Socket, error: Told, *, id_: Any) -> None:
+    log_refusal(socket.principal, error)
     say(context, socket, "error", encode(document(error)), id_=id_)
 
 

@@ -29,13 +29,20 @@ class Limits:
         Raises:
             TooManyRequests: It is one too many; `retry_after_s` says for how long.
         """
+        now_s = self._clock()
         if self._settings.key_requests_per_s:
-            self._take(self._caller(subject), "key")
+            self._take(self._caller(subject), "key", now_s)
         if self._settings.account_requests_per_s:
-            self._take(self._account, "account")
+            self._take(self._account, "account", now_s)
 
-    def _take(self, bucket: Bucket, limit: str) -> None:
-        if not bucket.take(self._clock()):
+    def renew(self) -> None:
+        """Begin anew with full buckets, as the settings are now."""
+        settings = self._settings
+        self._callers.clear()
+        self._account = self._new(settings.account_requests_per_s, settings.account_request_burst)
+
+    def _take(self, bucket: Bucket, limit: str, now_s: float) -> None:
+        if not bucket.take(now_s):
             raise TooManyRequests(
                 f"too many requests of this {limit}", limit=limit, retry_after_s=bucket.wait_s
             )

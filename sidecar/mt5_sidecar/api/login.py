@@ -4,7 +4,7 @@
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import ID
+from mt5_sidecar.api.middleware import named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.status import status
 from mt5_sidecar.logs import bound, logger
@@ -12,7 +12,7 @@ from mt5_sidecar.logs import bound, logger
 
 async def connect(request: web.Request) -> web.Response:
     """Log in, again if need be."""
-    with bound(request_id=request[ID]):
+    with bound(**named(request)):
         logger.info("login_asked", subject=caller(request).subject)
         request.app[CONTEXT].terminal.log_in()
     return await status(request)
@@ -20,7 +20,7 @@ async def connect(request: web.Request) -> web.Response:
 
 async def disconnect(request: web.Request) -> web.Response:
     """Log out; the trade in the call has its outcome looked for, as after any lost connection."""
-    with bound(request_id=request[ID]):
+    with bound(**named(request)):
         logger.info("logout_asked", subject=caller(request).subject)
         request.app[CONTEXT].terminal.log_out()
     return await status(request)

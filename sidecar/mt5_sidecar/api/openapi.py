@@ -39,6 +39,10 @@ _WORDS: Final = {"type": "string", "maxLength": LONGEST_WORDS}
 _SYMBOL: Final = {"type": "string", "pattern": "^[^,]+$", "maxLength": 29, "examples": ["EURUSD"]}
 
 QUERY: Final[dict[str, dict[str, Any]]] = {
+    "fields": {
+        "description": "comma-separated: only these of the account, or of each item",
+        "schema": {"type": "string", "minLength": 1},
+    },
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {
         "description": "comma-separated; empty: all that are watched",

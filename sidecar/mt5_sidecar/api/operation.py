@@ -11,9 +11,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import PRINCIPAL, Handler
+from mt5_sidecar.api.middleware import PRINCIPAL, Handler, outermost
+from mt5_sidecar.api.problems import slug
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
+from mt5_sidecar.errors import BridgeError
 
 KEY_HEADER: Final = "X-API-Key"
 
@@ -80,7 +82,8 @@ class Operation:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the operation's route and those of its aliases."""
-        handler = self.handler if self.scope is None else guarded(self.handler, self.scope)
+        inner = self.handler if self.scope is None else guarded(self.handler, self.scope)
+        handler = outermost(inner, route=self.path)
         # HEAD has no use here, and aiohttp would add it to every GET.
         extra: dict[str, Any] = {"allow_head": False} if self.method == "GET" else {}
         paths = (self.path, *self.aliases)
@@ -92,9 +95,16 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
 
     async def guard(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
-        request[PRINCIPAL] = principal = await context.access.identified(presented_key(request))
-        context.limits.take(principal.subject)
-        context.access.demand(principal, scope)
+        key = presented_key(request)
+        try:
+            principal = context.access.recent(key) or await context.access.identified(key)
+            request[PRINCIPAL] = principal
+            context.limits.take(principal.subject)
+            context.access.demand(principal, scope)
+        except BridgeError as error:
+            context.metrics.sign_ins.labels(slug(type(error))).inc()
+            raise
+        context.metrics.accepted.inc()
         return await handler(request)
 
     return guard

@@ -21,7 +21,7 @@ from mt5_sidecar.api.trade_operations import TRADES
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
-_AGE: Final = ("max_age",)
+_SNAPSHOT_QUERY: Final = ("fields", "max_age")
 _SNAPSHOT: Final = frozenset(
     {HTTPStatus.NOT_MODIFIED, HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE}
 )
@@ -80,7 +80,7 @@ READS: Final = (
         summary="The account",
         may=_SNAPSHOT,
         answers=answers.AccountAnswer,
-        query=_AGE,
+        query=_SNAPSHOT_QUERY,
         aliases=("/account",),
     ),
     Operation(
@@ -90,7 +90,7 @@ READS: Final = (
         summary="Open positions",
         may=_SNAPSHOT,
         answers=answers.PositionsAnswer,
-        query=_AGE,
+        query=_SNAPSHOT_QUERY,
         aliases=("/positions",),
     ),
     Operation(
@@ -100,7 +100,7 @@ READS: Final = (
         summary="Pending orders",
         may=_SNAPSHOT,
         answers=answers.OrdersAnswer,
-        query=_AGE,
+        query=_SNAPSHOT_QUERY,
         aliases=("/orders",),
     ),
     Operation(
@@ -110,7 +110,7 @@ READS: Final = (
         summary="Last prices of watched symbols, or of those asked for",
         may=_SNAPSHOT | _LOOKUP,
         answers=answers.TicksAnswer,
-        query=("symbols", *_AGE),
+        query=("symbols", *_SNAPSHOT_QUERY),
         aliases=("/ticks",),
     ),
     Operation(
@@ -186,7 +186,16 @@ STREAMS: Final = (
         handler=stream(account=False),
         summary="The connection's status as a stream",
         query=_RESUME,
-        aliases=("/websocket/ws/status", "/ws/health", "/websocket/ws/health"),
+        aliases=("/websocket/ws/status",),
+        websocket=True,
+    ),
+    Operation(
+        method="GET",
+        path="/ws/health",
+        handler=stream(account=False, health=True),
+        summary="The streams' own health as a stream",
+        query=_RESUME,
+        aliases=("/websocket/ws/health",),
         websocket=True,
     ),
     Operation(

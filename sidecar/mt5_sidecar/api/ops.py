@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.operation import presented_key
 from mt5_sidecar.api.problems import problem
 from mt5_sidecar.api.status import JSON, versions
@@ -74,14 +75,12 @@ def state_answer(context: Context) -> dict[str, Any]:
     }
 
 
-def routes() -> list[web.RouteDef]:
-    """Return all that this port answers."""
-    return [
-        web.get("/healthz", healthz),
-        web.get("/readyz", readyz),
-        web.get("/metrics", metrics),
-        web.get("/internal/state", state),
-    ]
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/healthz", healthz),
+    ("GET", "/readyz", readyz),
+    ("GET", "/metrics", metrics),
+    ("GET", "/internal/state", state),
+)
 
 
 def _moment(epoch_ms: int) -> str | None:

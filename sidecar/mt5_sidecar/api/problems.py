@@ -30,6 +30,7 @@ STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.TradingDisabled: HTTPStatus.FORBIDDEN,
+    errors.OriginRefused: HTTPStatus.FORBIDDEN,
     errors.AccessUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TerminalUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TerminalTimeout: HTTPStatus.GATEWAY_TIMEOUT,

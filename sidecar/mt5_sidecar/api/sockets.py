@@ -24,6 +24,7 @@ class Socket:
     principal: Principal
     scope: Scope
     bucket: Bucket
+    tells_health: bool = False
     works: int = 0
     """Answers that the terminal is still to give."""
 

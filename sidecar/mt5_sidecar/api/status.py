@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health and status: answered from memory, never from the terminal."""
 
+import time
 from platform import python_version
 
 from aiohttp import web
 from msgspec.structs import asdict
 
 from mt5_sidecar import __version__
-from mt5_sidecar.api.answers import Health, StatusAnswer, Versions
+from mt5_sidecar.api.answers import Health, StatusAnswer, StreamHealth, Versions
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.encoding import encode
@@ -45,6 +46,24 @@ def status_answer(context: Context) -> StatusAnswer:
         utc_offset_s=context.feed.zone_s,
         versions=versions(context),
         websocket_clients=len(context.sockets),
+    )
+
+
+def stream_health(context: Context) -> StreamHealth:
+    """Return how the streams of this pod are."""
+    metrics, status_ = context.metrics, context.feed.status
+    return StreamHealth(
+        status="draining" if context.sockets.draining else "ok",
+        version=__version__,
+        time=utc_iso(now_ms()),
+        uptime_s=round(time.monotonic() - context.started_s, 3),
+        connected=status_.connected,
+        stale=status_.stale,
+        clients=len(context.sockets),
+        clients_limit=context.settings.ws_max_sockets,
+        slow_clients=sum(s.client.stalled_s is not None for s in context.sockets),
+        messages=metrics.messages_sent,
+        conflated=metrics.conflated,
     )
 
 

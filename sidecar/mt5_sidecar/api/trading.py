@@ -21,7 +21,7 @@ from mt5_sidecar.api.asks import (
 )
 from mt5_sidecar.api.asks import wanted as wanted_of
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import ID, Handler
+from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
@@ -48,7 +48,7 @@ def trade(operation: Operation) -> Handler:
 
     async def carry(request: web.Request) -> web.Response:
         context = request.app[CONTEXT]
-        with bound(request_id=request[ID]), refusals(context):
+        with bound(**named(request)), refusals(context):
             wanted = await _wanted(request, operation)
             outcome = await carry_out(context, caller(request), wanted)
         return _answer(request, outcome)

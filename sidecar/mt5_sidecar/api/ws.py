@@ -11,19 +11,21 @@ from aiohttp import WSMsgType, web
 from mt5_sidecar import __version__
 from mt5_sidecar.api.bucket import Bucket
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.cors import demand_origin
 from mt5_sidecar.api.dialogue import hear, say
 from mt5_sidecar.api.features import features
-from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.said import ApiVersions, Limits, Welcome
 from mt5_sidecar.api.sockets import Socket
+from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
 from mt5_sidecar.api.wire import SocketWire
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, InvalidRequest, TooManySockets
-from mt5_sidecar.logs import logger
+from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import NOTHING_YET
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
@@ -34,11 +36,15 @@ from mt5_sidecar.streams.codes import Close
 STATUS_ONLY: Final = Choice(frozenset(), frozenset(), account=False)
 
 
-def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
-    """Return the handler of a stream: of the whole account, or of its connection only."""
+def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = False) -> Handler:
+    """Return the handler of a stream: of the whole account, or of its connection only.
+
+    `health`: it also tells how the streams themselves are, at each heartbeat.
+    """
 
     async def serve(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
+        demand_origin(context.settings, request)
         choice = await _choice(context, request) if account else STATUS_ONLY
         resume = _resume(request)
         interval_ms = _interval(context, request)
@@ -47,8 +53,12 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True) -> Handler:
             wire = _wire(context, request, ws)
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
             client.wants = choice.channels
-            socket = Socket(client, wire, caller(request), scope, _bucket(context))
-            await _serve(context, ws, socket, resume)
+            socket = Socket(
+                client, wire, caller(request), scope, _bucket(context), tells_health=health
+            )
+            # What this client asks for is found in the log under the id of its upgrade.
+            with bound(**named(request)):
+                await _serve(context, ws, socket, resume)
         return ws
 
     return serve
@@ -61,6 +71,8 @@ async def _serve(
     context.metrics.sockets.inc()
     try:
         _welcome(context, socket, resume)
+        if socket.tells_health:
+            say(context, socket, "health", encode(stream_health(context)))
         watch_wanted(context)
         context.feed.hub.join(socket.client)
         async for message in ws:

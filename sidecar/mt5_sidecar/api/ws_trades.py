@@ -13,8 +13,9 @@ from mt5_sidecar.api.problems import document
 from mt5_sidecar.api.said import TradeFailed, TradeTold
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
-from mt5_sidecar.auth.principal import Scope
+from mt5_sidecar.auth.principal import Principal, Scope
 from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.logs import logger
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
 from mt5_sidecar.orders.errors import KeyConflict, OrderError
@@ -45,8 +46,14 @@ async def trade(
             context.access.demand(socket.principal, Scope.TRADE)
             outcome = await _carried_out(context, socket, operation, dict(params))
     except (OrderError, BridgeError) as error:
+        log_refusal(socket.principal, error)
         return failed(error)
     return told(outcome)
+
+
+def log_refusal(principal: Principal, error: BridgeError | OrderError) -> None:
+    """Leave the line that every refusal leaves, over HTTP as over WebSocket."""
+    logger.info("refused", route="ws", problem=type(error).__name__, subject=principal.subject)
 
 
 async def outcome_of(context: Context, params: Fields) -> TradeResult:

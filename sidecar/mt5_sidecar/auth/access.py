@@ -19,6 +19,8 @@ from mt5_sidecar.logs import logger
 from mt5_sidecar.settings import Settings
 
 BEARER: Final = "Bearer "
+# Callers of one second; more of them are checked each time.
+MOST_RECENT: Final = 4096
 
 
 def _utc_now() -> datetime:
@@ -41,11 +43,15 @@ class Access:
         self._operator: WatchedFile[OperatorKeys] = WatchedFile(
             settings.operator_jwks_file, parse_operator_keys
         )
-        self._signers = SigningKeys(settings, fetch)
+        self._signers = SigningKeys(settings, fetch, on_fetched=self._forget)
         self._tokens = Tokens(settings, self._signers)
+        # By what they presented, until the next look: a proof is checked once a second, not 200
+        # times, and what ends it (a withdrawn key, another signer) ends it with that look.
+        self._recent: dict[str, Principal] = {}
 
     def refresh(self) -> bool:
         """Look at the files; say whether one changed. One that cannot be read opens nothing."""
+        self._forget()
         # Each is looked at, not only up to the first that changed.
         changed = [self._refreshed(self._keys), self._refreshed(self._operator)]
         if self._signers.file is not None:
@@ -55,6 +61,9 @@ class Access:
     async def stop(self) -> None:
         """Ask the issuer for nothing more."""
         await self._signers.stop()
+
+    def _forget(self) -> None:
+        self._recent.clear()
 
     def _refreshed(self, file: WatchedFile[Any]) -> bool:
         try:
@@ -75,6 +84,13 @@ class Access:
         both = f"{self._keys.version}:{self._operator.version}"
         return hashlib.sha256(both.encode()).hexdigest()[:16] if both != ":" else ""
 
+    def recent(self, presented: str) -> Principal | None:
+        """Return who `presented` proved to be since the last look, None where it must be asked."""
+        principal = self._recent.get(presented)
+        if principal is None or principal.expires is None or not principal.ended(self.clock()):
+            return principal
+        return None
+
     async def identified(self, presented: str) -> Principal:
         """Return who calls: by API key, or by a token of the issuer.
 
@@ -84,8 +100,12 @@ class Access:
         if not presented:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
         if self._signers.enabled and is_token(presented):
-            return await self._by_token(presented)
-        return authenticate(presented, self._keys.value, now=self.clock())
+            principal = await self._by_token(presented)
+        else:
+            principal = authenticate(presented, self._keys.value, now=self.clock())
+        if len(self._recent) < MOST_RECENT:
+            self._recent[presented] = principal
+        return principal
 
     async def _by_token(self, token: str) -> Principal:
         await self._signers.current()

@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -26,21 +26,23 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One key: whose grant it carries, and the hash that proves it."""
 
     id: str
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
     accounts: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     expires: datetime | None = None
 
     def principal(self) -> Principal:
         """Return the caller that a proof of this key makes."""
-        return Principal(f"key:{self.id}", self.accounts, self.scopes, self.expires, self.sha256)
+        proof = self.sha256.lower()
+        return Principal(f"key:{self.id}", self.accounts, self.scopes, self.expires, proof)
 
 
 class _KeysFile(msgspec.Struct, frozen=True):
     keys: list[msgspec.Raw]
 
 
-Keys = Mapping[str, KeyRecord]
+Keys = Mapping[str, Principal]
+"""Who each key's proof makes the caller, by the key's id: `proof` is the hash of the whole key."""
 
 
 def parse_keys(content: bytes | None, *, unreadable: Callable[[], None]) -> Keys | None:
@@ -61,7 +63,7 @@ def parse_keys(content: bytes | None, *, unreadable: Callable[[], None]) -> Keys
         except (msgspec.MsgspecError, ValueError):
             unreadable()
         else:
-            keys[record.id] = record
+            keys[record.id] = record.principal()
     return keys
 
 
@@ -71,10 +73,10 @@ def still_valid(principal: Principal, keys: Keys | None, *, now: datetime) -> Pr
     Raises:
         Unauthenticated: the key is gone, was replaced, or its time is over.
     """
-    record = (keys or {}).get(principal.subject.removeprefix("key:"))
-    if record is None or record.sha256 != principal.proof:
+    known = (keys or {}).get(principal.subject.removeprefix("key:"))
+    if known is None or known.proof != principal.proof:
         raise Unauthenticated("the API key was withdrawn")
-    return _unexpired(record.principal(), now)
+    return _unexpired(known, now)
 
 
 def authenticate(presented: str, keys: Keys | None, *, now: datetime) -> Principal:
@@ -87,13 +89,13 @@ def authenticate(presented: str, keys: Keys | None, *, now: datetime) -> Princip
     if keys is None:
         raise AccessUnavailable("no key table is mounted; see MT5Account's condition PodReady")
     match = KEY.fullmatch(presented)
-    record = keys.get(match["id"]) if match else None
+    known = keys.get(match["id"]) if match else None
     # Bytes that are no UTF-8 come as lone surrogates, in a key that can be nobody's.
     digest = hashlib.sha256(presented.encode(errors="replace")).hexdigest()
-    proved = hmac.compare_digest(digest, record.sha256.lower() if record else NO_HASH)
-    if record is None or not proved:
+    proved = hmac.compare_digest(digest, known.proof if known else NO_HASH)
+    if known is None or not proved:
         raise Unauthenticated("the API key is not known here")
-    return _unexpired(record.principal(), now)
+    return _unexpired(known, now)
 
 
 def _unexpired(principal: Principal, now: datetime) -> Principal:

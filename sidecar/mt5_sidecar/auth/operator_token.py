@@ -2,10 +2,10 @@
 """The operator's short-lived token: EdDSA only, made for this pod only."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-from jwt.types import Options
+if TYPE_CHECKING:
+    import jwt
 
 from mt5_sidecar.errors import Unauthenticated
 
@@ -16,9 +16,9 @@ ALGORITHM: Final = "EdDSA"
 LIFE_S: Final = 60
 LEEWAY_S: Final = 5
 
-OperatorKeys = Mapping[str, jwt.PyJWK]
+OperatorKeys = Mapping[str, "jwt.PyJWK"]
 
-_OPTIONS: Final[Options] = {"require": ["exp", "iss", "aud"]}
+_REQUIRED: Final = ["exp", "iss", "aud"]
 
 
 def parse_operator_keys(content: bytes | None) -> OperatorKeys:
@@ -29,6 +29,8 @@ def parse_operator_keys(content: bytes | None) -> OperatorKeys:
     """
     if content is None:
         return {}
+    import jwt  # 9 MB that a sidecar need not hold before somebody calls with a token
+
     keys = jwt.PyJWKSet.from_json(content.decode()).keys
     return {key.key_id or "": key for key in keys if key.key_type == "OKP"}
 
@@ -39,6 +41,8 @@ def verify_operator(token: str, keys: OperatorKeys, *, pod_uid: str, now_s: floa
     Raises:
         Unauthenticated: anything else, without saying which to who is not the operator.
     """
+    import jwt
+
     try:
         claims = _claims(token, keys, pod_uid=pod_uid)
     except (jwt.PyJWTError, ValueError, KeyError) as error:
@@ -48,6 +52,8 @@ def verify_operator(token: str, keys: OperatorKeys, *, pod_uid: str, now_s: floa
 
 
 def _claims(token: str, keys: OperatorKeys, *, pod_uid: str) -> dict[str, Any]:
+    import jwt
+
     key = keys[jwt.get_unverified_header(token).get("kid", "")]
     return jwt.decode(
         token,
@@ -56,5 +62,5 @@ def _claims(token: str, keys: OperatorKeys, *, pod_uid: str) -> dict[str, Any]:
         audience=pod_uid,
         issuer=ISSUER,
         leeway=LEEWAY_S,
-        options=_OPTIONS,
+        options={"require": _REQUIRED},
     )

@@ -32,11 +32,17 @@ class SigningKeys:
     """What tokens are checked against now."""
 
     def __init__(
-        self, settings: Settings, fetch: Fetch, *, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        fetch: Fetch,
+        *,
+        on_fetched: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = settings.jwt_jwks_url
         self._cache_s = settings.jwt_jwks_cache_s
         self._fetch = fetch
+        self._on_fetched = on_fetched
         self._clock = clock
         self._fetched: Keys = {}
         self._tried_s = float("-inf")
@@ -86,6 +92,7 @@ class SigningKeys:
     async def _reads(self) -> None:
         try:
             self._fetched = parse_jwks(await self._fetch(self._url))
+            self._on_fetched()
         except Exception as error:  # noqa: BLE001  whatever the issuer's answer was
             logger.error("jwks_not_read", error=type(error).__name__)
         finally:

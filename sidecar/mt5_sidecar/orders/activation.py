@@ -52,19 +52,26 @@ class Activation:
     async def activate(self, epoch: int) -> None:
         """Trade from now on. Repeating it changes nothing.
 
+        In an epoch that follows neither our own last one nor the one we took the keys of, somebody
+        else traded in between, and the keys of that time are not here: look for them first.
+
         Raises:
             Fenced: A later slot has taken over, or this one was fenced in that epoch.
         """
         async with self._turn:
             before = (self._gate.epoch, self._gate.fenced)
-            if self._gate.admit(epoch):
-                try:
-                    await self._journal.write(
-                        lambda store: store.set_facts(epoch=str(epoch), fenced="")
-                    )
-                except BaseException:
-                    self._gate.epoch, self._gate.fenced = before
-                    raise
+            if not self._gate.admit(epoch):
+                return
+            try:
+                known_epoch = max(before[0], await self._adopted_epoch())
+                gap = {} if known_epoch == epoch - 1 else self._earlier.unknown_from_now()
+                facts = {"epoch": str(epoch), "fenced": ""} | gap
+                await self._journal.write(lambda store: store.set_facts(**facts))
+            except BaseException:
+                self._gate.epoch, self._gate.fenced = before
+                raise
+            if gap:
+                await self._earlier.recall()
 
     async def fence(self) -> None:
         """Trade no more: refuse at once, return when the last trade has ended and it is on disk."""
@@ -92,9 +99,12 @@ class Activation:
         taken, records = handover.unpacked(raw, account=account)
         own = int(await self._journal.read(lambda store: store.fact("known_since_ms")))
         known_since_ms = min(own, taken.known_since_ms)
+        epoch = max(taken.epoch, await self._adopted_epoch())
+        facts = {"known_since_ms": str(known_since_ms), "adopted_epoch": str(epoch)}
         self._gate.reconciled = False
-        await self._journal.write(
-            lambda store: store.adopt(records, known_since_ms=str(known_since_ms))
-        )
+        await self._journal.write(lambda store: store.adopt(records, **facts))
         await self._ledger.adopt_unsettled(now_ms=self._clock())
         await self._earlier.recall()
+
+    async def _adopted_epoch(self) -> int:
+        return int(await self._journal.read(lambda store: store.fact("adopted_epoch", "0")))

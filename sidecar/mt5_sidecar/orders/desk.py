@@ -145,6 +145,11 @@ class OrderDesk:
         await self._reconciler.forever(self._sleep, first=self._earlier.once)
 
     @property
+    def waiting(self) -> int:
+        """How many trades are being carried out or wait for their turn."""
+        return len(self._running)
+
+    @property
     def ready(self) -> bool:
         """Tell whether a trade would be taken now, as far as this desk and the terminal go."""
         return self._gate.open and self._terminal.connection.connected

@@ -57,6 +57,11 @@ class EarlierLife:
         age_ms = self._clock() - known_since_ms
         self._gate.earlier_known = age_ms >= self._settings.newborn_s * 1000
 
+    def unknown_from_now(self) -> dict[str, str]:
+        """Return the facts that make `recall` begin anew: others may have traded until now."""
+        self._started_ms = self._clock()
+        return {"known_since_ms": str(self._started_ms), "earlier_settled": ""}
+
     async def once(self) -> None:
         """Take the look when it is needed and can be taken.
 

@@ -51,6 +51,7 @@ class Office:
         self._work: asyncio.Task[None] | None = None
         self._stopping = False
         metrics.orders_unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
+        metrics.orders_waiting.set_function(lambda: self._desk.waiting if self._desk else 0)
         metrics.orders_ready.set_function(lambda: bool(self._desk and self._desk.ready))
 
     @property

@@ -52,6 +52,8 @@ class Feed:
         self.deals = DealWatch(terminal, tell=self._dealt, clock=clock)
         self.changed_ms: dict[Channel, int] = {}
         self.stale_since_ms: int | None = clock()
+        if self._zone_s is not None:
+            metrics.broker_offset.set(self._zone_s)
         self._told: Status = self.status
         self.hub = Hub(settings, board, metrics, status=self.status_json, clock=clock)
         terminal.tell(self)
@@ -122,6 +124,7 @@ class Feed:
             zone_s = self._terminal.connection.utc_offset_s
         if zone_s is not None and zone_s != self._zone_s:
             self._zone_s = zone_s
+            self._metrics.broker_offset.set(zone_s)
             self._render_all()
         if self._terminal.connection.connected:
             self.deals.look()

@@ -6,6 +6,7 @@ timer for the others; so 500 clients cost one timer and one encoding, not 500.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -105,12 +106,14 @@ class Hub:
     def _flush(self, clients: list[Client]) -> None:
         if not clients:
             return
+        began_s = time.perf_counter()
         flush = Flush(self._board, status=self._status(), now_ms=self._clock())
         sent: Counter[str] = Counter()
         for client in clients:
             if not client.closed and self._keeps_up(client) and self._is_whole(client):
                 self._hand_over(client, flush, sent)
         self._metrics.sent(sent)
+        self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
 
     def _hand_over(self, client: Client, flush: Flush, sent: Counter[str]) -> None:
         for outgoing in flush.frames(client):
@@ -131,11 +134,11 @@ class Hub:
         return True
 
     def _keeps_up(self, client: Client) -> bool:
-        now_s = asyncio.get_running_loop().time()
         if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:
             client.stalled_s = None
             return True
-        self._metrics.ws_conflated.inc()
+        now_s = asyncio.get_running_loop().time()
+        self._metrics.held_back()
         if client.stalled_s is None:
             client.stalled_s = now_s
         self._lose_patience(client, stalled_for_s=now_s - client.stalled_s)

@@ -82,6 +82,11 @@ class Session:
                 deadline_ms = max(1, int((remaining_s - ANSWER_SLACK_S) * 1000))
                 return await self._asked(call, args, kwargs, deadline_ms=deadline_ms)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._waiting)
+
     def send(self, message: protocol.FromSidecar) -> None:
         """Put `message` on the wire without waiting."""
         if not self._writer.is_closing():

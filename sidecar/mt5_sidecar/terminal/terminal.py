@@ -20,6 +20,7 @@ from mt5_sidecar.settings import Settings
 from mt5_sidecar.terminal.credentials import parse_password
 from mt5_sidecar.terminal.link import Link
 from mt5_sidecar.terminal.session import Session
+from mt5_sidecar.tracing import Tracing
 
 
 class Audience(Protocol):
@@ -36,10 +37,16 @@ class Terminal:
     """The account's terminal, whether or not an agent is there to reach it."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, *, clock: Callable[[], int] = now_ms
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+        *,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._tracing = tracing or Tracing()
         self._clock = clock
         self._link = Link(settings, self)
         self._session: Session | None = None
@@ -57,6 +64,7 @@ class Terminal:
         self.connection: Connection = self._seen()
         self.since_ms = clock()
         self.agent_epoch = ""
+        metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
 
     @property
     def agent_port(self) -> int:
@@ -133,11 +141,12 @@ class Terminal:
         started_s = time.perf_counter()
         outcome = "unknown"
         try:
-            answer = await self._session.request(
-                call, args, kwargs, timeout_s=self._settings.call_timeout_s
-            )
-            outcome = answer.outcome
-            return self._result(call, answer)
+            with self._tracing.call(call):
+                answer = await self._session.request(
+                    call, args, kwargs, timeout_s=self._settings.call_timeout_s
+                )
+                outcome = answer.outcome
+                return self._result(call, answer)
         except TimeoutError as error:
             raise TerminalTimeout(f"{call}: the agent did not answer") from error
         except protocol.ProtocolError as error:
@@ -236,6 +245,9 @@ class Terminal:
         if (before.state, before.reason) != (self.connection.state, self.connection.reason):
             self.since_ms = self._clock()
             logger.info("connection", state=self.connection.state, reason=self.connection.reason)
+        for kind in ("logins", "drops", "worker_restarts", "terminal_restarts"):
+            counted = getattr(self.connection.evidence, kind)
+            self._metrics.terminal_events.labels(kind).set(counted)
         if before != self.connection:
             for audience in self._audience:
                 audience.connection_changed()

@@ -74,7 +74,7 @@ async def test_a_fault_of_ours_is_500_and_tells_nothing_but_its_request_id(
     def explode(*_: object) -> None:
         raise ZeroDivisionError("inner workings")
 
-    monkeypatch.setattr(bridge.context.reads, "etag", explode)
+    monkeypatch.setattr(bridge.context.reads, "read", explode)
 
     answer = await bridge.get("/api/account", headers={"X-Request-Id": "abc-1"})
 

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from platform import python_version
 
 import msgspec
 import pytest
 from account_records import ACCOUNT, order, position, symbol_info, tick
 from scripted_agent import UTC_MS
-from sidecar_rig import Rig, eventually
+from sidecar_rig import KEY, Rig, eventually
 
 from mt5_sidecar import __version__
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.domain import views
+from mt5_sidecar.streams import reads
 
 RigWith = Callable[..., Awaitable[Rig]]
 
@@ -110,6 +114,110 @@ async def test_reads_answer_the_last_snapshot_marked_stale_while_the_terminal_is
 )
 async def test_max_age_is_kept_or_refused(bridge: Rig, asked: str, status: int) -> None:
     assert (await bridge.get(f"/api/account?max_age={asked}")).status == status
+
+
+async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> bytes:
+    """Return what comes for requests that are sent at once on one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
+    writer.write("".join(requests).encode())
+    data = b""
+    async with asyncio.timeout(5):
+        while not until(data) and (part := await reader.read(65_536)):
+            data += part
+    writer.close()
+    return data
+
+
+async def test_a_hot_read_is_a_whole_http_answer_each_time_it_is_asked_for(bridge: Rig) -> None:
+    ask = f"GET /api/account HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nX-Request-Id: r%d\r\n\r\n"
+    etag = (await bridge.get("/api/account")).headers["ETag"]
+    again = ask.replace("\r\n\r\n", f"\r\nIf-None-Match: {etag}\r\n\r\n")
+
+    data = await _raw(
+        bridge,
+        *(ask % 1, again % 2, ask % 3),
+        until=lambda data: data.count(b"HTTP/1.1 ") == 3 and data.endswith(b"}"),
+    )
+
+    first, kept, last = (b"HTTP/1.1 " + part for part in data.split(b"HTTP/1.1 ")[1:])
+    for number, answer in ((1, first), (3, last)):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert int(lines[b"Content-Length"]) == len(body)
+        assert lines[b"Content-Type"] == b"application/json"
+        assert lines[b"Cache-Control"] == b"no-cache"
+        assert lines[b"X-Request-Id"] == b"r%d" % number
+        assert lines[b"Etag"].decode() == etag
+        sent = parsedate_to_datetime(lines[b"Date"].decode())
+        assert abs((datetime.now(UTC) - sent).total_seconds()) < 60
+        assert msgspec.json.decode(body)["account"]["login"] == 10001
+    assert kept.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+    assert kept.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "connection"), [("1.0", "X-None: 1"), ("1.1", "Connection: close")]
+)
+async def test_a_connection_that_ends_with_its_answer_is_told_so(
+    bridge: Rig, version: str, connection: str
+) -> None:
+    ask = f"GET /api/account HTTP/{version}\r\nHost: x\r\nX-API-Key: {KEY}\r\n{connection}\r\n\r\n"
+
+    # Until the sidecar hangs up.
+    data = await _raw(bridge, ask, until=lambda _: False)
+
+    assert data.startswith(f"HTTP/{version} 200 OK\r\n".encode())
+    assert data.endswith(b"}")
+    assert (b"Connection: close" in data) == (version == "1.1")
+
+
+async def test_only_the_fields_that_are_asked_for_come_with_their_digits(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.positions = [position(7), position(8)]
+    await rig.connected(agent)
+
+    answer = await rig.get("/api/positions?fields=price_open,ticket")
+    account = await rig.get("/api/account?fields=balance")
+    ticks = await rig.get("/api/ticks?symbols=EURUSD&fields=bid")
+
+    assert b'"positions":[{"ticket":7,"price_open":1.08000},{"ticket":8,' in answer.body
+    assert {"version", "time", "stale", "utc_offset_s"} < set(answer.json)
+    assert b'"account":{"balance":10000.00}' in account.body
+    assert b'"ticks":[{"bid":1.08500}]' in ticks.body
+
+
+async def test_a_choice_of_fields_has_an_etag_of_its_own_and_is_kept(bridge: Rig) -> None:
+    whole = await bridge.get("/api/account")
+    some = await bridge.get("/api/account?fields=login,balance")
+    same = await bridge.get("/api/account?fields=balance,login")
+    made = bridge.context.metrics.snapshot_made._value.get()
+
+    crossed = await bridge.get("/api/account", headers={"If-None-Match": some.headers["ETag"]})
+    kept = await bridge.get(
+        "/api/account?fields=login,balance", headers={"If-None-Match": some.headers["ETag"]}
+    )
+
+    assert whole.headers["ETag"] != some.headers["ETag"] == same.headers["ETag"]
+    assert (crossed.status, kept.status) == (200, 304)
+    assert bridge.context.metrics.snapshot_made._value.get() == made == 2
+
+
+@pytest.mark.parametrize("fields", ["nope", "", "login,", "login,balance,x"])
+async def test_a_field_that_is_not_there_is_refused(bridge: Rig, fields: str) -> None:
+    answer = await bridge.get(f"/api/account?fields={fields}")
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert "balance" in answer.json["fields"]
+
+
+async def test_bodies_of_chosen_fields_are_bounded(bridge: Rig) -> None:
+    names = views.Account.__struct_fields__
+    for first in names:
+        for second in names[:5]:
+            await bridge.get(f"/api/account?fields={first},{second}")
+
+    assert len(bridge.context.reads._made) == reads.MOST_BODIES
 
 
 async def test_a_symbol_is_asked_of_the_terminal(bridge: Rig) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import websockets
@@ -8,6 +9,7 @@ from sidecar_rig import KEY, OWN, Rig, api_key, closed, key_record
 
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.auth import access
 from mt5_sidecar.auth.principal import Scope
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -128,6 +130,7 @@ async def test_a_withdrawn_key_does_not_live_on_in_a_table_that_became_unreadabl
 
 
 async def test_a_new_key_opens_and_a_withdrawn_one_closes_without_a_restart(bridge: Rig) -> None:
+    assert (await bridge.get("/api/account")).status == 200
     bridge.put_keys([key_record("new", accounts=["10001"], scopes=["read"])])
     bridge.look()
 
@@ -154,6 +157,40 @@ async def test_an_open_stream_is_closed_when_its_grant_ends(bridge: Rig, ending:
     bridge.look()
 
     assert (await closed(socket))[0] == code
+
+
+async def test_a_key_that_expires_between_two_looks_opens_nothing_more(bridge: Rig) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    bridge.put_keys([OWN | {"expires": ends.isoformat()}])
+    bridge.look()
+    assert [(await bridge.get("/api/account")).status for _ in range(2)] == [200, 200]
+
+    bridge.context.access.clock = lambda: ends
+
+    assert (await bridge.get("/api/account")).status == 401
+
+
+async def test_who_was_let_in_is_asked_again_after_each_look(bridge: Rig) -> None:
+    await bridge.get("/api/account")
+    remembered = bridge.context.access.recent(KEY)
+
+    bridge.look()
+
+    assert remembered is not None
+    assert bridge.context.access.recent(KEY) is None
+
+
+async def test_the_memory_of_who_was_let_in_is_bounded(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "MOST_RECENT", 1)
+    bridge.put_keys([OWN, key_record("other", accounts=["10001"], scopes=["read"])])
+    bridge.look()
+
+    answers = [await bridge.get("/api/account", key=key) for key in (KEY, api_key("other"))]
+
+    assert [answer.status for answer in answers] == [200, 200]
+    assert len(bridge.context.access._recent) == 1
 
 
 async def test_an_open_stream_stays_when_only_other_keys_change(bridge: Rig) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from scripted_broker import NO_MONEY, ScriptedBroker
 from sidecar_rig import KEY, OWN, TRADER, Rig, api_key, eventually, heard, key_record
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 RigWith = Callable[..., Awaitable[Rig]]
 BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
@@ -97,12 +99,16 @@ async def test_to_listen_is_not_to_trade(rig: Rig, broker: ScriptedBroker, type_
     body = BUY | {"client_order_id": "k"}
     data = body if type_ == "trading_signal" else {"command": "order_send", "params": body}
 
-    await ask(socket, type_, data)
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        await ask(socket, type_, data)
+        said = await (executed if type_ == "trading_signal" else result)(socket)
 
-    said = await (executed if type_ == "trading_signal" else result)(socket)
     problem = said.get("result", said)["problem"]
     assert problem["type"] == "/problems/forbidden"
     assert not broker.sent
+    (line,) = (line for line in lines if line["event"] == "refused")
+    assert (line["problem"], line["subject"]) == ("Forbidden", "key:own")
+    assert line["request_id"]
 
 
 async def test_trading_that_is_off_is_told(rig: Rig, broker: ScriptedBroker) -> None:

@@ -416,6 +416,36 @@ async def test_the_status_stream_needs_no_account_data(bridge: Rig) -> None:
     assert json.loads(await socket.recv())["type"] == "status"
 
 
+@pytest.mark.parametrize("path", ["/ws/health", "/websocket/ws/health"])
+async def test_the_health_stream_tells_how_the_streams_are(rig_with: RigWith, path: str) -> None:
+    rig = await rig_with(ws_heartbeat_interval_s=0.001)
+    await rig.connected()
+    await rig.ws()
+    socket = await rig.ws(path)
+
+    first = (await heard(socket, "health"))["data"]
+    rig.context.sockets.draining = True
+    rig.look()
+    later = (await heard(socket, "health"))["data"]
+
+    assert (first["status"], later["status"]) == ("ok", "draining")
+    assert (first["clients"], first["clients_limit"], first["slow_clients"]) == (2, 100, 0)
+    assert (first["connected"], first["stale"]) == (True, False)
+    assert later["messages"] > first["messages"] > 0
+
+
+async def test_other_streams_hear_nothing_of_health(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_heartbeat_interval_s=0.001)
+    socket = await rig.ws("/ws/status")
+
+    rig.look()
+
+    assert json.loads(await socket.recv())["type"] == "welcome"
+    rest = [json.loads(await socket.recv())["type"] for _ in range(2)]
+    assert "health" not in rest
+    assert "heartbeat" in rest
+
+
 async def test_an_admin_reaches_everybody_who_listens(bridge: Rig) -> None:
     bridge.put_keys([OWN, key_record("boss", accounts=["*"], scopes=["admin"])])
     bridge.look()

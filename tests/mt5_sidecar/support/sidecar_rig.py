@@ -17,7 +17,7 @@ from scripted_broker import ScriptedBroker
 from stream_schema import Checked
 
 from mt5_sidecar.app import Sidecar
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings import Settings, load
 
 POD_UID = "0b0f6c9e-pod"
 NEVER_S = 3600.0
@@ -68,8 +68,9 @@ class Rig:
         self.put("credentials/password", PASSWORD)
         self.put_keys([OWN])
         self.put_account(enabled=False)
-        self.settings = Settings(**(self._defaults() | settings))
-        self.sidecar = Sidecar(self.settings)
+        given = self._defaults() | settings
+        self.settings = Settings(**given)
+        self.sidecar = Sidecar(self.settings, again=lambda: load(**given))
         self.agents: list[ScriptedAgent] = []
         self._sockets: list[Any] = []
 
@@ -195,6 +196,7 @@ class Rig:
             "account_file": self.folder / "account/account.json",
             "keys_file": self.folder / "access/keys.json",
             "operator_jwks_file": self.folder / "access/operator.jwks.json",
+            "settings_file": self.folder / "access/mt5_bridge.yaml",
             "journal_dir": self.folder / "journal",
             # The journal of a test knows every key that there is.
             "order_newborn_s": 0,

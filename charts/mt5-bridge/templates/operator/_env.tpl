@@ -16,6 +16,7 @@
 {{- $optional := list
   (list "IMAGE_PULL_SECRETS" $pull)
   (list "SIDECAR_ENV" $accounts.sidecar.env)
+  (list "SIDECAR_SETTINGS" $accounts.sidecar.settings)
   (list "AGENT_ENV" $accounts.agent.env)
   (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
   (list "SIDECAR_LIMITS" $accounts.sidecar.limits)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who of the fleet may begin to move now: few at once, a pause between, none after a failure.
+
+Only the leader has one. What it must remember over a change of leaders is in the accounts'
+statuses: it is told of them before anyone asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from mt5_operator import metrics
+from mt5_operator.moving.look import last_of, move_of, seconds
+from mt5_operator.names import Key
+from mt5_operator.settings import Settings
+
+# These save an account from what happens to it anyway: a failed update elsewhere stops none.
+URGENT = ("NodeLeaving",)
+# Always the same words: what changes would be written to each waiting account.
+_TURN = "its turn has not come"
+
+
+class _Place(NamedTuple):
+    rank: int
+    since_s: float
+    key: Key
+
+
+class Answer(NamedTuple):
+    """Why a move may not begin now, and when to ask again; empty if it may."""
+
+    why: str = ""
+    until_s: float = 0
+
+    @property
+    def granted(self) -> bool:
+        """Tell whether the move may begin."""
+        return not self.why
+
+
+class Fleet:
+    """The moves that are under way, and the accounts that wait for their turn."""
+
+    def __init__(
+        self, settings: Settings, *, now_s: Callable[[], float], due: Callable[[Key], None]
+    ) -> None:
+        self._settings = settings
+        self._now_s = now_s
+        self._due = due
+        self._moving: set[Key] = set()
+        self._waiting: dict[Key, _Place] = {}
+        self._began_s = float("-inf")
+        self._failed_s = float("-inf")
+
+    def recall(self, accounts: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what the accounts' statuses say, before any may begin."""
+        for manifest in accounts:
+            meta, status = manifest["metadata"], manifest.get("status", {})
+            key = Key(meta["namespace"], meta["name"])
+            if move := move_of(status):
+                self._moving.add(key)
+                self._began_s = max(self._began_s, seconds(move.started))
+            last = last_of(status)
+            if last and last.outcome == "Failed":
+                self._failed_s = max(self._failed_s, seconds(last.at))
+        self._count()
+
+    def ask(self, key: Key, *, vip: bool, reason: str, serves: bool) -> Answer:
+        """Return whether `key` may begin to move now; it keeps its place until it may.
+
+        One that serves nobody goes first: there is nothing to disturb.
+        """
+        now_s, urgent = self._now_s(), reason in URGENT or not serves
+        if key in self._moving:
+            return Answer()  # granted already, and not written down yet
+        rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
+        since_s = self._waiting[key].since_s if key in self._waiting else now_s
+        self._waiting[key] = mine = _Place(rank, since_s, key)
+        answer = self._answer(mine, now_s, urgent=urgent)
+        if answer.granted:
+            del self._waiting[key]
+            self._moving.add(key)
+            self._began_s = now_s
+            self._wake_first()
+        self._count()
+        return answer
+
+    def over(self, key: Key, *, failed: bool = False) -> None:
+        """Take in that a move has ended; the next ones are due."""
+        if failed:
+            self._failed_s = self._now_s()
+        self._moving.discard(key)
+        self._wake_first()
+        self._count()
+
+    def step_aside(self, key: Key) -> None:
+        """Take in that an account does not move, and need not; or that it is gone."""
+        known = key in self._waiting or key in self._moving
+        self._waiting.pop(key, None)
+        self._moving.discard(key)
+        if known:
+            self._wake_first()
+            self._count()
+
+    def _wake_first(self) -> None:
+        # The others wait without looking at the clock: thousands of them must cost nothing.
+        if self._waiting:
+            self._due(min(self._waiting.values()).key)
+
+    def _answer(self, mine: _Place, now_s: float, *, urgent: bool) -> Answer:
+        settings = self._settings
+        calm_s = self._failed_s + settings.move_failure_pause_s
+        if not urgent and now_s < calm_s:
+            return Answer("a move failed: updates of all accounts pause", calm_s)
+        full = len(self._moving) >= settings.move_max
+        if full or mine != min(self._waiting.values()):
+            return Answer(_TURN, now_s + settings.resync_s)
+        gathered_s = mine.since_s + settings.move_gather_s
+        next_s = max(gathered_s, self._began_s + settings.move_pause_s)
+        return Answer(_TURN, next_s) if now_s < next_s else Answer()
+
+    def _count(self) -> None:
+        metrics.MOVES_IN_PROGRESS.set(len(self._moving))
+        metrics.MOVES_WAITING.set(len(self._waiting))

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look at an account's two slots: what the caches hold, and what the sidecars said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from mt5_operator import names, placement
+from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
+from mt5_operator.desired.template import template_id
+from mt5_operator.moving import look as moving
+from mt5_operator.moving.look import SLOTS, Limits, Look, Pod, Said, Slot
+from mt5_operator.names import Key
+from mt5_operator.reconcile import refresh
+from mt5_operator.reconcile.context import Context, World
+from mt5_operator.settings import Settings
+from mt5_operator.sidecars.client import Target
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import Account, Manifest
+from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
+
+_UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+_OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+
+
+class Both:
+    """The pods of both slots, and what their sidecars said."""
+
+    def __init__(self, context: Context, account: Account) -> None:
+        """Look, and keep looking at the sidecars of pods that run."""
+        self.pods: dict[str, PodSeen | None] = {}
+        self.sidecars: dict[str, SidecarSeen | None] = {}
+        for slot in SLOTS:
+            key = pod_key(account.key, slot)
+            manifest = context.world.caches[POD].get(key)
+            self.pods[slot] = pod = pod_seen(manifest) if manifest else None
+            self.sidecars[slot] = _sidecar(context, key, pod)
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether the sidecar of every pod that runs was asked at least once.
+
+        A new leader must not judge a running pod before.
+        """
+        return not any(
+            _runs(pod) and self.sidecars[slot] is None for slot, pod in self.pods.items()
+        )
+
+    def first(self, status: Mapping[str, Any]) -> str:
+        """Return the slot that trades by the account's status; else one with a pod."""
+        if trader := moving.trader_of(status):
+            return trader.slot
+        live = [slot for slot in SLOTS if self.pods[slot] is not None]
+        return (live or [*SLOTS])[0]
+
+
+def pod_key(account: Key, slot: str) -> Key:
+    """Return the key of a slot's pod."""
+    return Key(account.namespace, names.pod(account.name, slot))
+
+
+def target(pod: PodSeen) -> Target:
+    """Return where a pod's sidecar is."""
+    return Target(pod.uid, pod.ip)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how long moves may take."""
+    return Limits(
+        deadline_s=settings.move_deadline_s,
+        handover_s=settings.move_handover_s,
+        min_ready_s=settings.move_min_ready_s,
+        drain_s=settings.move_drain_s,
+        backoff_min_s=settings.move_backoff_min_s,
+        backoff_max_s=settings.move_backoff_max_s,
+    )
+
+
+def look(
+    context: Context,
+    manifest: Manifest,
+    account: Account,
+    platform: Platform,
+    both: Both,
+    *,
+    restart_s: float | None,
+) -> Look:
+    """Return all that the next step depends on, but for the routes."""
+    world, status = context.world, manifest.get("status", {})
+    trader = moving.trader_of(status)
+    nodes = {trader.node} if trader and trader.node else set()
+    pods = (pod for pod in both.pods.values() if pod)
+    world.hosted.keep(account.key, nodes | {pod.node for pod in pods if pod.node})
+    return Look(
+        now_s=world.now().timestamp(),
+        slots={slot: _slot(world, account, slot, both) for slot in SLOTS},
+        template=template_id(account, platform, world.settings),
+        platform=platform.value,
+        trader=trader,
+        move=moving.move_of(status),
+        last=moving.last_of(status),
+        restart_s=restart_s,
+        suspended=account.spec.suspend,
+        disruption=account.spec.disruption,
+        volume=account.spec.storage is not None,
+        lost_nodes=frozenset(node for node in nodes if _lost(world, node)),
+        limits=limits(world.settings),
+    )
+
+
+def unchanged(look: Look) -> Look:
+    """Return the look of an account that asks for nothing new."""
+    mine = look.slot(look.trader.slot) if look.trader else Slot()
+    if look.move or mine.pod is None:
+        return look
+    return replace(look, template=mine.pod.template, restart_s=None)
+
+
+def remembered(seen: Seen, status: Manifest) -> Seen:
+    """Return `seen` with what only the status remembers."""
+    return replace(
+        seen,
+        trader=moving.trader_of(status),
+        move=moving.move_of(status),
+        last_move=moving.last_of(status),
+    )
+
+
+def _slot(world: World, account: Account, slot: str, both: Both) -> Slot:
+    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
+    manifest = world.caches[STATEFUL_SET].get(key)
+    pod, sidecar = both.pods[slot], both.sidecars[slot]
+    there = manifest is not None and "deletionTimestamp" not in manifest["metadata"]
+    spec = manifest["spec"] if manifest and there else {}
+    template = spec.get("template", {})
+    return Slot(
+        there=there,
+        template=template.get("metadata", {}).get("annotations", {}).get(names.TEMPLATE, ""),
+        replicas=spec.get("replicas", 0),
+        platform=template.get("spec", {}).get("os", {}).get("name", "").capitalize(),
+        pod=_pod(world, pod) if pod else None,
+        said=_said(sidecar),
+        stuck=_stuck(world, pod, sidecar),
+    )
+
+
+def _pod(world: World, pod: PodSeen) -> Pod:
+    return Pod(
+        uid=pod.uid,
+        node=pod.node,
+        created_s=_seconds(pod.created),
+        template=pod.template,
+        ready=pod.ready,
+        ready_since_s=_seconds(pod.ready_since) if pod.ready else 0,
+        ending=pod.ending,
+        leaving=bool(pod.node) and _leaving(world, pod.node),
+    )
+
+
+def _said(sidecar: SidecarSeen | None) -> Said | None:
+    if sidecar is None or sidecar.error or sidecar.orders is None:
+        return None
+    return Said(sidecar.orders.epoch, sidecar.orders.active, sidecar.connected)
+
+
+def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
+    silent = sidecar is None or bool(sidecar.error)
+    return silent and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
+
+
+def _sidecar(context: Context, key: Key, pod: PodSeen | None) -> SidecarSeen | None:
+    if pod is None or not _answers(pod):
+        context.watcher.forget(key)
+        return None
+    return context.watcher.watch(key, target(pod), ready=pod.ready)
+
+
+def _answers(pod: PodSeen) -> bool:
+    # One that is ending may still be fenced, and has keys.
+    return bool(pod.ip) and pod.phase == "Running"
+
+
+def _runs(pod: PodSeen | None) -> bool:
+    return pod is not None and _answers(pod) and not pod.ending
+
+
+def _leaving(world: World, node: str) -> bool:
+    manifest = world.caches[NODE].get(Key("", node))
+    return manifest is not None and placement.leaving(manifest)
+
+
+def _lost(world: World, node: str) -> bool:
+    manifest = world.caches[NODE].get(Key("", node)) or {}
+    taints = {taint["key"] for taint in manifest.get("spec", {}).get("taints", [])}
+    return _UNREACHABLE in taints and _OUT_OF_SERVICE not in taints
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fleet is updated a few at a time, in order, and not at all after a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mt5_operator.moving.fleet import Fleet
+from mt5_operator.names import Key
+from mt5_operator.settings import Settings
+
+T = "TemplateChanged"
+
+
+class Bench:
+    """A fleet with a clock in the hand."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.now_s = 1000.0
+        self.due: list[Key] = []
+        settings = Settings(**{"move_gather_s": 0, "move_pause_s": 0, "move_max": 3, **changes})
+        self.fleet = Fleet(settings, now_s=lambda: self.now_s, due=self.due.append)
+
+    def ask(self, name: str, *, vip: bool = False, reason: str = T, serves: bool = True) -> bool:
+        """Ask for an account; tell whether it may begin."""
+        return self.fleet.ask(Key("ns", name), vip=vip, reason=reason, serves=serves).granted
+
+
+def test_updates_are_three_at_a_time_and_ten_seconds_apart_by_default() -> None:
+    bench = Bench(**{name: Settings.model_fields[name].default for name in ("move_pause_s",)})
+    names = [f"n{n}" for n in range(5)]
+
+    begun: list[tuple[float, str]] = []
+    for _ in range(60):
+        waiting = [name for name in names if name not in dict(map(reversed, begun))]
+        begun += [(bench.now_s, name) for name in waiting if bench.ask(name)]
+        bench.now_s += 1
+
+    assert [at - 1000 for at, _ in begun] == [0, 10, 20]
+    assert Settings().move_max == 3
+    bench.fleet.over(Key("ns", "n0"))
+    assert bench.due
+    assert bench.ask("n3")
+    assert not bench.ask("n4")
+
+
+@pytest.mark.parametrize(("rule", "first"), [("Last", "plain"), ("First", "vip")])
+def test_vip_accounts_are_updated_first_or_last(rule: str, first: str) -> None:
+    bench = Bench(move_vip=rule, move_gather_s=2)
+    assert not bench.ask("vip", vip=True)
+    assert not bench.ask("plain")
+    bench.now_s += 3
+
+    begun = [name for name in ("vip", "plain") if bench.ask(name, vip=name == "vip")]
+
+    assert begun[:1] == [first]
+
+
+def test_who_waits_for_others_does_not_look_at_the_clock_and_says_always_the_same() -> None:
+    bench = Bench(move_max=1, move_pause_s=10)
+    keys = [Key("ns", f"n{n}") for n in range(5)]
+    assert bench.ask("n0")
+    bench.now_s += 1
+
+    answers = [bench.fleet.ask(k, vip=False, reason=T, serves=True) for k in keys[1:]]
+
+    assert len({answer.why for answer in answers}) == 1
+    assert all(answer.until_s >= bench.now_s + Settings().resync_s for answer in answers)
+    bench.due.clear()
+    bench.fleet.over(keys[0])
+    assert bench.due == [keys[1]]
+    first = bench.fleet.ask(keys[1], vip=False, reason=T, serves=True)
+    assert first.until_s == 1010
+
+
+def test_a_move_that_was_granted_and_not_written_is_granted_again() -> None:
+    bench = Bench(move_max=1)
+
+    assert bench.ask("one")
+    assert bench.ask("one")
+    bench.fleet.step_aside(Key("ns", "one"))
+    assert bench.ask("two")
+
+
+def test_after_a_failure_only_what_must_move_moves() -> None:
+    bench = Bench(move_failure_pause_s=600)
+    assert bench.ask("bad")
+    bench.fleet.over(Key("ns", "bad"), failed=True)
+
+    assert not bench.ask("next")
+    assert bench.ask("drained", reason="NodeLeaving")
+    assert bench.ask("broken", serves=False)
+    bench.now_s += 601
+    assert bench.ask("next")
+
+
+def test_a_new_leader_knows_what_moves_and_what_failed() -> None:
+    bench = Bench(move_max=1, move_failure_pause_s=600)
+    started = {"since": "1970-01-01T00:16:30Z", "started": "1970-01-01T00:16:30Z"}
+    move = {"to": "b", "goal": "g", "template": "t", "reason": T, "phase": "Starting", **started}
+    failed = {"goal": "g", "outcome": "Failed", "at": "1970-01-01T00:16:30Z"}
+    bench.fleet.recall([account("moving", {"move": move}), account("failed", {"lastMove": failed})])
+
+    assert not bench.ask("next")
+    bench.now_s += 601
+    assert not bench.ask("next")
+    bench.fleet.over(Key("ns", "moving"))
+    assert bench.ask("next")
+
+
+def test_an_account_that_need_not_move_any_more_keeps_nobody_waiting() -> None:
+    bench = Bench(move_max=1)
+    assert bench.ask("one")
+    assert not bench.ask("two")
+    assert not bench.ask("three")
+    bench.fleet.step_aside(Key("ns", "two"))
+    bench.fleet.step_aside(Key("ns", "one"))
+
+    assert bench.ask("three")
+
+
+def account(name: str, status: dict[str, Any]) -> dict[str, Any]:
+    """Return an account with this status."""
+    return {"metadata": {"namespace": "ns", "name": name}, "status": status}

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever happens in whatever order: one trader, no order twice, no key lost, the end as wanted.
+
+`MT5_MOVE_RUNS` says how many runs to make; a failure shows the shortest story that leads to it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from moving_world import World
+
+RUNS = int(os.environ.get("MT5_MOVE_RUNS", "300"))
+SLOTS = st.sampled_from(["a", "b"])
+FATES = st.sampled_from(["well", "lost", "unanswered", "late"])
+
+
+class Moves(RuleBasedStateMachine):
+    """An account, its operator, and bad luck."""
+
+    volume = False
+
+    @initialize(quick=st.booleans())
+    def begin(self, quick: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        self.world = World(volume=self.volume)
+        if quick:
+            self.settle_a_little()
+
+    @rule()
+    def settle_a_little(self) -> None:
+        for _ in range(3):
+            self.world.kubelet()
+            self.world.hear()
+            self.world.reconcile()
+            self.world.now_s += 1
+
+    @rule(steps=st.integers(1, 6), fate=FATES, stand=st.booleans())
+    def reconcile(self, steps: int, fate: str, stand: bool) -> None:  # noqa: FBT001 - as above
+        self.world.reconcile(steps=steps, fate=fate, stand=stand)
+
+    @rule()
+    def crash(self) -> None:
+        self.world.crash()
+
+    @rule()
+    def kubelet(self) -> None:
+        self.world.kubelet()
+
+    @rule()
+    def hear(self) -> None:
+        self.world.hear()
+
+    @rule(pause_s=st.sampled_from([1, 4, 15, 70]))
+    def time_passes(self, pause_s: int) -> None:
+        self.world.now_s += pause_s
+
+    @rule(slot=SLOTS, key=st.sampled_from(["k1", "k2", "k3"]))
+    def trade(self, slot: str, key: str) -> None:
+        self.world.trade(slot, key)
+
+    @rule(template=st.sampled_from(["t1", "t2", "t3", "bad"]))
+    def template(self, template: str) -> None:
+        self.world.bad = {"bad"}
+        self.world.template = template
+
+    @rule()
+    def restart(self) -> None:
+        self.world.restart_s = self.world.now_s
+
+    @rule()
+    def suspend(self) -> None:
+        self.world.suspended = not self.world.suspended
+
+    @rule(slot=SLOTS)
+    def a_pod_dies(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            self.world.end(pod)
+
+    @rule(slot=SLOTS)
+    def a_sidecar_is_silent(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            pod.silent = not pod.silent
+
+    @rule(slot=SLOTS)
+    def a_link_breaks(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            pod.offline = not pod.offline
+
+    @rule(slot=SLOTS)
+    def a_node_is_lost(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            self.world.lost.add(pod.node)
+
+    @rule(slot=SLOTS)
+    def a_node_is_cordoned(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            self.world.cordoned.add(pod.node)
+
+    @rule(slot=SLOTS)
+    def a_pod_is_deleted_by_force(self, slot: str) -> None:
+        if pod := self.world.pod(slot):
+            self.world.force(pod)
+
+    @precondition(lambda self: self.world.lost)
+    @rule(away=st.booleans())
+    def a_node_is_found(self, away: bool) -> None:  # noqa: FBT001 - as above
+        node = min(self.world.lost)
+        if away:
+            self.world.out_of_service(node)
+        else:
+            self.world.found_again(node)
+
+    @precondition(lambda self: self.world.late)
+    @rule()
+    def a_late_call_arrives(self) -> None:
+        uid, epoch = self.world.late.pop(0)
+        pods = [p for p in self.world.pods if p.uid == uid and p.alive and p.started]
+        for pod in pods:
+            self.world.activate(pod, epoch)
+
+    @invariant()
+    def one_trades(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check()
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.settle()
+            self.world.check_settled()
+
+
+class MovesWithVolume(Moves):
+    """The same, with the journal on a volume."""
+
+    volume = True
+
+
+@pytest.mark.parametrize("machine", [Moves, MovesWithVolume])
+def test_whatever_happens_one_slot_trades_and_no_order_is_sent_twice(
+    machine: type[Moves],
+) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=RUNS,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+def test_an_activation_that_arrives_after_the_fence_is_refused() -> None:
+    world = World(volume=False)
+    for _ in range(4):
+        advance(world)
+    world.template = "t2"
+    while not (world.move and world.trader and world.trader.slot == "b"):
+        world.kubelet()
+        world.hear()
+        world.reconcile(steps=1)
+    new = world.pod("b")
+    assert new is not None
+    world.reconcile(steps=1, fate="late")  # it was told to trade; the words are on their way
+    assert world.late == [(new.uid, 2)]
+    new.silent = True
+    world.hear()
+    world.now_s += 15
+    world.reconcile(stand=False)
+    assert world.move.phase == "Returning"
+
+    new.silent = False
+    world.hear()
+    world.reconcile(stand=False)
+    world.hear()
+    world.activate(new, 2)  # now they arrive
+
+    world.check()
+    assert not new.journal.active
+    old = world.pod("a")
+    assert old is not None
+    assert old.journal.active
+
+
+def advance(world: World) -> None:
+    """Let a second pass in which all goes well."""
+    world.kubelet()
+    world.hear()
+    world.reconcile()
+    world.now_s += 1

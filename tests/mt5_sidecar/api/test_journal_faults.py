@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A journal that cannot be used, as clients see it: a clear refusal, no trade, and reads go on."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from scripted_broker import ScriptedBroker
+from sidecar_rig import OWN, TRADER, Answer, Rig, eventually
+
+from mt5_sidecar.orders import office
+
+RigWith = Callable[..., Awaitable[Rig]]
+BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.1", "comment": "c" * 200}
+
+
+async def buy(rig: Rig, key: str, **more: str) -> Answer:
+    return await rig.trade("POST", "/api/order", key, json=BUY | more)
+
+
+async def limit_pages(rig: Rig, pages: int) -> None:
+    """Have SQLite find the disk full beyond so many pages (0: beyond those that there are)."""
+    journal = rig.context.office.desk._ledger.journal
+    await journal.read(
+        lambda store: store._db.execute(f"PRAGMA max_page_count = {pages or 1}").fetchall()
+    )
+
+
+async def test_a_full_disk_is_told_nothing_is_sent_and_the_key_stays_free(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    await limit_pages(rig, 0)
+    done, refused = 0, None
+    for number in range(50):
+        answer = await buy(rig, f"k{number}")
+        if answer.status != 200:
+            refused = answer
+            break
+        done += 1
+
+    assert refused is not None
+    assert (refused.status, refused.problem) == (503, "/problems/journal-failed")
+    assert "full" in refused.json["detail"]
+    assert refused.headers["Retry-After"]
+    assert len(broker.sent) == done
+    assert (await rig.get("/api/account")).status == 200
+    assert (await rig.trade("GET", f"/api/order/k{done}")).problem == "/problems/key-unknown"
+    refusals = (await rig.get("/api/performance/metrics")).json["orders_refused"]
+    assert refusals["journal-failed"] == 1
+
+    await limit_pages(rig, 1_000_000)
+    again = await buy(rig, f"k{done}")
+    assert (again.status, again.json["replayed"]) == (200, False), again.body
+    assert len(broker.sent) == done + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"not a journal at all" * 100, "journal-unreadable"), (b"cut", "journal-unreadable")],
+)
+async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
+    rig_with: RigWith,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    problem: str,
+) -> None:
+    monkeypatch.setattr(office, "OPEN_AGAIN_S", 0.01)
+    file = tmp_path / "journal/orders.sqlite"
+    file.parent.mkdir()
+    file.write_bytes(content)
+    rig = await rig_with()
+    rig.put_account(enabled=True)
+    rig.put_keys([OWN, TRADER])
+    rig.look()
+    agent = rig.new_agent()
+    broker = ScriptedBroker(agent)
+    await rig.connected(agent)
+
+    refused = await buy(rig, "k1")
+
+    assert (refused.status, refused.problem) == (503, f"/problems/{problem}")
+    assert (await rig.get("/api/positions")).status == 200
+    assert (await rig.ops("/readyz")).status == 200
+    assert "mt5_sidecar_orders_ready 0.0" in (await rig.ops("/metrics")).body.decode()
+    # Never repaired, never replaced.
+    assert file.read_bytes() == content
+    assert not broker.sent
+
+    file.rename(tmp_path / "kept-for-the-record.sqlite")
+    await eventually(lambda: rig.context.office._desk is not None)
+    await eventually(lambda: rig.context.office.desk.ready)
+    assert (await buy(rig, "k1")).status == 200

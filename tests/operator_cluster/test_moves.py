@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two slots: an account moves from one to the other, and never trades in both."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from operator_cluster import sidecar_stub
+from operator_cluster.manifests import account, await_reason, condition, secret
+from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+pytestmark = pytest.mark.cluster
+
+
+class Fleet:
+    """An installation whose operator is started again with other settings."""
+
+    def __init__(
+        self, plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    ) -> None:
+        self.plane, self.kubectl, self.redis, self.sidecars = plane, kubectl, redis, sidecars
+        self._operator: Operator | None = None
+
+    def lead(self, **changes: Any) -> Operator:
+        """Run an operator with quick moves and these settings."""
+        self.stop()
+        quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
+        self._operator = Operator(
+            self.plane.kubeconfig,
+            self.kubectl.namespace,
+            redis_url=self.redis.url,
+            sidecar=self.sidecars.address,
+            **{**quick, "move_failure_pause_s": 0, **changes},
+        )
+        self._operator.lead()
+        return self._operator
+
+    def stop(self) -> None:
+        """End the operator."""
+        if self._operator:
+            self._operator.stop()
+
+    def status(self, name: str = "demo") -> dict[str, Any]:
+        """Return the status of an account."""
+        found = self.kubectl.get("mt5account", name)
+        assert found is not None
+        return dict(found.get("status", {}))
+
+    def uid(self, pod: str) -> str:
+        """Return a pod's uid; empty if there is none."""
+        found = self.kubectl.get("pod", pod)
+        return str(found["metadata"]["uid"]) if found else ""
+
+    def node(self, pod: str) -> str:
+        """Return a pod's node; empty if there is no such pod."""
+        found = self.kubectl.get("pod", pod)
+        return str(found["spec"].get("nodeName", "")) if found else ""
+
+    def updating(self, name: str = "demo") -> str:
+        """Return the reason of Updating; empty if there is nothing to update."""
+        found = self.kubectl.get("mt5account", name)
+        return str(condition(found, "Updating").get("reason", ""))
+
+    def sets(self) -> list[str]:
+        """Return the StatefulSets."""
+        return sorted(item["metadata"]["name"] for item in self.kubectl.list("statefulset"))
+
+    def settled(self, slot: str, *, name: str = "demo") -> bool:
+        """Tell whether an account is in this slot alone, and on its way nowhere."""
+        status = self.status(name)
+        trades = status.get("trader", {}).get("slot") == slot
+        alone = [each for each in self.sets() if each.startswith(f"{name}-")] == [f"{name}-{slot}"]
+        return trades and alone and "move" not in status and status.get("slot") == slot
+
+
+@pytest.fixture
+def fleet(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> Iterator[Fleet]:
+    found = Fleet(plane, kubectl, redis, sidecars)
+    yield found
+    found.stop()
+
+
+def test_a_new_template_moves_an_account_to_the_other_slot_and_the_next_one_back(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    sidecars.journal(first).keys.append("k1")
+
+    kubectl.patch("mt5account", "demo", {"spec": {"resources": {"requests": {"cpu": "30m"}}}})
+
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+    second = fleet.uid("demo-b-0")
+    assert sidecars.active() == [second]
+    assert sidecars.journal(second).epoch == 2
+    assert sidecars.journal(second).keys == ["k1"]
+    assert redis.routes()["10001"]["uid"] == second
+    assert redis.routes()["10001"]["epoch"] == 2
+    moved = [call for call in sidecars.calls if call[0] in (first, second)][-5:]
+    assert moved == [
+        (first, "POST activate"),
+        (first, "POST fence"),
+        (first, "GET journal"),
+        (second, "PUT journal"),
+        (second, "POST activate"),
+    ]
+    assert not condition(kubectl.get("mt5account", "demo"), "Updating")
+    assert fleet.status()["lastMove"]["outcome"] == "Done"
+
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:next")
+    eventually(lambda: fleet.settled("a"), timeout_s=20)
+    third = fleet.uid("demo-a-0")
+    assert sidecars.active() == [third]
+    assert (sidecars.journal(third).epoch, sidecars.journal(third).keys) == (3, ["k1"])
+    eventually(lambda: fleet.uid("demo-b-0") == "")
+
+
+def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:never-ready", move_deadline_s=3)
+
+    eventually(
+        lambda: condition(kubectl.get("mt5account", "demo"), "Updating").get("reason") == "Moving"
+    )
+    eventually(
+        lambda: (
+            condition(kubectl.get("mt5account", "demo"), "Updating").get("reason") == "MoveFailed"
+        )
+    )
+    told = condition(kubectl.get("mt5account", "demo"), "Updating")
+    assert "the new slot was not ready in 3 s" in told["message"]
+    eventually(lambda: fleet.settled("a"))
+    assert fleet.uid("demo-a-0") == first
+    assert sidecars.active() == [first]
+    assert sidecars.journal(first).epoch == 1
+    assert redis.routes()["10001"]["uid"] == first
+    assert condition(kubectl.get("mt5account", "demo"))["status"] == "True"
+    # Another image is tried at once.
+    fleet.lead(sidecar_image="mt5-bridge/sidecar:mended")
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+
+
+def test_an_operator_that_is_started_again_moves_nobody(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+
+    operator = fleet.lead(resync_s=1)
+    eventually(lambda: operator.metric("mt5_operator_reconciles_total", result="done") > 5)
+
+    assert fleet.settled("a")
+    assert fleet.uid("demo-a-0") == first
+    assert sidecars.active() == [first]
+
+
+def test_a_suspended_account_is_fenced_before_its_pod_goes(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+
+    kubectl.patch("mt5account", "demo", {"spec": {"suspend": True}})
+
+    await_reason(kubectl, "Suspended")
+    eventually(lambda: fleet.uid("demo-a-0") == "")
+    assert sidecars.journal(first).fenced
+
+    kubectl.patch("mt5account", "demo", {"spec": {"suspend": False}})
+    await_reason(kubectl, "Connected")
+    second = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [second])
+    assert sidecars.journal(second).epoch == 2
+
+
+def test_an_account_whose_sidecar_never_connects_trades_nowhere_and_reads_wait_for_nobody(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    sidecars.says = sidecar_stub.NOT_CONNECTED
+    fleet.lead()
+    kubectl.apply(secret(), account())
+
+    eventually(lambda: len(sidecars.active()) == 1)
+    sidecars.says = sidecar_stub.CONNECTED
+    await_reason(kubectl, "Connected")
+
+
+def test_a_cordoned_node_is_left_and_a_restart_comes_at_its_time(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account(), account("stays", login=2, disruption="OnUpgrade"))
+    await_reason(kubectl, "Connected")
+    await_reason(kubectl, "Connected", "stays")
+
+    node = fleet.node("demo-a-0")
+    kubectl("cordon", node)
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+    assert fleet.node("demo-b-0") != node
+    kubectl("uncordon", node)
+
+    node = fleet.node("stays-a-0")
+    kubectl("cordon", node)
+    eventually(lambda: fleet.updating("stays") == "UpdateHeld")
+    kubectl("uncordon", node)
+    eventually(lambda: fleet.updating("stays") == "")
+    assert fleet.settled("a", name="stays")
+
+    kubectl("annotate", "mt5account", "stays", "mt5bridge.io/restart-at=tomorrow")
+    eventually(lambda: fleet.updating("stays") == "InvalidRestartAt")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    kubectl("annotate", "--overwrite", "mt5account", "stays", f"mt5bridge.io/restart-at={now}")
+    eventually(lambda: fleet.settled("b", name="stays"), timeout_s=20)
+    assert fleet.updating("stays") == ""
+
+
+def test_a_drained_node_is_left_by_a_move_and_no_pod_is_evicted(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    node, first = fleet.node("demo-a-0"), fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    budget = kubectl.wait_for(
+        "poddisruptionbudget",
+        "mt5-bridge-accounts",
+        lambda found: "disruptionsAllowed" in found.get("status", {}),
+        timeout_s=20,
+    )
+    assert budget["status"]["disruptionsAllowed"] == 0
+
+    labels = "--pod-selector=mt5bridge.io/account,app.kubernetes.io/instance=demo"
+    kubectl("drain", node, labels, "--delete-emptydir-data", "--timeout=60s", timeout_s=90)
+
+    try:
+        eventually(lambda: fleet.settled("b"), timeout_s=20)
+        second = fleet.uid("demo-b-0")
+        assert fleet.node("demo-b-0") != node
+        assert sidecars.active() == [second]
+        # The old slot was fenced and gave its keys away before it went.
+        assert (first, "GET journal") in sidecars.calls
+    finally:
+        kubectl("uncordon", node)
+    kubectl.delete("mt5account", "demo")
+    eventually(lambda: kubectl.get("poddisruptionbudget", "mt5-bridge-accounts") is None)
+
+
+SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "3"))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a seed is the point
+    names = ["one", "two", "three"]
+    fleet.lead()
+    kubectl.apply(secret(), *(account(name, login=n + 1) for n, name in enumerate(names)))
+    for name in names:
+        await_reason(kubectl, "Connected", name)
+    eventually(lambda: len(sidecars.active()) == 3)
+    for number, uid in enumerate(sidecars.active()):
+        sidecars.journal(uid).keys.append(f"k{number}")
+
+    for image in ("one", "two"):
+        operator = fleet.lead(sidecar_image=f"sidecar:{image}", move_drain_s=0.2)
+        for _ in range(3):
+            time.sleep(chance.uniform(0, 1.2))
+            operator.kill()
+            assert len(sidecars.active()) <= 3, sidecars.calls
+            operator.lead()
+    operator.stop()
+    fleet.lead(sidecar_image="sidecar:end")
+
+    def ended() -> bool:
+        images = {
+            pod["metadata"]["labels"]["mt5bridge.io/account"]: pod["spec"]["containers"][0]["image"]
+            for pod in kubectl.list("pod")
+        }
+        return images == dict.fromkeys(names, "sidecar:end") and all(
+            fleet.settled(fleet.status(name)["slot"], name=name) for name in names
+        )
+
+    eventually(ended, timeout_s=90, what=f"seed {seed}")
+    pods = {pod["metadata"]["uid"] for pod in kubectl.list("pod")}
+    assert set(sidecars.active()) == pods
+    assert sorted(key for uid in pods for key in sidecars.journal(uid).keys) == ["k0", "k1", "k2"]
+    assert {route["uid"] for route in redis.routes().values()} == pods
+    assert sidecars.most_at_once <= 3
