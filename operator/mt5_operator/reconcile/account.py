@@ -110,6 +110,7 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await telling.tell(context, sight.manifest, seen)
         await refresh.refresh(context, wanted, seen, sight.both.pods, sight.both.sidecars)
         await heal.take(context, sight.manifest, wanted, seen, step)
+        await heal.follow(context, wanted, seen, sight.look)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 

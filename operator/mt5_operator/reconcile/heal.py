@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 
-from mt5_operator import metrics
-from mt5_operator.cluster.kinds import POD
+from mt5_operator import metrics, names
+from mt5_operator.cluster.kinds import POD, STATEFUL_SET
 from mt5_operator.errors import Conflict, NotFound
-from mt5_operator.healing import Step
+from mt5_operator.healing import LOCAL, Step
 from mt5_operator.moving.look import Look, other
+from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.reconcile.refresh import replace_pod
 from mt5_operator.reconcile.slots import pod_key
 from mt5_operator.spec.parse import Account, Manifest
-from mt5_operator.status.seen import Seen
+from mt5_operator.status.seen import PodSeen, Seen
 from mt5_operator.status.verdict import serving
 
+_IN_TEMPLATE: Final = (Step.CLEAN_PROFILE, Step.OTHER_NODE)
 _log = structlog.get_logger()
 
 
@@ -66,6 +70,27 @@ async def take(
         await _new_pod(context, account, seen, why=f"healing: {reason}")
     # The others change the pod's template, from the budget that the status holds by now.
     context.world.queue.add(account.key)
+
+
+async def follow(context: Context, account: Account, seen: Seen, look: Look) -> None:
+    """Replace the pod that a step left behind, once the StatefulSet makes another one.
+
+    From what is there, not from what was done: an operator that died in between loses no step.
+    """
+    spent, pod = seen.healing, seen.pod
+    if pod is None or pod.ending or spent.step not in _IN_TEMPLATE or pod.created > spent.at:
+        return
+    troubled = serving(seen).reason in LOCAL
+    if troubled and may_be_replaced(seen, look) and _makes_another(context, account, seen, pod):
+        await _new_pod(context, account, seen, why=f"healing: {spent.step}")
+
+
+def _makes_another(context: Context, account: Account, seen: Seen, pod: PodSeen) -> bool:
+    key = Key(account.key.namespace, names.stateful_set(account.key.name, seen.slot))
+    manifest = context.world.caches[STATEFUL_SET].get(key) or {"metadata": {}}
+    status, wanted = manifest.get("status", {}), manifest["metadata"].get("generation")
+    known = status.get("observedGeneration") == wanted and bool(pod.revision)
+    return known and status.get("updateRevision", pod.revision) != pod.revision
 
 
 async def _new_pod(context: Context, account: Account, seen: Seen, *, why: str) -> None:

@@ -45,8 +45,8 @@ QUERY: Final[dict[str, dict[str, Any]]] = {
     },
     "max_age": {"description": "seconds: 503 if older", "schema": {"type": "number", "minimum": 0}},
     "symbols": {
-        "description": "comma-separated",
-        "schema": {"type": "string", "minLength": 1, "examples": ["EURUSD,XAUUSD"]},
+        "description": "comma-separated; empty: all that are watched",
+        "schema": {"type": "string", "examples": ["EURUSD,XAUUSD"]},
     },
     "symbol": {"description": "its name; required", "schema": _SYMBOL},
     "timeframe": {"description": "M1 (default) to MN1", "schema": {"enum": [*TIMEFRAMES]}},

@@ -90,7 +90,7 @@ async def ticks(request: web.Request) -> web.StreamResponse:
     """Answer with prices: of all watched symbols, or of `?symbols=` whether watched or not."""
     context = request.app[CONTEXT]
     query = parameters(request)
-    named = query.get("symbols", query.get("symbol"))
+    named = query.get("symbols") or query.get("symbol") or None
     if named is None:
         return await _all_ticks(request)
     demand_fresh(context, query)

@@ -86,7 +86,7 @@ async def test_no_operation_answers_a_forged_key(bridge: Rig, forged: str, heade
 async def test_only_what_says_nothing_of_the_account_is_open(bridge: Rig) -> None:
     open_paths = {path for o in OPERATIONS if o.scope is None for path in paths(o)}
 
-    assert open_paths == {"/api/health", "/health", "/openapi.json"}
+    assert open_paths == {"/api/health", "/health", "/openapi.json", "/asyncapi.json"}
     for path in open_paths:
         body = (await bridge.get(path, key=None)).body
         assert b"10001" not in body
@@ -159,15 +159,13 @@ async def test_an_open_stream_is_closed_when_its_grant_ends(bridge: Rig, ending:
     assert (await closed(socket))[0] == code
 
 
-async def test_a_key_that_expires_between_two_looks_opens_nothing_more(
-    bridge: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_that_expires_between_two_looks_opens_nothing_more(bridge: Rig) -> None:
     ends = datetime.now(UTC) + timedelta(hours=1)
     bridge.put_keys([OWN | {"expires": ends.isoformat()}])
     bridge.look()
     assert [(await bridge.get("/api/account")).status for _ in range(2)] == [200, 200]
 
-    monkeypatch.setattr(access, "_now", lambda: ends)
+    bridge.context.access.clock = lambda: ends
 
     assert (await bridge.get("/api/account")).status == 401
 
