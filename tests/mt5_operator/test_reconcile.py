@@ -175,8 +175,8 @@ class Bench:
         pod = {"metadata": meta, "spec": {"nodeName": "n"}, "status": status}
         feed(self.world, POD, "MODIFIED", pod)
 
-    def unscheduled(self, name: str, template: str) -> None:
-        """Let the watch tell of a pod that the scheduler refused."""
+    def unscheduled(self, name: str, template: str, *, refused: bool) -> None:
+        """Let the watch tell of a pod that has no node, or that the scheduler refused."""
         self.cluster.version += 1
         meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": name}
         meta |= {
@@ -186,7 +186,8 @@ class Bench:
             "creationTimestamp": "2026-01-01T00:00:00Z",
         }
         refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-        status = {"phase": "Pending", "conditions": [refusal | {"message": "0/1 nodes"}]}
+        told = [refusal | {"message": "0/1 nodes"}] if refused else []
+        status = {"phase": "Pending", "conditions": told}
         feed(self.world, POD, "MODIFIED", {"metadata": meta, "spec": {}, "status": status})
 
     def replicas(self) -> dict[str, int]:
@@ -524,8 +525,9 @@ def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
 # The line of accounts that wait for a node, with two slots.
 
 
+@pytest.mark.parametrize("refused", [True, False])
 async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_line(
-    bench: Bench,
+    bench: Bench, *, refused: bool
 ) -> None:
     await connected(bench)
     bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
@@ -533,16 +535,15 @@ async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_l
     assert bench.cluster.account["status"]["move"]["to"] == "b"
     short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
     bench.context.admission.wait(replace(short, key=Key("ns", "another")))
-    bench.unscheduled("demo-b-0", bench.cluster.account["status"]["move"]["template"])
+    template = bench.cluster.account["status"]["move"]["template"]
+    bench.unscheduled("demo-b-0", template, refused=refused)
 
     await bench.reconcile()
 
     status = bench.cluster.account["status"]
     assert bench.cluster.told["Ready"]["reason"] == "Connected"
     assert (status["slot"], status["move"]["to"]) == ("a", "b")
-    workload = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-b"))
-    assert workload is not None
-    assert workload["spec"]["replicas"] == 1
+    assert bench.replicas() == {"demo-a": 1, "demo-b": 1}
     assert bench.context.admission.accounts(Platform.LINUX) == 2
 
 
