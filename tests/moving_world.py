@@ -31,7 +31,8 @@ class Journal:
     epoch: int = 0
     adopted: int = 0
     fenced: bool = False
-    born: bool = True
+    # Orders may have been sent of which it knows nothing.
+    unsure: bool = True
     keys: set[str] = field(default_factory=set)
     # Known by a look at the broker only, which sees a day.
     looked: set[str] = field(default_factory=set)
@@ -206,7 +207,7 @@ class World:
             # `known_since_ms` goes along: who adopts a journal that had to look, looks as well.
             pod.journal.looked |= source.journal.looked
             pod.journal.adopted = max(pod.journal.adopted, source.journal.epoch)
-            pod.journal.born = False
+            pod.journal.unsure = source.journal.unsure
         if fate == "late":
             self.late.append((pod.uid, step.epoch))
             return
@@ -238,9 +239,10 @@ class World:
             return
         gap = max(journal.epoch, journal.adopted) != epoch - 1
         journal.epoch, journal.fenced = epoch, False
-        if gap or journal.born:
+        journal.unsure = journal.unsure or gap
+        if journal.unsure:
             journal.looked |= set(self.executed)  # it looks before it trades
-        journal.born = False
+            journal.unsure = bool(self.executed)  # nothing was ever sent: it knows all
 
     def _stand(self) -> None:
         for name, stand in stands(self.look()).items():

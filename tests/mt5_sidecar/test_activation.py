@@ -154,3 +154,23 @@ async def test_keys_of_an_epoch_before_the_last_do_not_make_a_journal_whole(
             await new.stop()
 
     assert whole == [True, False]
+
+
+async def test_keys_of_a_slot_that_misses_some_do_not_make_an_old_journal_whole(
+    rig_with: RigWith, tmp_path: Path
+) -> None:
+    old = operated(await rig_with())
+    await old.trades()
+    await call(old, "POST", "/fence")
+    new = await other_slot(tmp_path / "b")
+    try:
+        await call(new, "POST", "/activate", json={"epoch": 3})  # who traded in 2 is lost
+        await call(new, "POST", "/fence")
+        journal = await call(new, "GET", "/journal")
+        missed_until = await known_since(new)
+    finally:
+        await new.stop()
+
+    await call(old, "PUT", "/journal", data=journal.body)
+
+    assert await known_since(old) == missed_until

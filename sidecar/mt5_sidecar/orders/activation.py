@@ -97,10 +97,10 @@ class Activation:
         """
         account = await self._journal.read(lambda store: store.fact("account"))
         taken, records = handover.unpacked(raw, account=account)
-        own = int(await self._journal.read(lambda store: store.fact("known_since_ms")))
-        known_since_ms = min(own, taken.known_since_ms)
         epoch = max(taken.epoch, await self._adopted_epoch())
-        facts = {"known_since_ms": str(known_since_ms), "adopted_epoch": str(epoch)}
+        # Not ours if that is older: between our last trade and theirs, a third journal may have
+        # been lost. Who had all of our keys says so by naming our own time.
+        facts = {"known_since_ms": str(taken.known_since_ms), "adopted_epoch": str(epoch)}
         self._gate.reconciled = False
         await self._journal.write(lambda store: store.adopt(records, **facts))
         await self._ledger.adopt_unsettled(now_ms=self._clock())
