@@ -204,8 +204,6 @@ class World:
             if source is None or source.journal.active or pod.journal.active:
                 return
             pod.journal.keys |= source.journal.keys
-            # `known_since_ms` goes along: who adopts a journal that had to look, looks as well.
-            pod.journal.looked |= source.journal.looked
             pod.journal.adopted = max(pod.journal.adopted, source.journal.epoch)
             pod.journal.unsure = source.journal.unsure
         if fate == "late":
