@@ -369,7 +369,7 @@ async def _start_afresh(
 
 
 def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
-    if "deletionTimestamp" in pod["metadata"] or manifest.get("status", {}).get("move"):
+    if "deletionTimestamp" in pod["metadata"] or _hands_over(manifest, pod):
         return False
     try:
         spec = account(manifest).spec
@@ -377,3 +377,12 @@ def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
         return False
     auto = spec.broker_compatibility is BrokerCompatibility.AUTO
     return auto and spec.disruption is Disruption.ALWAYS and not spec.suspend
+
+
+def _hands_over(manifest: Manifest, pod: Manifest) -> bool:
+    # Amid a move only the pod that comes up is free: no trade and no key is in it.
+    status = manifest.get("status", {})
+    move, trader = status.get("move"), status.get("trader", {})
+    if not move:
+        return False
+    return bool(move["phase"] != "Starting" or trader.get("pod") == pod["metadata"]["uid"])

@@ -20,7 +20,7 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told: Manifest = {
         "observedGeneration": seen.generation,
         "accountId": seen.account_id or None,
-        "platform": seen.platform.value if seen.platform else None,
+        "platform": _runs_on(seen),
         "slot": seen.slot or None,
         # Not before it runs: a node alone is not worth a write.
         "node": seen.pod.node if seen.pod and seen.pod.phase == "Running" else None,
@@ -31,6 +31,13 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told = {name: value for name, value in told.items() if value is not None}
     found = [_dated(item, before.get(item["type"]), now) for item in conditions(seen)]
     return told | {"conditions": found}
+
+
+def _runs_on(seen: Seen) -> str | None:
+    # While an account moves to another platform it still runs on the old one.
+    if seen.pod and seen.pod.platform:
+        return seen.pod.platform
+    return seen.platform.value if seen.platform else None
 
 
 def conditions(seen: Seen) -> list[Condition]:

@@ -22,6 +22,8 @@ class PodSeen:
     uid: str
     ip: str = ""
     node: str = ""
+    # Linux or Windows: for which it was made.
+    platform: str = ""
     created: str = ""
     template: str = ""
     ready_since: str = ""
@@ -135,6 +137,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         uid=meta["uid"],
         ip=status.get("podIP", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
+        platform=pod.get("spec", {}).get("os", {}).get("name", "").capitalize(),
         created=meta.get("creationTimestamp", ""),
         template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
         ready_since=ready.get("lastTransitionTime", ""),
