@@ -222,7 +222,11 @@ class AccountSpec(Model):
         ),
     ] = []
     priority: Annotated[
-        Priority, Field(description="Who gets capacity first. Not acted on yet.")
+        Priority,
+        Field(
+            description="Whose turn to move comes when many accounts move: see docs/updates.md."
+            " Capacity does not go by it yet."
+        ),
     ] = Priority.STANDARD
     suspend: Annotated[
         bool, Field(description="True: no pod; journal, volume and route record are kept.")
