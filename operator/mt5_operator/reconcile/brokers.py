@@ -31,6 +31,7 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import BrokerCompatibility, Disruption, Platform
 from mt5_operator.spec.broker import BrokerSpec, Verdict
 from mt5_operator.spec.parse import Manifest, account, broker_spec, broker_status
+from mt5_operator.status.conditions import dated
 from mt5_operator.status.seen import SidecarSeen
 
 _log = structlog.get_logger()
@@ -182,7 +183,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> None:
     )
     before = {item["type"]: item for item in previous.get("conditions", [])}
     now = seconds_text(context.world.now())
-    status = previous | {"conditions": [_dated(invalid, before.get("Stalled", {}), now)]}
+    status = previous | {"conditions": [dated(invalid, before.get("Stalled"), now)]}
     if meaning(status) != meaning(previous):
         await _write(context, manifest, status)
 
@@ -297,7 +298,7 @@ def _conditions(
         )
     before = {item["type"]: item for item in manifest.get("status", {}).get("conditions", [])}
     now = seconds_text(context.world.now())
-    return [_dated(item, before.get(item["type"], {}), now) for item in items]
+    return [dated(item, before.get(item["type"]), now) for item in items]
 
 
 def _overlap(ties: list[tuple[str, Match]]) -> str:
@@ -317,11 +318,6 @@ def _condition(
         "reason": reason.value,
         "message": message[:1024],
     }
-
-
-def _dated(item: dict[str, Any], before: dict[str, Any], now: str) -> dict[str, Any]:
-    same = before.get("status") == item["status"]
-    return item | {"lastTransitionTime": before["lastTransitionTime"] if same else now}
 
 
 async def _transition(

@@ -29,7 +29,7 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told |= {"trader": _plain(seen.trader), "move": _plain(seen.move)}
     told |= {"lastMove": _plain(seen.last_move)}
     told = {name: value for name, value in told.items() if value is not None}
-    found = [_dated(item, before.get(item["type"]), now) for item in conditions(seen)]
+    found = [dated(item, before.get(item["type"]), now) for item in conditions(seen)]
     return told | {"conditions": found}
 
 
@@ -152,7 +152,8 @@ def _compatibility(seen: Seen) -> Verdict:
     return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
 
 
-def _dated(condition: Condition, before: Condition | None, now: str) -> Condition:
+def dated(condition: Condition, before: Condition | None, now: str) -> Condition:
+    """Return `condition` with its time: that of `before` while the status is the same."""
     same = before is not None and before["status"] == condition["status"]
     return condition | {
         "lastTransitionTime": before["lastTransitionTime"] if same and before else now

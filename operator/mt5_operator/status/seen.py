@@ -36,6 +36,11 @@ class PodSeen:
     revision: str = ""
     not_ready_since: str = ""
 
+    @property
+    def answers(self) -> bool:
+        """Tell whether its sidecar can be asked."""
+        return bool(self.ip) and self.phase == "Running"
+
 
 @dataclass(frozen=True)
 class OrdersSeen:
