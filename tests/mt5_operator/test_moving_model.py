@@ -198,6 +198,26 @@ def test_an_activation_that_arrives_after_the_fence_is_refused() -> None:
     assert old.journal.active
 
 
+def test_keys_on_the_volume_of_a_slot_without_a_pod_are_fetched() -> None:
+    world = World(volume=True)
+    world.suspended = True
+    world.kubelet()
+    world.template = "t2"
+    world.crash()
+    world.suspended = False
+    world.reconcile(steps=3)
+    world.suspended = True
+    world.reconcile(steps=1, stand=False)
+    world.reconcile(steps=1)
+    assert world.sets["b"].replicas == 0
+    world.suspended = False
+    world.reconcile(steps=1, stand=False)
+
+    world.settle()
+
+    world.check_settled()
+
+
 def advance(world: World) -> None:
     """Let a second pass in which all goes well."""
     world.kubelet()

@@ -339,7 +339,7 @@ async def _try_again(context: Context, suspects: tuple[Tally, ...], facts: Facts
     for tally in suspects:
         manifest = context.world.caches[ACCOUNT].get(tally.last.key)
         pod = _pod(context.world, tally)
-        if manifest and pod and _may_be_disturbed(manifest, pod):
+        if manifest and pod and may_be_disturbed(manifest, pod):
             await _start_afresh(context, tally, manifest, pod, facts.now)
             return
 
@@ -364,7 +364,8 @@ async def _start_afresh(
     _log.info("fresh start", account=str(tally.last.key), pod=str(key))
 
 
-def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
+def may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
+    """Tell whether this pod of an account may be replaced to see what a fresh terminal does."""
     if "deletionTimestamp" in pod["metadata"] or _hands_over(manifest, pod):
         return False
     try:
