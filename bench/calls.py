@@ -20,11 +20,12 @@ from typing import Any, Final, Protocol
 
 from bench.cores import SERVER, on
 from bench.findings import Finding
-from bench.processes import Started, free_port
+from bench.processes import Started
 from bench.rounds import Effort
 from bench.sidecar import until
 from bench.stub.MetaTrader5 import LOGIN, POSITIONS
 from cluster.paths import REPOSITORY
+from cluster.ports import free_port
 from mt5_agent.protocol import Position
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.settings import Settings

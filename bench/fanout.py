@@ -20,9 +20,10 @@ import aiohttp
 from bench.cores import SERVER
 from bench.findings import Finding
 from bench.listeners import Audience
-from bench.processes import Started, cpu_s, free_port
+from bench.processes import Started, cpu_s
 from bench.rounds import Effort
 from bench.sidecar import AUTHORIZED, connected, serving, sidecar
+from cluster.ports import free_port
 
 INTERVAL_S = 0.2
 

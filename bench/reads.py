@@ -14,9 +14,10 @@ import aiohttp
 from bench.cores import SERVER
 from bench.findings import Finding, compared
 from bench.load import Subject
-from bench.processes import Started, free_port
+from bench.processes import Started
 from bench.rounds import Effort, Samples, alternate, cpu_us
 from bench.sidecar import AUTHORIZED, KEY, Sidecar, connected, serving, sidecar
+from cluster.ports import free_port
 
 PYTHON: Final = "MT5_BRIDGE_BENCH_PYTHON"
 NAMES: Final = ("account", "positions")

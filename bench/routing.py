@@ -17,9 +17,9 @@ from bench.cores import LOAD, SERVER, on
 from bench.findings import Finding, compared
 from bench.load import Subject
 from bench.nginx import nginx
-from bench.processes import free_port
 from bench.rounds import Effort, Samples, alternate
 from bench.sidecar import until
+from cluster.ports import free_port
 from router.programs import ensure, redis_client
 from router.proxy import Router
 from router.redis_server import RedisServer

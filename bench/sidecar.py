@@ -16,7 +16,8 @@ import aiohttp
 from bench import account
 from bench.agent import PASSWORD, Agent
 from bench.cores import SERVER
-from bench.processes import Started, free_port
+from bench.processes import Started
+from cluster.ports import free_port
 
 SECRET: Final = "b" * 43
 KEY: Final = f"mt5_bench_{SECRET}"

@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
-from mt5_operator.moving.look import SLOTS, Limits, Look, Pod, Said, Slot
+from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
+from mt5_operator.names import SLOTS
 from mt5_operator.spec.status import LastMove, Move, Trader
 
 LIMITS = Limits(deadline_s=60, handover_s=10, drain_s=3, backoff_min_s=20, backoff_max_s=40)

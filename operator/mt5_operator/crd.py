@@ -125,10 +125,11 @@ def _crd(
         "listKind": f"{kind}List",
         "plural": plural,
         "singular": kind.lower(),
-        "categories": ["mt5"],
     }
     if short:
-        known["shortNames"] = short
+        # Not of brokers: kubectl takes `mt5` for all of a category, and selects by fields that
+        # only accounts have.
+        known |= {"shortNames": short, "categories": ["mt5"]}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -18,7 +18,7 @@ from mt5_operator.spec.status import AccountStatus
 FILE: Final = "docs/crd.md"
 
 _BROKER: Final = (
-    "`mt5bridge.io/v1alpha1`, of the whole cluster, category `mt5`. The operator makes one for each"
+    "`mt5bridge.io/v1alpha1`, of the whole cluster. The operator makes one for each"
     " server that it sees for the first time; [broker-compatibility.md](broker-compatibility.md)"
     " explains."
 )

@@ -21,6 +21,7 @@ from mt5_operator.errors import NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
+from mt5_operator.reconcile import brokers
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
@@ -489,6 +490,28 @@ async def test_a_verdict_moves_who_is_thrown_out(bench: Bench) -> None:
     assert KEY in bench.due()
 
     assert await wanted_platform(bench) == "windows"
+
+
+@pytest.mark.parametrize(
+    ("move", "uid", "may"),
+    [
+        (None, "trades", True),
+        ({"phase": "Starting"}, "trades", False),
+        ({"phase": "Starting"}, "comes-up", True),
+        ({"phase": "HandingOver"}, "comes-up", False),
+        ({"phase": "Draining"}, "trades", False),
+    ],
+)
+def test_amid_a_move_only_the_pod_that_comes_up_is_started_afresh(
+    bench: Bench, move: dict[str, Any] | None, uid: str, *, may: bool
+) -> None:
+    bench.feed()
+    manifest = bench.world.caches[ACCOUNT].get(KEY) or {}
+    status = {"trader": {"pod": "trades"}} | ({"move": move} if move else {})
+
+    found = brokers.may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
+
+    assert found is may
 
 
 @pytest.mark.parametrize("told", ["by its sidecar", "by an earlier pod", "not yet", "by nobody"])

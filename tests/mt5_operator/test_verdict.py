@@ -99,6 +99,15 @@ def test_conditions_are_correct_by_kstatus(seen: Seen) -> None:
     )
 
 
+def test_the_platform_is_the_one_it_runs_on_until_it_has_moved() -> None:
+    moving = replace(WELL, platform=Platform.WINDOWS, pod=replace(POD, platform="Linux"))
+    new = replace(WELL, platform=Platform.WINDOWS, pod=None)
+
+    told = [conditions.status(seen, previous={}, now="t")["platform"] for seen in (moving, new)]
+
+    assert told == ["Linux", "Windows"]
+
+
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     first = conditions.status(WELL, previous={}, now="t1")
     bad = replace(WELL, pod=STARTED, sidecar=BAD)

@@ -37,6 +37,11 @@ SHORT = {
     "sidecar_poll_max_s": 0.5,
     "sidecar_poll_connected_s": 0.5,
     "stuck_pod_s": 1,
+    # A platform move is a move to the other slot: without its pauses.
+    "move_gather_s": 0.1,
+    "move_pause_s": 0,
+    "move_min_ready_s": 0,
+    "move_drain_s": 0.1,
 }
 Start = Callable[..., Operator]
 
@@ -120,9 +125,9 @@ def criterion(kubectl: Kubectl, criterion: str, broker: str) -> dict[str, Any]:
 
 def platform(kubectl: Kubectl, name: str = "demo") -> str:
     """Return where an account runs."""
-    found = kubectl.get("mt5account", name) or {}
-    pod = kubectl.get("pod", f"{name}-a-0") or {"spec": {}}
-    told = found.get("status", {}).get("platform", "")
+    found = (kubectl.get("mt5account", name) or {}).get("status", {})
+    pod = kubectl.get("pod", f"{name}-{found.get('slot', 'a')}-0") or {"spec": {}}
+    told = found.get("platform", "")
     runs = pod["spec"].get("os", {}).get("name", "").capitalize()
     return told if told == runs else f"{runs} -> {told}"
 
@@ -382,12 +387,13 @@ def test_of_two_brokers_that_fit_alike_the_older_counts_and_both_say_so(
     # Times of creation are in whole seconds; of two equal ones the name counts.
     kubectl.apply(broker("zz-top", ["simulator-d*"]))
 
-    def overlapping(name: str) -> dict[str, Any]:
-        return condition(kubectl.get("mt5broker", name), "Overlapping")
+    def overlapping(name: str) -> str:
+        found = condition(kubectl.get("mt5broker", name), "Overlapping")
+        return str(found.get("message", ""))
 
+    told = "Simulator-Demo: zoe counts, not zz-top"
     for name in ("zoe", "zz-top"):
-        eventually(lambda: overlapping(name), timeout_s=60)  # noqa: B023 - awaited here
-        assert "Simulator-Demo: zoe counts, not zz-top" in overlapping(name)["message"]
+        eventually(lambda: told in overlapping(name), timeout_s=60)  # noqa: B023 - awaited here
     kubectl.delete("mt5broker", "zz-top")
     eventually(lambda: not overlapping("zoe"), timeout_s=60)
 

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from mt5_operator.spec.account import Disruption
 from mt5_operator.spec.status import LastMove, Move, Trader
 
-SLOTS: Final = ("a", "b")
 T = TypeVar("T", Trader, Move, LastMove)
 
 

@@ -80,7 +80,8 @@ def _of_other(look: Look, trader: Trader, rest: Slot) -> Stand:
     if look.suspended and move is None:
         return Stand(replicas=0)
     if not _activated(look, trader):
-        return Stand(replicas=rest.replicas)  # it may have keys that the trader has not
+        # It may have keys that the trader has not, and on a volume only a pod can give them.
+        return Stand(replicas=1 if look.volume and rest.pod is None else rest.replicas)
     return Stand(replicas=0) if rest.pod is not None or rest.replicas else ABSENT
 
 

@@ -12,11 +12,11 @@ from mt5_operator.capacity import Place, told, waiting
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
-from mt5_operator.moving.look import SLOTS, Look
+from mt5_operator.moving.look import Look
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Wait
-from mt5_operator.names import Key
+from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import (
     claims,
     deletion,

@@ -31,6 +31,7 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import BrokerCompatibility, Disruption, Platform
 from mt5_operator.spec.broker import BrokerSpec, Verdict
 from mt5_operator.spec.parse import Manifest, account, broker_spec, broker_status
+from mt5_operator.status.conditions import dated
 from mt5_operator.status.seen import SidecarSeen
 
 _log = structlog.get_logger()
@@ -182,7 +183,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> None:
     )
     before = {item["type"]: item for item in previous.get("conditions", [])}
     now = seconds_text(context.world.now())
-    status = previous | {"conditions": [_dated(invalid, before.get("Stalled", {}), now)]}
+    status = previous | {"conditions": [dated(invalid, before.get("Stalled"), now)]}
     if meaning(status) != meaning(previous):
         await _write(context, manifest, status)
 
@@ -297,7 +298,7 @@ def _conditions(
         )
     before = {item["type"]: item for item in manifest.get("status", {}).get("conditions", [])}
     now = seconds_text(context.world.now())
-    return [_dated(item, before.get(item["type"], {}), now) for item in items]
+    return [dated(item, before.get(item["type"]), now) for item in items]
 
 
 def _overlap(ties: list[tuple[str, Match]]) -> str:
@@ -319,11 +320,6 @@ def _condition(
     }
 
 
-def _dated(item: dict[str, Any], before: dict[str, Any], now: str) -> dict[str, Any]:
-    same = before.get("status") == item["status"]
-    return item | {"lastTransitionTime": before["lastTransitionTime"] if same else now}
-
-
 async def _transition(
     context: Context, manifest: Manifest, before: Manifest, after: Manifest, reason: Reason
 ) -> None:
@@ -343,7 +339,7 @@ async def _try_again(context: Context, suspects: tuple[Tally, ...], facts: Facts
     for tally in suspects:
         manifest = context.world.caches[ACCOUNT].get(tally.last.key)
         pod = _pod(context.world, tally)
-        if manifest and pod and _may_be_disturbed(manifest, pod):
+        if manifest and pod and may_be_disturbed(manifest, pod):
             await _start_afresh(context, tally, manifest, pod, facts.now)
             return
 
@@ -368,8 +364,9 @@ async def _start_afresh(
     _log.info("fresh start", account=str(tally.last.key), pod=str(key))
 
 
-def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
-    if "deletionTimestamp" in pod["metadata"] or manifest.get("status", {}).get("move"):
+def may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
+    """Tell whether this pod of an account may be replaced to see what a fresh terminal does."""
+    if "deletionTimestamp" in pod["metadata"] or _hands_over(manifest, pod):
         return False
     try:
         spec = account(manifest).spec
@@ -377,3 +374,12 @@ def _may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:
         return False
     auto = spec.broker_compatibility is BrokerCompatibility.AUTO
     return auto and spec.disruption is Disruption.ALWAYS and not spec.suspend
+
+
+def _hands_over(manifest: Manifest, pod: Manifest) -> bool:
+    # Amid a move only the pod that comes up is free: no trade and no key is in it.
+    status = manifest.get("status", {})
+    move, trader = status.get("move"), status.get("trader", {})
+    if not move:
+        return False
+    return bool(move["phase"] != "Starting" or trader.get("pod") == pod["metadata"]["uid"])

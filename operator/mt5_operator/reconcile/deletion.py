@@ -7,8 +7,7 @@ import structlog
 
 from mt5_operator import names
 from mt5_operator.errors import NotFound
-from mt5_operator.moving.look import SLOTS
-from mt5_operator.names import Key
+from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.slots import pod_key
 from mt5_operator.reconcile.workload import release

@@ -38,7 +38,7 @@ def where(
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     manifest = world.caches[STATEFUL_SET].get(key)
     running = None if account.spec.suspend else _platform(manifest, pod)
-    runs = pod is not None and bool(pod.ip) and not pod.ending and pod.phase == "Running"
+    runs = pod is not None and pod.answers and not pod.ending
     return Where(
         running=running,
         known=sidecar is not None or not runs,

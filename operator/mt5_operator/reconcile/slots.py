@@ -13,8 +13,8 @@ from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
 from mt5_operator.desired.template import template_id
 from mt5_operator.healing import budget
 from mt5_operator.moving import look as moving
-from mt5_operator.moving.look import SLOTS, Limits, Look, Pod, Said, Slot
-from mt5_operator.names import Key
+from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
+from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.settings import Settings
@@ -174,19 +174,15 @@ def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bo
 
 
 def _sidecar(context: Context, key: Key, pod: PodSeen | None) -> SidecarSeen | None:
-    if pod is None or not _answers(pod):
+    # One that is ending may still be fenced, and has keys.
+    if pod is None or not pod.answers:
         context.watcher.forget(key)
         return None
     return context.watcher.watch(key, target(pod), ready=pod.ready)
 
 
-def _answers(pod: PodSeen) -> bool:
-    # One that is ending may still be fenced, and has keys.
-    return bool(pod.ip) and pod.phase == "Running"
-
-
 def _runs(pod: PodSeen | None) -> bool:
-    return pod is not None and _answers(pod) and not pod.ending
+    return pod is not None and pod.answers and not pod.ending
 
 
 def _leaving(world: World, node: str) -> bool:

@@ -21,7 +21,7 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told: Manifest = {
         "observedGeneration": seen.generation,
         "accountId": seen.account_id or None,
-        "platform": seen.platform.value if seen.platform else None,
+        "platform": _runs_on(seen),
         "slot": seen.slot or None,
         # Not before it runs: a node alone is not worth a write.
         "node": seen.pod.node if seen.pod and seen.pod.phase == "Running" else None,
@@ -31,8 +31,15 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told |= {"trader": _plain(seen.trader), "move": _plain(seen.move)}
     told |= {"lastMove": _plain(seen.last_move)}
     told = {name: value for name, value in told.items() if value is not None}
-    found = [_dated(item, before.get(item["type"]), now) for item in conditions(seen)]
+    found = [dated(item, before.get(item["type"]), now) for item in conditions(seen)]
     return told | {"conditions": found}
+
+
+def _runs_on(seen: Seen) -> str | None:
+    # While an account moves to another platform it still runs on the old one.
+    if seen.pod and seen.pod.platform:
+        return seen.pod.platform
+    return seen.platform.value if seen.platform else None
 
 
 def conditions(seen: Seen) -> list[Condition]:
@@ -158,7 +165,8 @@ def _compatibility(seen: Seen) -> Verdict:
     return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
 
 
-def _dated(condition: Condition, before: Condition | None, now: str) -> Condition:
+def dated(condition: Condition, before: Condition | None, now: str) -> Condition:
+    """Return `condition` with its time: that of `before` while the status is the same."""
     same = before is not None and before["status"] == condition["status"]
     return condition | {
         "lastTransitionTime": before["lastTransitionTime"] if same and before else now

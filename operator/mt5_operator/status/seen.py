@@ -23,6 +23,8 @@ class PodSeen:
     uid: str
     ip: str = ""
     node: str = ""
+    # Linux or Windows: for which it was made.
+    platform: str = ""
     created: str = ""
     template: str = ""
     ready_since: str = ""
@@ -34,6 +36,11 @@ class PodSeen:
     ending: bool = False
     revision: str = ""
     not_ready_since: str = ""
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether its sidecar can be asked."""
+        return bool(self.ip) and self.phase == "Running"
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         uid=meta["uid"],
         ip=status.get("podIP", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
+        platform=pod.get("spec", {}).get("os", {}).get("name", "").capitalize(),
         created=meta.get("creationTimestamp", ""),
         template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
         ready_since=ready.get("lastTransitionTime", ""),
