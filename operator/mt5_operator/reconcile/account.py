@@ -12,7 +12,7 @@ from mt5_operator.capacity import Place, told, waiting
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
-from mt5_operator.moving.look import Look
+from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Wait
@@ -144,7 +144,8 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     if manifest is None:
         raise _Gone
     both = Both(context, wanted)
-    chosen = platform.choose(context, wanted, *_runs_now(manifest, both))
+    traded = trader_of(manifest.get("status", {})) is not None
+    chosen = platform.choose(context, wanted, *_runs_now(manifest, both), traded=traded)
     due_s = _restart_due_s(manifest)
     look = slots.look(
         context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
