@@ -61,9 +61,15 @@ def in_place(slot: Slot, look: Look) -> bool:
 def _reason(look: Look, pod: Pod) -> str:
     if look.restart_s is not None and pod.created_s < look.restart_s:
         return "RestartAsked"
-    if pod.template != look.template:
+    if pod.template != look.template and not look.resizes:
         return "TemplateChanged"
     return "NodeLeaving" if pod.leaving else ""
+
+
+def moves_anyway(look: Look, pod: Pod) -> bool:
+    """Tell whether a pod has to be replaced, whatever becomes of its template."""
+    restart = look.restart_s is not None and pod.created_s < look.restart_s
+    return restart or pod.leaving
 
 
 def _allowed(disruption: Disruption, reason: str) -> bool:
