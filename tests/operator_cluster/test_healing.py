@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -92,6 +93,12 @@ def test_a_broker_that_is_down_restarts_no_pod(
     events = [event["reason"] for event in kubectl.list("events.events.k8s.io")]
     assert events.count("BrokerOutage") == 1
     assert "Healing" not in events
+    told = condition(kubectl.get("mt5broker", "simulator-demo"), "Outage")
+    assert (told["status"], told["reason"]) == ("True", "BrokerOutage")
+    assert re.search(r"Simulator-Demo: [3-6] of 6 accounts", told["message"])
+
+    sidecars.says = dict(CONNECTED)
+    eventually(lambda: not condition(kubectl.get("mt5broker", "simulator-demo"), "Outage"))
 
 
 def _healing(kubectl: Kubectl) -> dict[str, object]:

@@ -299,9 +299,25 @@ def _conditions(
                 message=_overlap(ties),
             )
         )
+    if down := _down(context, manifest["metadata"]["name"]):
+        items.append(
+            _condition(manifest, "Outage", value=True, reason=Reason.BROKER_OUTAGE, message=down)
+        )
     before = {item["type"]: item for item in manifest.get("status", {}).get("conditions", [])}
     now = seconds_text(context.world.now())
     return [dated(item, before.get(item["type"]), now) for item in items]
+
+
+def _down(context: Context, name: str) -> str:
+    """Return which servers of a broker are down; empty if none is."""
+    outages = context.healer.outages()
+    down = [
+        f"{server}: {outages[server][0]} of {outages[server][1]} accounts"
+        for server in (sorted(context.world.directory.servers_of(name)) if outages else ())
+        if server in outages
+    ]
+    told = f"lost their connection, and their pods are left alone: {'; '.join(down[:5])}"
+    return told if down else ""
 
 
 def _overlap(ties: list[tuple[str, Match]]) -> str:
