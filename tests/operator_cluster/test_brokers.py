@@ -4,6 +4,7 @@ brokers, and the hours of the settings are seconds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -224,7 +225,8 @@ def test_a_bad_line_fails_a_criterion_and_moves_nobody(
     eventually(lambda: criterion(kubectl, "NoDrops", name).get("state") == "Failed", timeout_s=60)
     assert steady(lambda: platform(kubectl), for_s=5)
 
-    assert "85." in criterion(kubectl, "NoDrops", name)["evidence"]
+    # Seconds are whole: a first look that is short makes it a little more or less.
+    assert re.search(r"8[3-7]\.", criterion(kubectl, "NoDrops", name)["evidence"])
     assert platform(kubectl) == "Linux"
     assert status(kubectl, name)["verdict"] == "Testing"
     assert operator.metric("mt5_operator_fresh_starts_total") == 0
