@@ -347,6 +347,7 @@ _MEANING = (
     "windowsAcceptedAt",
     "movedBackAt",
     "reprobe",
+    "reviewer",
 )
 _NOT_THE_PLATFORM = (
     "Windows failed as Linux did, so the platform is not the cause: look at the network, the"
