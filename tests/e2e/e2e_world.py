@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl, Manifest
 from cluster.waiting import wait_for
+from demo.installation import RELEASE, Installation
 from demo.installation import SAMPLES as SAMPLES_DIRECTORY
-from demo.installation import Installation
 
 SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
 # Logins never repeat in a test run: an account id is unique across the installation.
@@ -276,6 +276,16 @@ class World:
         deals = json.loads(answer.body)["deals"]
         ours = [each for each in deals if each["comment"].startswith("mt5b-")]
         return [each["order"] for each in ours if (each["volume"], each["entry"]) == (volume, 0)]
+
+    def book(self, account: Account) -> dict[str, Any]:
+        """Return what the simulated broker itself has of an account: no journal of ours."""
+        server = account.manifest["spec"]["server"]
+        show = ["--show", server, str(account.login)]
+        words = ["python3", "-m", "mt5_simulator.keeper", *show]
+        found: dict[str, Any] = json.loads(
+            self.system.exec(f"deployment/{RELEASE}-simulated-broker", words)
+        )
+        return found
 
     def trader(self, *, server: str = "Simulator-Demo", storage: bool = False) -> Account:
         """Return a new account whose new journal has settled, so that it trades at once."""

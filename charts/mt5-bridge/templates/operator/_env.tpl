@@ -3,6 +3,11 @@
 {{- $accounts := .Values.accounts -}}
 {{- $capacity := .Values.capacity -}}
 {{- $secret := include "mt5.redis.secret" . | fromJson -}}
+{{- $agent := dict -}}
+{{- if $accounts.simulator.sharedBroker -}}
+{{- $broker := include "mt5.name" (dict "root" . "part" "simulated-broker") -}}
+{{- $agent = dict "MT5_SIMULATOR_BROKER" (printf "%s.%s.svc.%s:9700" $broker .Release.Namespace .Values.clusterDomain) -}}
+{{- end -}}
 {{- $always := list
   (list "LOG_LEVEL" .Values.operator.logLevel)
   (list "NAMESPACES" (toJson .Values.operator.namespaces))
@@ -28,7 +33,7 @@
   (list "IMAGE_PULL_SECRETS" $pull)
   (list "SIDECAR_ENV" $accounts.sidecar.env)
   (list "SIDECAR_SETTINGS" $accounts.sidecar.settings)
-  (list "AGENT_ENV" $accounts.agent.env)
+  (list "AGENT_ENV" (merge $agent $accounts.agent.env))
   (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
   (list "SIDECAR_LIMITS" $accounts.sidecar.limits)
   (list "SIMULATOR_IN_TERMINAL_IMAGE" $accounts.simulator.inTerminalImage)
