@@ -316,6 +316,16 @@ def test_capacity_reaches_the_operator() -> None:
     assert told["MT5_OPERATOR_PRIORITY_CLASS_PLACEHOLDER"] == ""
 
 
+def test_the_operator_finds_the_routers_pods_and_may_hurry_them() -> None:
+    manifests = rendered("small")
+    env = environment(dict(pods(manifests))["bridge-operator"])
+    wanted = dict(word.split("=") for word in env["MT5_OPERATOR_ROUTER_SELECTOR"].split(","))
+    routers = only(manifests, "Deployment", "bridge-router")["spec"]["selector"]["matchLabels"]
+    assert wanted == routers
+    rules = only(manifests, "Role", "bridge-operator")["rules"]
+    assert {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]} in rules
+
+
 def test_simulated_accounts_may_share_a_broker_that_outlives_their_pods() -> None:
     manifests = rendered("loadbalancer")
     env = environment(dict(pods(manifests))["demo-operator"])

@@ -334,12 +334,13 @@ class World:
         """Run a Redis command in the bundled Redis and return its answer."""
         return self.installation.redis(*command)
 
-    def route_in_config_maps(self, account: Account) -> bool:
-        """Tell whether the ConfigMaps hold an address for an account."""
+    def route_in_config_maps(self, account: Account) -> dict[str, Any] | None:
+        """Return the route with an address that the ConfigMaps hold for an account."""
         label = "app.kubernetes.io/component=routes"
         found = json.loads(self.system("get", "configmaps", "--selector", label, "--output=json"))
         shards = [json.loads(each["data"]["routes.json"])["routes"] for each in found["items"]]
-        return any(shard.get(account.id, {}).get("address") for shard in shards)
+        routes = [shard[account.id] for shard in shards if account.id in shard]
+        return next((route for route in routes if route["address"]), None)
 
     @contextmanager
     def redis_away(self) -> Iterator[None]:

@@ -12,6 +12,7 @@
   (list "LOG_LEVEL" .Values.operator.logLevel)
   (list "NAMESPACES" (toJson .Values.operator.namespaces))
   (list "ROUTE_SHARDS" .Values.routes.shards)
+  (list "ROUTER_SELECTOR" (include "mt5.routers" .))
   (list "SIDECAR_IMAGE" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecar)))
   (list "SIDECAR_IMAGE_WINDOWS" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecarWindows)))
   (list "TERMINAL_IMAGE_LINUX" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalLinux)))
