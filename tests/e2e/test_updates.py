@@ -145,9 +145,11 @@ def _print_what_was_done(load: Load, before: dict[str, set[int]]) -> None:
     refused = sum((client.refused for client in load.clients), Counter[str]())
     told = sum(len(client.placed) for client in load.clients)
     resent = sum(client.resent.total() for client in load.clients)
+    again = sum((client.asked_again for client in load.clients), Counter[str]())
     deals = sum(len(each) for client in load.clients for each in client.deals)
     read = sum(len(client.told - before[client.account.id]) for client in load.clients) - deals
     print(  # noqa: T201 - figures for docs/updates.md
         f"\n{len(load.clients)} accounts: reads {dict(reads)}, orders {told} and {resent} sent"
         f" again, refused {dict(refused)}, deals {deals} in streams and {read} more in histories"
+        f" (asked again: {dict(again)})"
     )

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import aiohttp
 from e2e_world import BUY, Account, World
 
-READ_PAUSE_S = 0.4
-ORDER_PAUSE_S = 0.8
+READ_PAUSE_S = 0.5
+ORDER_PAUSE_S = 1.0
 VOLUME = 0.02
 
 
@@ -49,6 +49,7 @@ class Client:
         self.deals: list[list[int]] = []
         self.events: list[list[int]] = []
         self.caught_up: set[int] = set()
+        self.asked_again: Counter[str] = Counter()
 
     def work(self, session: aiohttp.ClientSession, ends: Ends) -> list[Coroutine[Any, Any, None]]:
         """Return what this client does at the same time."""
@@ -138,8 +139,11 @@ class Client:
         words: dict[str, Any] = {"from": self._since.isoformat(), "limit": 500}
         while True:
             async with session.get(self._path("history"), params=words) as answer:
-                assert answer.status == 200, await answer.text()
                 page = json.loads(await answer.text())
+            if answer.status != 200:  # nothing is lost by asking again
+                self.asked_again[f"{answer.status} {page.get('type')}"] += 1
+                await asyncio.sleep(READ_PAUSE_S)
+                continue
             self.caught_up |= {deal["ticket"] for deal in page["deals"]}
             if not page.get("cursor"):
                 return

@@ -85,7 +85,7 @@ class Calls:
         session = self._view.session
         with suppress(wire.Gone):
             session.advance()
-            if session.book is None or not session.connected:
+            if session.book is None or not session.connected or not self._view.due():
                 return
             with self._view.turn():
                 if passing.advance(self._view.book, self._view.prices()):

@@ -23,6 +23,9 @@ class Books(Protocol):
         Gone: Who keeps them does not answer.
     """
 
+    pause_ms: int
+    """Least time between two looks whether a limit is reached or an order expires."""
+
     def load(self, server: str, login: int, *, netting: bool) -> Book:
         """Return the account's book, as it was left or as every account begins."""
 
@@ -38,6 +41,8 @@ class Storage:
 
     So a killed terminal loses no trade; no other terminal has these books.
     """
+
+    pause_ms = 0
 
     def __init__(self, data_dir: Path) -> None:
         """Keep books under `data_dir`."""
@@ -69,6 +74,8 @@ class Storage:
 
 class SharedStorage:
     """The books of a keeper (`mt5_simulator.keeper`), which other terminals have as well."""
+
+    pause_ms = 1000
 
     def __init__(self, place: tuple[str, int]) -> None:
         """Ask the keeper at `place`, a host and a port."""

@@ -23,6 +23,7 @@ class View:
         """Look at `session`."""
         self.session, self.clock, self.data_dir = session, clock, data_dir
         self._storage = storage
+        self._passed_ms = 0
 
     @property
     def scenario(self) -> Scenario:
@@ -51,6 +52,14 @@ class View:
     def save(self) -> None:
         """Write the book down."""
         self._storage.save(self.book)
+
+    def due(self) -> bool:
+        """Tell whether it is time to let time pass in the book, and begin to wait again if so."""
+        now_ms = self.clock()
+        if now_ms - self._passed_ms < self._storage.pause_ms:
+            return False
+        self._passed_ms = now_ms
+        return True
 
     @contextmanager
     def turn(self) -> Iterator[None]:
