@@ -41,16 +41,13 @@ def test_a_rolling_image_update_fails_no_request_loses_no_event_and_repeats_no_o
     before = {account.id: _tickets(world, account) for account in accounts}
 
     with Load(world, accounts) as load:
-        world.until(lambda: _least(load) >= BEFORE, "orders before", timeout_s=60)
+        none = dict.fromkeys(load.orders(), 0)
+        world.until(lambda: _all_have(load, none, BEFORE), "orders before", timeout_s=60)
         _update(world, image.name)
         for account in accounts:
             world.until(partial(_moved, world, account.name), "a move", timeout_s=MOVED_S)
-        settled = {client.account.id: len(client.placed) for client in load.clients}
-        world.until(
-            lambda: all(len(c.placed) >= settled[c.account.id] + AFTER for c in load.clients),
-            "orders after",
-            timeout_s=60,
-        )
+        settled = load.orders()
+        world.until(lambda: _all_have(load, settled, AFTER), "orders after", timeout_s=60)
         load.trade_no_more()
         for client in load.clients:
             look = partial(_is_told_of_all, world, client, before[client.account.id])
@@ -92,8 +89,8 @@ def _image(world: World, name: str) -> str:
     return str(pod["spec"]["containers"][0]["image"])
 
 
-def _least(load: Load) -> int:
-    return min(len(client.placed) for client in load.clients)
+def _all_have(load: Load, before: dict[str, int], more: int) -> bool:
+    return all(number >= before[name] + more for name, number in load.orders().items())
 
 
 def _tickets(world: World, account: Account) -> set[int]:

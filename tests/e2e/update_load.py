@@ -169,11 +169,21 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.trade_no_more()
-        self._loop.call_soon_threadsafe(self._ends.all.set)
+        if self._thread.is_alive():
+            self.trade_no_more()
+            self._loop.call_soon_threadsafe(self._ends.all.set)
         self._thread.join(60)
         assert not self._thread.is_alive()
         assert not self._faults, self._faults
+
+    def orders(self) -> dict[str, int]:
+        """Return how many orders each account has had an answer to.
+
+        Raises:
+            AssertionError: The clients have ended, and there will be no more.
+        """
+        assert not self._faults, self._faults
+        return {client.account.id: len(client.placed) for client in self.clients}
 
     def trade_no_more(self) -> None:
         """Send no further orders; reads and streams go on."""
