@@ -26,6 +26,7 @@ class Cluster:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.patched: list[tuple[str, str]] = []
+        self.news = asyncio.Event()
         self.away = False
 
     async def versions(self, kind: Kind, namespace: str) -> dict[Key, tuple[str, int]]:
@@ -39,6 +40,7 @@ class Cluster:
             raise NotFound(404, "NotFound", key.name)
         assert manager == names.FILES_MANAGER
         self.patched.append((key.name, patch["metadata"]["annotations"][names.FILES_VERSION]))
+        self.news.set()
 
 
 class Bench:
@@ -56,7 +58,8 @@ class Bench:
         """Wait until so many pods were changed."""
         async with asyncio.timeout(5):
             while len(self.cluster.patched) < number:
-                await asyncio.sleep(0.001)
+                self.cluster.news.clear()
+                await self.cluster.news.wait()
 
 
 @pytest.fixture
