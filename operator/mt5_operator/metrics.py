@@ -96,6 +96,12 @@ MOVE_SECONDS: Final = Histogram(
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600),
     registry=REGISTRY,
 )
+RESIZES: Final = Counter(
+    f"{PREFIX}_resizes",
+    "Changes of resources in place that ended, by outcome; who is given up moves instead.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 TRADE_CALLS: Final = Counter(
     f"{PREFIX}_trade_calls",
     "Calls that fence, hand over or activate a slot, by result.",

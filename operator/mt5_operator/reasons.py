@@ -28,6 +28,7 @@ class Reason(StrEnum):
     CHOSEN_BY_USER = "ChosenByUser"
     # Updates (docs/updates.md).
     MOVING = "Moving"
+    RESIZING = "Resizing"
     UPDATE_QUEUED = "UpdateQueued"
     UPDATE_HELD = "UpdateHeld"
     MOVE_FAILED = "MoveFailed"

@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     move_backoff_min_s: Seconds = 300
     move_backoff_max_s: Seconds = 21600
     disruption_budget: bool = True
+    resize_in_place: bool = True
+    resize_deadline_s: Seconds = 60
 
     # Capacity.
     linux_accounts_per_node: Count = 38

@@ -3,10 +3,13 @@
 business."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.first import first
@@ -45,6 +48,9 @@ class Source(Protocol):
 
     def state(self) -> State:
         """Return the State."""
+
+    def polls(self) -> dict[str, tuple[int, ...]]:
+        """Return how long each look took since the last time; see `State.polls`."""
 
     def joined(self) -> None:
         """A sidecar is there, and knows nothing."""
@@ -149,14 +155,18 @@ class Link:
         _log.info("the sidecar leaves: %s", message.reason)
 
     async def _tell(self, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + self._settings.heartbeat_s
         while True:
             self._wake.clear()
             await self._flush(writer)
-            try:
-                async with asyncio.timeout(self._settings.heartbeat_s):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due_s):
                     await self._wake.wait()
-            except TimeoutError:
+            # By the clock: prices that never rest must not keep the State from being told.
+            if loop.time() >= due_s:
                 self._told = None
+                due_s = loop.time() + self._settings.heartbeat_s
 
     async def _flush(self, writer: asyncio.StreamWriter) -> None:
         # At each drain a sidecar that does not read stops us: snapshots are replaced meanwhile, not
@@ -178,7 +188,8 @@ class Link:
         state = self._source.state()
         if _meaning(state) != _meaning(self._told):
             self._told = state
-            writer.write(encode(state))
+            told = msgspec.structs.replace(state, polls=self._source.polls())
+            writer.write(encode(told))
         for snapshot in self._source.take():
             writer.write(encode(snapshot))
 

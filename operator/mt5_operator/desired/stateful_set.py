@@ -8,7 +8,7 @@ from typing import Any, Final
 from mt5_operator import names
 from mt5_operator.desired.containers import sidecar, terminal
 from mt5_operator.desired.manifest import owned_metadata, sealed
-from mt5_operator.desired.template import template_id
+from mt5_operator.desired.template import shape_id, template_id
 from mt5_operator.desired.volumes import claim_templates, volumes
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform, Priority
@@ -23,7 +23,10 @@ def stateful_set(
 ) -> Manifest:
     """Return the StatefulSet that gives a slot its pod."""
     name, labels = account.key.name, names.slot_labels(account.key.name, slot)
-    template = template_id(account, platform, settings)
+    told = {
+        names.TEMPLATE: template_id(account, platform, settings),
+        names.SHAPE: shape_id(account, platform, settings),
+    }
     spec: Manifest = {
         "replicas": replicas,
         "serviceName": names.stateful_set(name, slot),
@@ -36,7 +39,7 @@ def stateful_set(
         "selector": {"matchLabels": names.selector(name, slot)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
         "template": {
-            "metadata": {"labels": labels, "annotations": {names.TEMPLATE: template} | names.STAYS},
+            "metadata": {"labels": labels, "annotations": told | names.STAYS},
             "spec": pod_spec(account, platform, slot, settings),
         },
     }

@@ -12,7 +12,7 @@ from mt5_operator.capacity import Place, told, waiting
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
-from mt5_operator.moving.look import Look
+from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Wait
@@ -25,6 +25,7 @@ from mt5_operator.reconcile import (
     platform,
     refresh,
     refused,
+    resize,
     routing,
     slots,
     telling,
@@ -103,6 +104,8 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     if not (seen.conflict or seen.unknown_fields or seen.quota):
         seen = await workload.bring_about(context, wanted, seen, stands(sight.look))
         await moves.remove_outdated(context, wanted, sight.look)
+        if sight.look.resizes:
+            await resize.take(context, sight.manifest, wanted, sight.look)
     if sight.both.asked:
         seen = await routing.route(context, wanted, seen)
         seen, step = heal.advised(context, wanted, seen, sight.look)
@@ -144,13 +147,15 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     if manifest is None:
         raise _Gone
     both = Both(context, wanted)
-    chosen = platform.choose(context, wanted, *_runs_now(manifest, both))
+    traded = trader_of(manifest.get("status", {})) is not None
+    chosen = platform.choose(context, wanted, *_runs_now(manifest, both), traded=traded)
     due_s = _restart_due_s(manifest)
     look = slots.look(
         context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
     )
     if unknown_fields(manifest):
         look = slots.unchanged(look)  # changes wait
+    look = replace(look, resizes=resize.applies(context, wanted, look, both))
     slot = serving_slot(look)
     pod = both.pods[slot]
     sidecar = None if pod is None or pod.ending else both.sidecars[slot]
@@ -270,8 +275,9 @@ def _next_look_s(
         looks.append(max(0.05, taken.again_s))
     if sight.restart_due_s is not None and sight.restart_due_s > now_s:
         looks.append(min(settings.resync_s, sight.restart_due_s - now_s + 0.1))
-    if (heal_s := context.healer.next_s(key)) is not None:
-        looks.append(heal_s)
+    late_s = context.resizes.next_s(key, settings.resize_deadline_s)
+    tried = [context.healer.next_s(key), late_s if sight.look.resizes else None]
+    looks += [pause_s for pause_s in tried if pause_s is not None]
     if seen.route.problem or _secret_may_change(seen):
         looks.append(settings.secret_recheck_s)
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):

@@ -22,6 +22,7 @@ from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.resizes import Resizes
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
@@ -80,6 +81,7 @@ class Context:
     budgets: Budgets
     healer: Healer = field(default_factory=lambda: Healer(Settings()))
     admission: Admission = field(default_factory=Admission)
+    resizes: Resizes = field(default_factory=Resizes)
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)

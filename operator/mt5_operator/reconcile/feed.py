@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mt5_operator import names
-from mt5_operator.cluster.cache import key_of
+from mt5_operator.cluster.cache import key_of, somebody_elses
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, Kind
 from mt5_operator.names import Key
 from mt5_operator.reconcile import brokers
@@ -42,6 +42,14 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
         changed = {key} if world.index.id_of(key) != known else set()
         _claims_changed(world, others | changed)
     _add(world, concerned(kind, manifest))
+
+
+def wrote(world: World, kind: Kind, before: Manifest, written: Manifest, *, ours: str) -> None:
+    """Take in the answer to a write of ours: no news, but for what others wrote meanwhile."""
+    if somebody_elses(kind, before, written, ours=ours):
+        feed(world, kind, "MODIFIED", written)
+    else:
+        world.caches[kind].feed(written)
 
 
 def gone(world: World, kind: Kind, key: Key) -> None:

@@ -14,6 +14,7 @@ from mt5_operator.names import Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
 from mt5_operator.reconcile import platform
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
+from mt5_operator.reconcile.feed import wrote
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status import conditions
 from mt5_operator.status.seen import Seen
@@ -43,7 +44,7 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
         )
     except NotFound:
         return  # deleted in the meantime
-    context.world.caches[ACCOUNT].feed(written)
+    wrote(context.world, ACCOUNT, manifest, written, ours="status")
     await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
 

@@ -27,6 +27,8 @@ class PodSeen:
     platform: str = ""
     created: str = ""
     template: str = ""
+    # The template without its resources; empty for a pod of an earlier version.
+    shape: str = ""
     ready_since: str = ""
     phase: str = "Pending"
     ready: bool = False
@@ -155,6 +157,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         platform=pod.get("spec", {}).get("os", {}).get("name", "").capitalize(),
         created=meta.get("creationTimestamp", ""),
         template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
+        shape=meta.get("annotations", {}).get(names.SHAPE, ""),
         ready_since=ready.get("lastTransitionTime", ""),
         phase=status.get("phase", "Pending"),
         ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,

@@ -111,6 +111,9 @@ class State(Message, frozen=True, tag="state"):
     trade_allowed: bool | None = None
     utc_offset_s: int | None = None
     journal: tuple[str, ...] = ()
+    polls: dict[str, tuple[int, ...]] = {}
+    """Microseconds that each look took since the last State, waiting included, by what was asked:
+    names of `POLLS`."""
 
 
 class Snapshot(Message, frozen=True, tag="snapshot"):
@@ -202,6 +205,8 @@ class Request(Message, frozen=True, tag="request"):
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     deadline_ms: int = 10_000
+    traceparent: str = ""
+    """The W3C trace that the call belongs to, for the agent's log; empty for none."""
 
 
 FromAgent = Hello | State | Snapshot | Part | Answer | Goodbye

@@ -7,6 +7,8 @@
 # Server-side apply of a new object needs create and patch.
 - {apiGroups: [apps], resources: [statefulsets], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, patch, delete]}
+# Other resources for a pod that runs (Kubernetes 1.33 and newer).
+- {apiGroups: [""], resources: [pods/resize], verbs: [patch]}
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, create, patch, delete]}
 # Only one at a time and by name: does the account's Secret have its key.
