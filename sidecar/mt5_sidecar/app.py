@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -14,6 +15,7 @@ from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
 from mt5_sidecar.api.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
 from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import all_else, outermost
@@ -63,8 +65,8 @@ def create_api(context: Context) -> web.Application:
     """Return what answers on port 8080."""
     app = web.Application(client_max_size=context.settings.body_limit_bytes)
     app[CONTEXT] = context
-    app[OPENAPI] = described(OPERATIONS)
-    app[ASYNCAPI] = described_streams(OPERATIONS)
+    app[OPENAPI] = Document(partial(described, OPERATIONS))
+    app[ASYNCAPI] = Document(partial(described_streams, OPERATIONS))
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
     app.add_routes([all_else()])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """P13: what a sidecar holds that nobody uses; and that a key set is read over TLS all the same."""
 
+import asyncio
 import json
 import os
 import ssl
@@ -19,9 +20,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sidecar_rig import Rig
 
 from mt5_sidecar.api import fetch as fetching
+from mt5_sidecar.api.asyncapi import ASYNCAPI
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
+from mt5_sidecar.api.openapi import OPENAPI
 
 # Tokens, traces, YAML, the simulator, a developer's console: loaded where they are used.
 ELSEWHERE = {"jwt", "cryptography", "opentelemetry", "yaml", "numpy", "mt5_simulator", "pygments"}
@@ -130,3 +135,30 @@ async def test_a_key_set_of_an_issuer_that_nobody_knows_is_not_read(
 ) -> None:
     with pytest.raises(aiohttp.ClientConnectorCertificateError):
         await fetch(issuer)
+
+
+async def test_a_document_is_made_for_the_first_who_asks_and_once_for_all() -> None:
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(b"{}")
+        return made[-1]
+
+    document = Document(make)
+    assert not made
+
+    bodies = await asyncio.gather(*(document.body() for _ in range(5)))
+
+    assert len(made) == 1
+    assert all(body is made[0] for body in bodies)
+
+
+async def test_a_sidecar_that_nobody_asks_makes_no_documents(bridge: Rig) -> None:
+    runner = bridge.sidecar._runners[-1]
+    documents = [runner.app[OPENAPI], runner.app[ASYNCAPI]]
+    await bridge.get("/api/account")
+    assert [document._made for document in documents] == [None, None]
+
+    for path in ("/openapi.json", "/asyncapi.json"):
+        assert (await bridge.get(path, key=None)).status == 200
+    assert None not in [document._made for document in documents]
