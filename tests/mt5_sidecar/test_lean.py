@@ -60,13 +60,6 @@ def test_nothing_is_loaded_that_only_some_sidecars_use() -> None:
     assert not {name for name in modules if name.startswith("_sysconfigdata")}
 
 
-def test_no_certificates_are_held_and_the_environment_is_as_it_was(tmp_path: Path) -> None:
-    seen = started(SSL_CERT_FILE=str(tmp_path / "own.pem"))
-
-    assert seen["certificates"] == 0
-    assert seen["environment"] == str(tmp_path / "own.pem")
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of 127.0.0.1 that signs itself, with its key."""
@@ -95,6 +88,13 @@ def certificate(tmp_path: Path) -> Path:
     )
     pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return pem
+
+
+def test_no_certificates_are_held_and_the_environment_is_as_it_was(certificate: Path) -> None:
+    seen = started(SSL_CERT_FILE=str(certificate))
+
+    assert seen["certificates"] == 0
+    assert seen["environment"] == str(certificate)
 
 
 @pytest.fixture
