@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
@@ -86,7 +86,9 @@ def create_ops(context: Context) -> web.Application:
 class Sidecar:
     """A sidecar with its three ports."""
 
-    def __init__(self, settings: Settings, again: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, again: Callable[[], Awaitable[Settings]] | None = None
+    ) -> None:
         """Put one together; `again` reads the settings anew when one of their files changes."""
         self.context = create_context(settings)
         reloading = None if again is None else Reloading(self.context, again)
@@ -121,6 +123,7 @@ class Sidecar:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        await self.housekeeping.stop()
         await self.context.access.stop()
         await self.context.feed.contracts.stop()
         await self.context.feed.deals.stop()

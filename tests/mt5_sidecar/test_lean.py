@@ -28,11 +28,15 @@ from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
 from mt5_sidecar.api.openapi import OPENAPI
 
-# Tokens, traces, YAML, the simulator, a developer's console: loaded where they are used.
-ELSEWHERE = {"jwt", "cryptography", "opentelemetry", "yaml", "numpy", "mt5_simulator", "pygments"}
+# Tokens, traces, YAML, the check of settings, the simulator, a developer's console: loaded where
+# they are used.
+ELSEWHERE = {
+    *("jwt", "cryptography", "opentelemetry", "yaml", "pydantic", "pydantic_core", "zoneinfo"),
+    *("mt5_simulator", "numpy", "pygments"),
+}
 LOOK = """
 import json, os, sys
-import mt5_sidecar.__main__
+import mt5_sidecar.__main__, mt5_sidecar.app
 from aiohttp import connector
 print(json.dumps({
     "modules": sorted(sys.modules),
