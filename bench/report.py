@@ -71,7 +71,8 @@ P3: of some 17 us that a delivery to 500 takes, two thirds are the kernel's, sen
 over loopback (`perf`: 64 %, the wake-up of the listener in it), 3 us are our own Python and the
 rest uvloop's and Python's calls of it. A reference of 110 to 170 us divided by the kernel's part
 alone is 8 to 12: no change of ours reaches 15 here. Each client's frame is the same bytes, handed
-to its transport without a task of its own, and uvloop sends all of a change in one turn.
+to its transport without a task of its own. Of 500 clients 128 are told in a turn of the loop, which
+holds it for 128 x 17 us, 2 ms of the 5 that the target allows; then others have theirs.
 
 ## Found
 
