@@ -57,9 +57,9 @@ generate: $(VENV)/.complete ## Write again what is generated from the code (CRDs
 
 ##@ Tests
 .PHONY: test
-test: check test-tools ## Everything: checks, all tiers in one pytest run, then what may not get slower
-	@$(PY) -m pytest tests
+test: check test-tools ## Everything: checks, what may not get slower, then all tiers in one pytest run
 	@$(MAKE) --no-print-directory bench-quick
+	@$(PY) -m pytest tests
 
 .PHONY: test-unit
 test-unit: $(VENV)/.complete ## Unit tests: minutes, no root, no network
@@ -104,6 +104,11 @@ fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each tim
 	@MT5_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) MT5_FUZZ_SEED=$${MT5_FUZZ_SEED:-$$RANDOM} $(PY) -m pytest \
 		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
 
+.PHONY: chaos
+chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20
+	@$(PY) -m cluster binaries
+	@MT5_CHAOS_SEEDS=$(or $(SEEDS),10) $(PY) -m pytest tests/operator_cluster/test_chaos.py
+
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
 	@$(PY) -m cluster binaries
@@ -125,6 +130,11 @@ MINUTES ?= 30
 .PHONY: soak
 soak: bench-tools ## R9: does anything grow? (`make soak MINUTES=5`); writes docs/benchmarks-soak.md
 	@MT5_BRIDGE_SHIPPED_PYTHON=$(SHIPPED_VENV)/bin/python $(PY) -m bench.soak --minutes $(MINUTES) --keep
+
+.PHONY: bench-operator
+bench-operator: $(VENV)/.complete ## The operator at scale on fake nodes: make bench-operator ACCOUNTS=5000 NODES=500
+	@$(PY) -m cluster binaries
+	@$(PY) -m bench.operator_scale --accounts $(or $(ACCOUNTS),500) --nodes $(or $(NODES),50)
 
 .PHONY: bench-tools
 bench-tools: $(VENV)/.complete $(BENCH_VENV)/.complete $(SHIPPED_VENV)/.complete
