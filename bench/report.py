@@ -112,7 +112,8 @@ def machine() -> str:
         if line.startswith("model name")
     ]
     model = models[0] if models else platform.machine()
-    return f"{os.cpu_count()} cores of {model}, CPython {platform.python_version()}"
+    busy = f"a load average of {os.getloadavg()[1]:.0f}"
+    return f"{os.cpu_count()} cores of {model}, CPython {platform.python_version()}, at {busy}"
 
 
 def _row(finding: Finding) -> str:
