@@ -93,7 +93,8 @@ def table(findings: Sequence[Finding]) -> str:
 
 def page(findings: Sequence[Finding], *, date: str, rounds: int) -> str:
     """Return docs/benchmarks.md."""
-    begins = PAGE_BEGINS.format(date=date, rounds=rounds, machine=machine(), fastapi=_fastapi())
+    told = f"{machine()}, at a load average of {os.getloadavg()[1]:.0f}"
+    begins = PAGE_BEGINS.format(date=date, rounds=rounds, machine=told, fastapi=_fastapi())
     return begins + table(findings)
 
 
@@ -112,8 +113,7 @@ def machine() -> str:
         if line.startswith("model name")
     ]
     model = models[0] if models else platform.machine()
-    busy = f"a load average of {os.getloadavg()[1]:.0f}"
-    return f"{os.cpu_count()} cores of {model}, CPython {platform.python_version()}, at {busy}"
+    return f"{os.cpu_count()} cores of {model}, CPython {platform.python_version()}"
 
 
 def _row(finding: Finding) -> str:
