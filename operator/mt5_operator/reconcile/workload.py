@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -74,12 +73,11 @@ def _renewed(
     }
 
 
-def _basis(
-    context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
-) -> tuple[Any, ...]:
-    """Return all that the objects of an account are made of, and the versions that there are.
+def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]) -> int:
+    """Return a word for all that an account's objects are made of, and the versions that there are.
 
-    Comparing them whole is most of what a look costs that finds nothing to do.
+    Comparing them whole is most of what a look costs that finds nothing to do; the word alone is
+    kept, because there is one for each of thousands of accounts.
     """
     caches, (space, name) = context.world.caches, account.key
     entries = [caches[CONFIG_MAP].entry(Key(space, names.account_files(name)))]
@@ -87,7 +85,7 @@ def _basis(
     entries += [sets.entry(Key(space, names.stateful_set(name, slot))) for slot in names.SLOTS]
     there = tuple((entry.uid, entry.version) if entry else None for entry in entries)
     asked = (account.uid, account.generation, seen.platform, seen.healing, tuple(wanted.items()))
-    return (*asked, there)
+    return hash((*asked, there))
 
 
 async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> bool:
