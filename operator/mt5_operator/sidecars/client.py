@@ -57,6 +57,9 @@ class _State(msgspec.Struct):
     message: str = ""
     credentials: str = "Unknown"
     pod_uid: str = ""
+    trade_allowed: bool | None = None
+    trade_message: str = ""
+    selftest: str = ""
     evidence: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -105,6 +108,8 @@ class HttpSidecars:
             told.reason,
             told.message,
             told.credentials,
+            no_trading=told.trade_message if told.trade_allowed is False else "",
+            selftest=told.selftest,
             evidence=_evidence(told.evidence),
         )
         try:
