@@ -39,7 +39,6 @@ class _Call:
     owner: object = field(compare=False)
     deadline_s: float = field(compare=False)
     timer: asyncio.TimerHandle | None = field(compare=False, default=None)
-    hanging: asyncio.TimerHandle | None = field(compare=False, default=None)
     sent_s: float = field(compare=False, default=0.0)
     over: bool = field(compare=False, default=False)
 
@@ -47,13 +46,9 @@ class _Call:
         if self.over:
             return  # a late answer is harmless
         self.over = True
-        _stop(self.timer)
+        if self.timer is not None:
+            self.timer.cancel()
         self.finish(ending)
-
-
-def _stop(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
 
 
 def _not_sent(why: str) -> Ending:
@@ -163,8 +158,6 @@ class Calls:
             self._running = call
             self._idle.clear()
             call.sent_s = loop.time()
-            limit_s = max(call.deadline_s - call.sent_s, self._patience_s)
-            call.hanging = loop.call_later(limit_s, self._hangs, call)
             self._worker.give(call.job, partial(self._answered, call))
 
     def _next(self) -> _Call | None:
@@ -182,7 +175,6 @@ class Calls:
             return
         self._running = None
         self._idle.set()
-        _stop(call.hanging)
         try:
             call.end(_ending(done, asyncio.get_running_loop().time() - call.sent_s))
         finally:
@@ -202,14 +194,15 @@ class Calls:
         call, self._running = self._running, None
         self._idle.set()
         if call is not None:
-            _stop(call.hanging)
             call.end(_unknown("the worker was ended during this call"))
 
     def _expire(self, call: _Call) -> None:
-        if call.sent_s:
-            call.end(_unknown("no answer before the deadline"))
-        else:
+        if not call.sent_s:
             call.end(_not_sent("the deadline passed while the call waited"))
+            return
+        call.end(_unknown("no answer before the deadline"))
+        # One that was handed over late may run on for a while, answered or not.
+        asyncio.get_running_loop().call_at(call.sent_s + self._patience_s, self._hangs, call)
 
 
 def _ending(done: Done, duration_s: float) -> Ending:

@@ -32,8 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Ears(asyncio.SubprocessProtocol):
-    """Hears a process and its end. Callbacks, because a call's answer goes through here: a stream's
-    reader would cost a turn of the loop more."""
+    """Hears a process and its end."""
 
     def __init__(self, heard: Callable[[bytes], None] | None) -> None:
         self._heard = heard
@@ -49,11 +48,6 @@ class _Ears(asyncio.SubprocessProtocol):
         if self._heard is not None:
             self._heard(data)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        del exc
-        if fd == _STDOUT and self._heard is not None:
-            self._heard(b"")
-
     def process_exited(self) -> None:
         self.exited.set()
 
@@ -61,6 +55,21 @@ class _Ears(asyncio.SubprocessProtocol):
         del exc
         if self._transport is not None:
             self._transport.close()
+
+
+class _Direct(asyncio.Protocol):
+    """Takes the place of asyncio's own protocol of a process's stdout, which hands each piece on in
+    a turn of the loop of its own: a call's answer comes through here."""
+
+    def __init__(self, heard: Callable[[bytes], None], rest: asyncio.BaseProtocol) -> None:
+        self._heard, self._rest = heard, rest
+
+    def data_received(self, data: bytes) -> None:
+        self._heard(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard(b"")
+        self._rest.connection_lost(exc)  # it counts the pipes
 
 
 class Child:
@@ -89,6 +98,9 @@ class Child:
             stdout=subprocess.DEVNULL if heard is None else subprocess.PIPE,
             stderr=None,
         )
+        stdout = transport.get_pipe_transport(_STDOUT)
+        if heard is not None and stdout is not None:
+            stdout.set_protocol(_Direct(heard, stdout.get_protocol()))
         return cls(transport, ears)
 
     @property
