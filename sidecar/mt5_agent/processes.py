@@ -6,7 +6,7 @@ does not look at its stdin, so on Linux the kernel kills it when the supervisor 
 `setpriv --pdeathsig`, because the order has to be given between fork and exec (it survives exec,
 also into Wine, whose Windows Python could not give it itself), and Python code there is not safe
 beside threads. Until setpriv has run, the child was given no call yet, and sees its stdin close.
-On Windows a job object does the same (`mt5_agent.windows`).
+On Windows a job object does the same (`mt5_agent.job`).
 """
 
 import asyncio
