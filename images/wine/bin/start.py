@@ -173,8 +173,11 @@ class Children:
         os.kill(self.agent, number)
 
 
-def screen() -> list[list[str]]:
-    """Return the commands of the screen, its window manager, and the viewer if wanted."""
+def screen(given: Mapping[str, str]) -> list[list[str]]:
+    """Return the commands of the screen, its window manager, and the viewer if wanted.
+
+    Nobody looks without a password: what is wanted is a file that holds one.
+    """
     commands = [
         [
             "/usr/bin/Xvfb",
@@ -189,10 +192,8 @@ def screen() -> list[list[str]]:
         ],
         ["/usr/bin/matchbox-window-manager", "-use_titlebar", "no"],
     ]
-    viewer = "/usr/bin/x11vnc"
-    if os.environ.get("MT5_VIEWER") == "1" and Path(viewer).exists():
-        options = "-viewonly -localhost -forever -shared -nopw -quiet -noshm -rfbport 5900"
-        commands.append([viewer, "-display", DISPLAY, *options.split()])
+    if password_file := given.get("MT5_VIEWER_PASSWORD_FILE"):
+        commands.append([f"{HOME}/bin/viewer", password_file])
     return commands
 
 
@@ -205,7 +206,7 @@ def main() -> int:
     env = environment(os.environ, terminal=terminal)
     make_ready(env)
     children = Children(env)
-    for argv in screen() if terminal else ():
+    for argv in screen(os.environ) if terminal else ():
         children.serve(argv)
     children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
     code = keep(children, signals)
