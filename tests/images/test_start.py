@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each start of the Wine container makes ready, on plain folders."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -241,6 +242,22 @@ def test_a_terminal_is_not_baked_without_its_checksum(tmp_path: Path, sha256: st
 
     with pytest.raises(bake_terminal.CannotBake, match=r"portable\.zip"):
         bake_terminal.check(tmp_path / "portable.zip", sha256)
+
+
+def test_a_mounted_terminal_is_not_started_unless_it_is_the_one_that_was_meant(
+    image: Path,
+) -> None:
+    meant = hashlib.sha256((image / "terminal64.exe").read_bytes()).hexdigest()
+
+    refused = start.refusal(image, "0" * 64)
+    env = start.environment({"MT5_AGENT_TERMINAL_PATH": "Z:\\x"}, terminal=True, refused=refused)
+
+    assert meant in refused
+    assert start.refusal(image, meant.upper() + "\n") == start.refusal(image, "") == ""
+    assert start.refusal(image.parent / "nothing", "0" * 64) == ""  # TerminalMissing says enough
+    assert "MT5_AGENT_TERMINAL_COMMAND" not in env
+    assert env["MT5_AGENT_TERMINAL_MISSING_HINT"] == refused
+    assert env["MT5_AGENT_TERMINAL_PATH"] == "Z:\\opt\\mt5\\refused\\terminal64.exe"
 
 
 def test_more_than_one_given_file_is_refused(tmp_path: Path) -> None:
