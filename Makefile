@@ -101,6 +101,10 @@ FUZZ_EXAMPLES ?= 500
 fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each time (FUZZ_EXAMPLES=500: 30 min)
 	@MT5_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) MT5_FUZZ_SEED=$${MT5_FUZZ_SEED:-$$RANDOM} $(PY) -m pytest \
 		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
+.PHONY: chaos
+chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20
+	@$(PY) -m cluster binaries
+	@MT5_CHAOS_SEEDS=$(or $(SEEDS),10) $(PY) -m pytest tests/operator_cluster/test_chaos.py
 
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
@@ -123,6 +127,10 @@ MINUTES ?= 30
 .PHONY: soak
 soak: $(VENV)/.complete ## R9: does anything grow? (`make soak MINUTES=5`); writes docs/benchmarks-soak.md
 	@$(PY) -m bench.soak --minutes $(MINUTES) --keep
+.PHONY: bench-operator
+bench-operator: $(VENV)/.complete ## The operator at scale on fake nodes: make bench-operator ACCOUNTS=5000 NODES=500
+	@$(PY) -m cluster binaries
+	@$(PY) -m bench.operator_scale --accounts $(or $(ACCOUNTS),500) --nodes $(or $(NODES),50)
 
 # FastAPI and uvicorn, which we compare with and never ship.
 $(BENCH_VENV)/.complete:

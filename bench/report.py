@@ -25,6 +25,7 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 - **FastAPI** is {fastapi} under uvicorn with uvloop and httptools, with the same check of an API
   key and the account ready in memory. *Default* returns a dict from a handler without a return
   annotation; *tuned* declares a response model and returns its instance.
+- **The operator** (P10) has a page of its own: [benchmarks-operator.md](benchmarks-operator.md).
 - **The router's references** are the same nginx with the same proxy settings and access log.
 - **P5** is a call through sidecar and agent with a package that answers at once. Its reference is
   RPyC as mt5linux uses it; both ends read all 19 fields of 20 positions. Under Wine, the package's

@@ -31,6 +31,7 @@ from mt5_operator.reconcile import brokers, leading
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
+from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
@@ -39,6 +40,7 @@ from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import owns, suffix
 from mt5_operator.sidecars.client import HttpSidecars
 from mt5_operator.sidecars.identity import Identity, identity
 from mt5_operator.sidecars.watcher import Watcher
@@ -79,17 +81,19 @@ class _Operator:
         self._settings = settings
         self._watch = watch
         caches, self._relisted = Caches(), asyncio.Event()
-        self._world = World(settings, api, caches, Index(), Schedule())
+        ours = (lambda name: owns(settings, name)) if settings.shards > 1 else None
+        self._world = World(settings, api, caches, Index(ours), Schedule())
         self._audit = Audit(
             api,
             caches,
             namespaces=settings.namespaces,
+            owns=self._world.owns,
             vanished=lambda kind, key: gone(self._world, kind, key),
         )
         self._watchdog = Watchdog(settings.lease_duration_s)
         self._lock = ApiLock(
             api,
-            Key(settings.namespace, settings.lease_name),
+            Key(settings.namespace, settings.lease_name + suffix(settings)),
             settings.pod_name,
             # Two tries fit into the time in which a leader must renew.
             timeout_s=settings.lease_renew_deadline_s / 2,
@@ -207,12 +211,15 @@ def _context(
         namespace=settings.namespace,
         shards=settings.route_shards,
         installation=who.installation,
+        shard=settings.shard,
+        of=settings.shards,
     )
     table = Table(
         shards,
         redis,
         installation=who.installation,
         account_ids=world.index.account_ids,
+        everyones=world.index.everyones_ids,
         now=lambda: seconds_text(world.now()),
     )
     book = Book()
@@ -227,7 +234,7 @@ def _context(
     fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
     secrets, budgets = Secrets(api), Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
-    return Context(world, who, *parts, book=book)
+    return Context(world, who, *parts, healer=Healer(settings), book=book)
 
 
 def _redis(settings: Settings) -> RedisStore | None:
@@ -236,6 +243,8 @@ def _redis(settings: Settings) -> RedisStore | None:
     return RedisStore(
         settings.redis_url.get_secret_value(),
         timeout_s=settings.redis_timeout_s,
+        shard=settings.shard,
+        shards=settings.shards,
         password_file=settings.redis_password_file,
         ca_file=settings.redis_ca_file,
     )

@@ -29,6 +29,32 @@ API_REQUESTS: Final = Counter(
 ACCOUNTS: Final = Gauge(
     f"{PREFIX}_accounts", "Accounts by the reason of Ready.", ["reason"], registry=REGISTRY
 )
+WAITING: Final = Gauge(
+    f"{PREFIX}_waiting_accounts",
+    "Accounts without a node by platform and priority.",
+    ["platform", "priority"],
+    registry=REGISTRY,
+)
+PLACEHOLDERS: Final = Gauge(
+    f"{PREFIX}_placeholders",
+    "Placeholder pods by platform: wanted, and ready, which are warm places.",
+    ["platform", "state"],
+    registry=REGISTRY,
+)
+NODES_OVER_CAP: Final = Gauge(
+    f"{PREFIX}_nodes_over_cap",
+    "Nodes with more accounts than the cap, which holds within a namespace.",
+    ["platform"],
+    registry=REGISTRY,
+)
+HEALING_STEPS: Final = Counter(
+    f"{PREFIX}_healing_steps", "Steps of the ladder by rung.", ["step"], registry=REGISTRY
+)
+BROKER_OUTAGES: Final = Gauge(
+    f"{PREFIX}_broker_outages",
+    "Broker servers that most of their accounts cannot reach.",
+    registry=REGISTRY,
+)
 IS_LEADER: Final = Gauge(f"{PREFIX}_is_leader", "1 while this replica leads.", registry=REGISTRY)
 ROUTE_WRITES: Final = Counter(
     f"{PREFIX}_route_writes",
@@ -63,6 +89,12 @@ MOVE_SECONDS: Final = Histogram(
     f"{PREFIX}_move_seconds",
     "Duration of a move that was done, in seconds.",
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600),
+    registry=REGISTRY,
+)
+RESIZES: Final = Counter(
+    f"{PREFIX}_resizes",
+    "Changes of resources in place that ended, by outcome; who is given up moves instead.",
+    ["outcome"],
     registry=REGISTRY,
 )
 TRADE_CALLS: Final = Counter(

@@ -21,6 +21,7 @@ OS_LABEL: Final = "kubernetes.io/os"
 ACCOUNT_LABEL: Final = f"{GROUP}/account"
 SLOT_LABEL: Final = f"{GROUP}/slot"
 TEMPLATE: Final = f"{GROUP}/template"
+SHAPE: Final = f"{GROUP}/shape"
 RESTART_AT: Final = f"{GROUP}/restart-at"
 HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
@@ -41,6 +42,13 @@ OPERATOR_KEY: Final = "mt5-bridge-operator-key"
 TOKEN_ISSUER: Final = "mt5-bridge-operator"  # noqa: S105 - a name
 
 SLOTS: Final = ("a", "b")
+
+# What keeps Cluster Autoscaler and Karpenter from ending an account to save a node.
+STAYS: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
 API_PORT: Final = 8080
 OPS_PORT: Final = 8081
@@ -89,6 +97,20 @@ def pod(account: str, slot: str) -> str:
 def account_key(pod: Key) -> Key:
     """Return the key of the account that a slot's pod, or its StatefulSet, belongs to."""
     return Key(pod.namespace, pod.name.removesuffix("-0").rpartition("-")[0])
+
+
+def placeholders(platform: str) -> str:
+    """Return the name of the Deployment that keeps places of a platform warm."""
+    return f"mt5-bridge-warm-{platform.lower()}"
+
+
+def placeholder_labels(platform: str) -> dict[str, str]:
+    """Return the labels of placeholder pods; no watch of ours selects them."""
+    return {
+        "app.kubernetes.io/name": "mt5-placeholder",
+        "app.kubernetes.io/instance": platform.lower(),
+        MANAGED_BY: f"{MANAGER}-capacity",
+    }
 
 
 def account_files(account: str) -> str:

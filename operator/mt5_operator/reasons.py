@@ -28,6 +28,7 @@ class Reason(StrEnum):
     CHOSEN_BY_USER = "ChosenByUser"
     # Updates (docs/updates.md).
     MOVING = "Moving"
+    RESIZING = "Resizing"
     UPDATE_QUEUED = "UpdateQueued"
     UPDATE_HELD = "UpdateHeld"
     MOVE_FAILED = "MoveFailed"
@@ -51,6 +52,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"
     ACCOUNT_ID_CONFLICT = "AccountIdConflict"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
     # The cluster.
     NO_CAPACITY = "NoCapacity"
@@ -59,6 +61,7 @@ class Reason(StrEnum):
     WORKLOAD_REFUSED = "WorkloadRefused"
     ROUTE_STORE_UNAVAILABLE = "RouteStoreUnavailable"
     SIDECAR_UNREACHABLE = "SidecarUnreachable"
+    HEALING_EXHAUSTED = "HealingExhausted"
     # Told by the sidecar.
     AGENT_MISSING = "AgentMissing"
     BAD_CREDENTIALS = "BadCredentials"
@@ -81,6 +84,8 @@ NEEDS_A_PERSON: Final = frozenset(
         Reason.INVALID_SPEC,
         Reason.UNKNOWN_FIELD,
         Reason.ACCOUNT_ID_CONFLICT,
+        Reason.QUOTA_EXCEEDED,
+        Reason.HEALING_EXHAUSTED,
         Reason.SECRET_MISSING,
         Reason.WORKLOAD_REFUSED,
         Reason.BAD_CREDENTIALS,

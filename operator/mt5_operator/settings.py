@@ -7,14 +7,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
 Quantities = dict[str, str]
 Tolerations = list[dict[str, Any]]
+Count = Annotated[int, Field(ge=0)]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+
+
+class WarmWindow(BaseModel):
+    """More warm places at certain times of day, UTC; a window may go over midnight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    days: list[Day] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    start: Annotated[TimeOfDay, Field(alias="from")]
+    end: Annotated[TimeOfDay, Field(alias="to")]
+    linux: Count = 0
+    windows: Count = 0
 
 
 class Settings(BaseSettings):
@@ -75,6 +90,48 @@ class Settings(BaseSettings):
     move_backoff_min_s: Seconds = 300
     move_backoff_max_s: Seconds = 21600
     disruption_budget: bool = True
+    resize_in_place: bool = True
+    resize_deadline_s: Seconds = 60
+
+    # Capacity.
+    linux_accounts_per_node: Count = 38
+    windows_accounts_per_node: Count = 24
+    priority_class_standard: str = ""
+    priority_class_vip: str = ""
+    priority_class_placeholder: str = ""
+    warm_linux: Count = 2
+    warm_windows: Count = 2
+    warm_percent: Annotated[float, Field(ge=0, le=100)] = 0
+    warm_max: Count = 50
+    warm_schedule: list[WarmWindow] = []
+    placeholder_image_linux: str = ""
+    placeholder_image_windows: str = ""
+    placeholder_command_linux: list[str] = ["sleep", "infinity"]
+    placeholder_command_windows: list[str] = ["cmd", "/c", "ping -t 127.0.0.1 >NUL"]
+    placeholder_owner: str = ""
+    capacity_look_s: Seconds = 5
+    admission_window: Annotated[int, Field(ge=1)] = 10
+    admission_look_s: Seconds = 1
+
+    # Tenancy.
+    accounts_per_namespace: Count = 0
+    accounts_per_namespace_of: dict[str, Count] = {}
+
+    # Healing.
+    heal_ladder: list[Literal["NewPod", "CleanProfile", "OtherNode"]] = [
+        "NewPod",
+        "NewPod",
+        "CleanProfile",
+        "OtherNode",
+    ]
+    heal_after_s: Seconds = 600
+    heal_after_max_s: Seconds = 7200
+    heal_jitter: Annotated[float, Field(ge=0, le=1)] = 0.25
+    heal_forget_s: Seconds = 3600
+    heal_grace_s: Seconds = 120
+    heal_fleet_per_minute: Annotated[int, Field(ge=1)] = 6
+    heal_outage_accounts: Annotated[int, Field(ge=2)] = 3
+    heal_outage_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     # The loop.
     workers: Annotated[int, Field(ge=1)] = 16
@@ -90,6 +147,8 @@ class Settings(BaseSettings):
     shutdown_timeout_s: Seconds = 5
 
     # Leading.
+    shard: Count = 0
+    shards: Annotated[int, Field(ge=1, le=16)] = 1
     lease_name: str = "mt5-bridge-operator"
     lease_duration_s: Annotated[int, Field(ge=2)] = 15
     lease_renew_deadline_s: Annotated[float, Field(ge=1.5)] = 10
@@ -132,3 +191,12 @@ class Settings(BaseSettings):
     route_compare_s: Seconds = 30
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
     route_flush_s: Annotated[float, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _is_one_of_the_shards(self) -> Self:
+        if self.shard >= self.shards:
+            raise ValueError(f"shard {self.shard} of {self.shards}: shards are counted from 0")
+        if self.shards > 1 and not self.broker_dry_run:
+            # One shard judges brokers, and hears its own accounts: what it finds must move nobody.
+            raise ValueError("several shards only report on brokers: set BROKER_DRY_RUN=true")
+        return self

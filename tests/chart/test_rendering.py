@@ -9,13 +9,27 @@ import re
 import pytest
 import yaml
 
-from chart.rendering import CHART, NAMES, VALUES, environment, helm, only, pods, rendered, template
+from chart.rendering import (
+    CHART,
+    NAMES,
+    NAMESPACE,
+    VALUES,
+    Manifest,
+    environment,
+    helm,
+    only,
+    pods,
+    rendered,
+    template,
+)
 from cluster.errors import CommandFailed
 from cluster.paths import REPOSITORY
 
 pytestmark = pytest.mark.cluster  # needs helm, which the test cluster builds
 
 READ_ONLY = {"get", "list", "watch"}
+# With several shards a number follows.
+OPERATOR = re.compile(r"-operator(-\d+)?$")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,7 +39,12 @@ def test_helm_finds_nothing_to_complain_about(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_object_is_labelled_and_in_its_namespace(name: str) -> None:
-    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    cluster_wide = {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "PriorityClass",
+    }
     for manifest in rendered(name):
         assert ("namespace" in manifest["metadata"]) != (manifest["kind"] in cluster_wide)
         if manifest["kind"] != "CustomResourceDefinition":
@@ -35,6 +54,9 @@ def test_every_object_is_labelled_and_in_its_namespace(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pod_meets_the_restricted_standard(name: str) -> None:
     for workload, pod in pods(rendered(name)):
+        if workload.endswith("-prepull-windows"):
+            assert pod["securityContext"] == {"windowsOptions": {"runAsUserName": "ContainerUser"}}
+            continue
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is True
         assert security["runAsUser"] > 0
@@ -48,16 +70,18 @@ def test_every_pod_meets_the_restricted_standard(name: str) -> None:
             }, workload
             assert container["resources"]["requests"]
             assert container["resources"]["limits"]["memory"]
-            assert container["livenessProbe"]
-            assert container["readinessProbe"]
-        kinds = {next(key for key in volume if key != "name") for volume in pod["volumes"]}
+            # What only pulls images, and waits, answers nobody.
+            assert "-prepull-" in workload or container["livenessProbe"]
+            assert "-prepull-" in workload or container["readinessProbe"]
+        volumes = pod.get("volumes", [])
+        kinds = {next(key for key in volume if key != "name") for volume in volumes}
         assert kinds <= {"emptyDir", "secret", "configMap", "projected"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_operator_may_speak_to_the_api(name: str) -> None:
     for workload, pod in pods(rendered(name)):
-        assert workload.endswith("-operator") or pod["automountServiceAccountToken"] is False
+        assert OPERATOR.search(workload) or pod["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,6 +142,9 @@ def test_the_chart_carries_the_generated_crds() -> None:
         "accounts.windows.tolerations[0].efect=NoSchedule",
         "accounts.linux.requests.memry=1Gi",
         "networkPolicy.monitoringNamespaceSelector.matchLabel.a=b",
+        "capacity.warm.linus=3",
+        "capacity.warm.schedule[0].from=6h",
+        "capacity.accountsPerNode.mac=3",
     ],
 )
 def test_a_typo_is_refused_by_name(typo: str) -> None:
@@ -201,7 +228,7 @@ def test_every_operator_setting_that_the_chart_sets_exists() -> None:
 
     known = {f"MT5_OPERATOR_{name.upper()}" for name in Settings.model_fields}
     for name in NAMES:
-        pod = next(pod for workload, pod in pods(rendered(name)) if workload.endswith("-operator"))
+        pod = next(pod for workload, pod in pods(rendered(name)) if OPERATOR.search(workload))
         assert {entry["name"] for entry in pod["containers"][0]["env"]} <= known
 
 
@@ -225,6 +252,100 @@ def test_served_namespaces_get_role_bindings_instead_of_the_whole_cluster() -> N
     spaces = {b["metadata"]["namespace"] for b in bindings if b["kind"] == "RoleBinding"}
     # Events of brokers, which have no namespace, are kept in `default`.
     assert spaces == {"mt5-system", "traders", "prop", "default"}
+
+
+def test_served_namespaces_get_a_role_of_their_own_and_no_cluster_role_reaches_accounts() -> None:
+    roles = {
+        (m["kind"], m["metadata"].get("namespace", "")): m
+        for m in rendered("small")
+        if m["kind"] in ("Role", "ClusterRole") and "aggregate" not in str(m["metadata"])
+    }
+
+    assert set(roles) == {
+        ("ClusterRole", ""),
+        ("Role", "mt5-system"),
+        ("Role", "traders"),
+        ("Role", "prop"),
+        ("Role", "default"),
+    }
+    told = [rule["resources"] for rule in roles["Role", "default"]["rules"]]
+    assert told == [["events"]], "Events of brokers, which have no namespace"
+    everyones = [rule["resources"] for rule in roles["ClusterRole", ""]["rules"]]
+    assert everyones == [["nodes"], ["mt5brokers"], ["mt5brokers/status"]]
+    everywhere = only(rendered("default"), "ClusterRole", "mt5-system-demo-operator")
+    assert roles["Role", "traders"]["rules"] == everywhere["rules"]
+
+
+def test_whoever_may_view_edit_or_administrate_a_namespace_may_do_so_with_its_accounts() -> None:
+    view = only(rendered("default"), "ClusterRole", "mt5-system-demo-view")
+    edit = only(rendered("default"), "ClusterRole", "mt5-system-demo-edit")
+
+    assert _aggregated(view) == {"view", "edit", "admin"}
+    assert _aggregated(edit) == {"edit", "admin"}
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == READ_ONLY
+    status = [rule for rule in edit["rules"] if "mt5accounts/status" in rule["resources"]]
+    assert not status, "only the operator says how an account is"
+
+
+def _aggregated(role: Manifest) -> set[str]:
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {label.removeprefix(prefix) for label in role["metadata"]["labels"] if prefix in label}
+
+
+def test_running_accounts_are_never_preempted_by_vips_and_placeholders_by_all() -> None:
+    classes = {
+        m["metadata"]["name"]: m for m in rendered("default") if m["kind"] == "PriorityClass"
+    }
+
+    assert classes["mt5-vip"]["value"] == classes["mt5-standard"]["value"]
+    assert classes["mt5-placeholder"]["value"] < classes["mt5-standard"]["value"]
+    # Source: Cluster Autoscaler's FAQ, --expendable-pods-priority-cutoff.
+    assert classes["mt5-placeholder"]["value"] >= -10
+    assert classes["mt5-placeholder"]["preemptionPolicy"] == "Never"
+
+
+def test_capacity_reaches_the_operator() -> None:
+    told = environment(dict(pods(rendered("capacity")))["demo-operator-0"])
+
+    assert told["MT5_OPERATOR_LINUX_ACCOUNTS_PER_NODE"] == "35"
+    assert told["MT5_OPERATOR_WARM_LINUX"] == "4"
+    assert json.loads(told["MT5_OPERATOR_WARM_SCHEDULE"])[0]["from"] == "06:00"
+    assert json.loads(told["MT5_OPERATOR_ACCOUNTS_PER_NAMESPACE_OF"]) == {"prop": 50}
+    off = template("--set", "capacity.warm.enabled=false")
+    told = environment(dict(pods(off))["demo-operator"])
+    assert told["MT5_OPERATOR_PRIORITY_CLASS_PLACEHOLDER"] == ""
+
+
+def test_every_shard_has_its_deployment_its_lease_and_its_files() -> None:
+    manifests = rendered("capacity")
+    told = [environment(dict(pods(manifests))[f"demo-operator-{shard}"]) for shard in range(3)]
+
+    assert [each["MT5_OPERATOR_SHARD"] for each in told] == ["0", "1", "2"]
+    assert {each["MT5_OPERATOR_SHARDS"] for each in told} == {"3"}
+    selectors = [
+        json.dumps(only(manifests, "Deployment", f"demo-operator-{shard}")["spec"]["selector"])
+        for shard in range(3)
+    ]
+    assert len(set(selectors)) == 3
+    role = next(
+        m for m in manifests if m["kind"] == "Role" and m["metadata"]["namespace"] == NAMESPACE
+    )
+    leases = [rule.get("resourceNames") for rule in role["rules"] if "leases" in rule["resources"]]
+    assert leases[1] == [f"mt5-bridge-operator-{shard}" for shard in range(3)]
+    router = dict(pods(manifests))["demo-router"]
+    assert environment(router)["MT5_ROUTER_CONFIGMAP_SHARDS"] == "12"
+    [routes] = [volume for volume in router["volumes"] if volume["name"] == "routes"]
+    assert len(routes["projected"]["sources"]) == 12
+
+
+def test_images_are_pulled_before_on_the_nodes_of_each_platform() -> None:
+    by_name = dict(pods(rendered("capacity")))
+    linux, windows = by_name["demo-prepull-linux"], by_name["demo-prepull-windows"]
+
+    assert len({c["image"] for c in linux["initContainers"]}) == 2
+    assert windows["nodeSelector"] == {"kubernetes.io/os": "windows", "pool": "windows"}
+    assert windows["tolerations"][0]["value"] == "windows"
+    assert "demo-prepull-linux" not in dict(pods(rendered("default")))
 
 
 def test_one_replica_has_no_disruption_budget_to_block_a_drain() -> None:
@@ -284,3 +405,10 @@ def test_redis_is_asked_every_ten_seconds_and_for_readiness_every_two() -> None:
     assert container["livenessProbe"] == {"tcpSocket": {"port": "redis"}, "periodSeconds": 10}
     assert container["readinessProbe"]["periodSeconds"] == 2
     assert "redis-cli ping" in container["readinessProbe"]["exec"]["command"][-1]
+
+
+def test_several_shards_only_report_on_brokers() -> None:
+    for name, told in (("capacity", True), ("default", False)):
+        text = str([m for m in rendered(name) if m["kind"] == "Deployment"])
+
+        assert ("'MT5_OPERATOR_BROKER_DRY_RUN', 'value': 'true'" in text) == told

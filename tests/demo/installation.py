@@ -105,6 +105,8 @@ def local_values(images: Mapping[str, Image]) -> dict[str, Any]:
         },
         "redis": {"image": never_pulled("redis")},
         "accounts": {"images": {"pullPolicy": "Never", "sidecar": image("sidecar")}},
+        # One node, and no autoscaler to bring another: places are free or they are not.
+        "capacity": {"warm": {"enabled": False}},
     }
 
 

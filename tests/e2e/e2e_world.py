@@ -324,6 +324,13 @@ class World:
         """Run a Redis command in the bundled Redis and return its answer."""
         return self.installation.redis(*command)
 
+    def route_in_config_maps(self, account: Account) -> bool:
+        """Tell whether the ConfigMaps hold an address for an account."""
+        label = "app.kubernetes.io/component=routes"
+        found = json.loads(self.system("get", "configmaps", "--selector", label, "--output=json"))
+        shards = [json.loads(each["data"]["routes.json"])["routes"] for each in found["items"]]
+        return any(shard.get(account.id, {}).get("address") for shard in shards)
+
     @contextmanager
     def redis_away(self) -> Iterator[None]:
         """Take the bundled Redis away, and bring it back empty."""

@@ -58,6 +58,8 @@ def test_a_flushed_redis_is_filled_again_and_no_request_fails(world: World) -> N
 
 def test_a_router_started_without_redis_routes_from_the_config_maps(world: World) -> None:
     account = world.ready_account()
+    # ConfigMaps are written with a delay (route_flush_s), and a pod's files are of its start.
+    world.until(lambda: world.route_in_config_maps(account), "the route in a ConfigMap")
     with world.redis_away():
         world.restart_router()
 

@@ -12,6 +12,7 @@ import pytest
 from mt5_operator import names
 from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.brokers.tally import Sample
+from mt5_operator.capacity import waiting
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import event
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, POD, SECRET, STATEFUL_SET, Kind
@@ -20,7 +21,7 @@ from mt5_operator.errors import NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
-from mt5_operator.reconcile import brokers
+from mt5_operator.reconcile import brokers, refresh
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
@@ -33,7 +34,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
-from mt5_operator.status.seen import OrdersSeen, SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -175,6 +176,26 @@ class Bench:
         pod = {"metadata": meta, "spec": {"nodeName": "n"}, "status": status}
         feed(self.world, POD, "MODIFIED", pod)
 
+    def unscheduled(self, name: str, template: str, *, refused: bool) -> None:
+        """Let the watch tell of a pod that has no node, or that the scheduler refused."""
+        self.cluster.version += 1
+        meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": name}
+        meta |= {
+            "labels": {names.ACCOUNT_LABEL: "demo"},
+            "annotations": {names.TEMPLATE: template},
+            "resourceVersion": str(self.cluster.version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        told = [refusal | {"message": "0/1 nodes"}] if refused else []
+        status = {"phase": "Pending", "conditions": told}
+        feed(self.world, POD, "MODIFIED", {"metadata": meta, "spec": {}, "status": status})
+
+    def replicas(self) -> dict[str, int]:
+        """Return how many pods each StatefulSet has."""
+        found = self.world.caches[STATEFUL_SET].values()
+        return {each["metadata"]["name"]: each["spec"]["replicas"] for each in found}
+
     async def reconcile(self, key: Key = KEY) -> float | None:
         """Reconcile, as a worker does."""
         return await one.reconcile(self.context, key)
@@ -257,10 +278,51 @@ async def test_a_broker_outage_asks_for_no_secret_and_sets_no_timer(bench: Bench
 
     for _ in range(5):
         bench.seconds += 10
-        assert await bench.reconcile() is None
+        # Only the healing ladder's, which is a matter of minutes.
+        assert (await bench.reconcile() or 0) > 500
 
     assert bench.cluster.secret_gets == asked
     assert bench.cluster.told["Ready"]["reason"] == "BrokerUnreachable"
+
+
+async def test_a_spec_that_changes_while_a_status_is_written_is_not_overlooked(
+    bench: Bench,
+) -> None:
+    # Its event comes after the answer to our write, and is older than that.
+    bench.feed()
+    bench.pod()
+    while (await bench.reconcile(), bench.due())[1]:
+        pass
+    stale = bench.world.caches[ACCOUNT].get(KEY)
+    assert stale
+    bench.sidecars.seen = OUTAGE
+    bench.pod(ready=False)
+    bench.due()
+    bench.cluster.account["metadata"]["generation"] = 4
+    bench.cluster.account["spec"] = stale["spec"] | {"symbols": ["GBPUSD"]}
+
+    await bench.reconcile()
+
+    assert bench.due() == {KEY}
+    cached = bench.world.caches[ACCOUNT].get(KEY)
+    assert cached
+    assert cached["spec"]["symbols"] == ["GBPUSD"]
+    feed(bench.world, ACCOUNT, "MODIFIED", stale | {"spec": cached["spec"]})
+    assert bench.due() == set()
+
+
+async def test_our_own_status_is_no_news(bench: Bench) -> None:
+    await connected(bench)
+    bench.due()
+    bench.sidecars.seen = OUTAGE
+    bench.pod(ready=False)
+    bench.due()
+    written = bench.cluster.applied.count("MT5Account/status")
+
+    await bench.reconcile()
+
+    assert bench.cluster.applied.count("MT5Account/status") == written + 1
+    assert bench.due() == set()
 
 
 @pytest.mark.parametrize("trouble", ["refused", "missing"])
@@ -521,3 +583,125 @@ def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
 
     assert found["metadata"]["namespace"] == "default"
     assert "namespace" not in found["regarding"]
+
+
+# The line of accounts that wait for a node, with two slots.
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_line(
+    bench: Bench, *, refused: bool
+) -> None:
+    await connected(bench)
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.account["status"]["move"]["to"] == "b"
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    bench.context.admission.wait(replace(short, key=Key("ns", "another")))
+    template = bench.cluster.account["status"]["move"]["template"]
+    bench.unscheduled("demo-b-0", template, refused=refused)
+
+    await bench.reconcile()
+
+    status = bench.cluster.account["status"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    assert (status["slot"], status["move"]["to"]) == ("a", "b")
+    assert bench.replicas() == {"demo-a": 1, "demo-b": 1}
+    assert bench.context.admission.accounts(Platform.LINUX) == 2
+
+
+async def test_who_waits_behind_others_has_no_pod_and_gets_it_in_its_turn(bench: Bench) -> None:
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    first = Key("ns", "another")
+    bench.context.admission.wait(replace(short, key=first, created="2025-01-01T00:00:00Z"))
+    bench.feed()
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+    assert bench.replicas() == {"demo-a": 0}
+
+    bench.context.admission.leave(first, Platform.LINUX)
+    bench.context.admission.decide(window=1)
+    await bench.reconcile()
+
+    assert bench.replicas() == {"demo-a": 1}
+
+
+@pytest.mark.parametrize("disruption", ["Always", "OnUpgrade", "Never"])
+async def test_who_never_ran_and_waits_in_line_goes_where_its_broker_is_served(
+    bench: Bench, disruption: str
+) -> None:
+    # Nothing of it runs, so there is nothing that must not be disturbed.
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    first = Key("ns", "another")
+    bench.context.admission.wait(replace(short, key=first, created="2025-01-01T00:00:00Z"))
+    bench.feed(spec={"disruption": disruption})
+    await bench.reconcile()
+    assert bench.replicas() == {"demo-a": 0}
+
+    refuse_linux(bench)
+    await bench.reconcile()
+
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    assert found["spec"]["template"]["spec"]["os"]["name"] == "windows"
+    assert bench.replicas() == {"demo-a": 1}  # nobody is before it there
+
+
+async def test_who_ran_and_lost_its_place_comes_back_with_what_is_wanted_by_then(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    assert bench.cluster.account["status"]["trader"]["slot"] == "a"
+    meta = {"name": "demo-a-0", "namespace": "ns", "uid": "p"}
+    feed(bench.world, POD, "DELETED", {"metadata": meta})
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    first = Key("ns", "another")
+    bench.context.admission.wait(replace(short, key=first, created="2025-01-01T00:00:00Z"))
+    await bench.reconcile()
+    assert bench.replicas() == {"demo-a": 0}
+
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    pod = found["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["requests"]["cpu"] == "2"
+    assert bench.replicas() == {"demo-a": 0}
+
+
+@pytest.mark.parametrize(("template", "goes"), [("the same", False), ("another", True)])
+async def test_a_pod_whose_broker_is_away_is_not_replaced_for_another_revision_alone(
+    bench: Bench, template: str, *, goes: bool
+) -> None:
+    # An upgrade of the operator changes what it writes, and with it every revision.
+    await connected(bench)
+    account = parsed()
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found
+    found["metadata"]["resourceVersion"] = "1000"
+    found["status"] = {"updateRevision": "newer"}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", found)
+    made = found["spec"]["template"]["metadata"]["annotations"][names.TEMPLATE]
+    away = PodSeen(
+        "p",
+        node="n",
+        revision="older",
+        template=made if template == "the same" else "x",
+        not_ready_since="2026-01-01T00:00:00Z",
+    )
+
+    assert refresh.stuck(bench.context, account, away, "a") is goes
+
+
+async def test_a_budget_of_healing_outlives_every_write_of_a_move(bench: Bench) -> None:
+    await connected(bench)
+    spent = {"taken": 0, "generation": 0, "profile": 1, "avoid": ["n9"]}
+    bench.cluster.account["status"]["healing"] = spent
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+
+    await bench.reconcile()
+
+    status = bench.cluster.account["status"]
+    assert status["move"]["to"] == "b"
+    assert {"profile": 1, "avoid": ["n9"]}.items() <= status["healing"].items()

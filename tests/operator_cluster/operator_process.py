@@ -107,6 +107,12 @@ class Operator:
         """Return its exit code, None while it runs."""
         return self._process.poll() if self._process else None
 
+    @property
+    def pid(self) -> int:
+        """Return its process id; it must run."""
+        assert self._process is not None
+        return self._process.pid
+
     def answers(self, path: str) -> int:
         """Return the status code of a path of its ops port; 0 for no answer."""
         return self._get(path)[0]

@@ -130,6 +130,56 @@ def test_a_new_template_moves_an_account_to_the_other_slot_and_the_next_one_back
     eventually(lambda: fleet.uid("demo-b-0") == "")
 
 
+def kubelet_says(kubectl: Kubectl, pod: str, **pending: str) -> None:
+    """Say what KWOK never does: the resources that the containers run with, or why not."""
+    found = kubectl.get("pod", pod)
+    assert found is not None
+    status = found["status"]
+    groups = {"initContainers": "initContainerStatuses", "containers": "containerStatuses"}
+    for group, told in groups.items() if not pending else ():
+        amounts = {each["name"]: each["resources"] for each in found["spec"][group]}
+        status[told] = [each | {"resources": amounts[each["name"]]} for each in status[told]]
+    told = {"type": "PodResizePending", "status": "True", **pending}
+    status["conditions"] += [told] if pending else []
+    kubectl.patch("pod", pod, {"status": status}, part="status")
+
+
+def test_resources_change_in_place_where_the_node_can_and_by_a_move_where_it_cannot(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    first = fleet.uid("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    kubelet_says(kubectl, "demo-a-0")
+
+    def asks(cpu: str) -> None:
+        wanted = {"requests": {"cpu": cpu}}
+        kubectl.patch("mt5account", "demo", {"spec": {"resources": wanted}})
+        eventually(lambda: cpu_of("pod", "demo-a-0") == cpu)
+
+    def cpu_of(kind: str, name: str) -> str:
+        spec = (kubectl.get(kind, name) or {})["spec"]
+        spec = spec["template"]["spec"] if kind == "statefulset" else spec
+        return str(spec["containers"][0]["resources"]["requests"]["cpu"])
+
+    asks("30m")
+    assert fleet.updating() == "Resizing"
+    assert cpu_of("statefulset", "demo-a") != "30m"  # what is not proven is for no other pod
+    kubelet_says(kubectl, "demo-a-0")
+    eventually(lambda: not fleet.updating())
+    eventually(lambda: cpu_of("statefulset", "demo-a") == "30m")
+    assert fleet.settled("a")
+    assert sidecars.active() == [fleet.uid("demo-a-0")] == [first]
+
+    asks("40m")
+    kubelet_says(kubectl, "demo-a-0", reason="Infeasible", message="no room")
+    eventually(lambda: fleet.settled("b"), timeout_s=20)
+    assert cpu_of("pod", "demo-b-0") == "40m"
+    assert sidecars.active() == [fleet.uid("demo-b-0")]
+
+
 def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
     fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
 ) -> None:

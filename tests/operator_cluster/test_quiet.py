@@ -35,6 +35,8 @@ def test_a_resync_of_200_accounts_writes_nothing(
         sidecar=sidecars.address,
         resync_s=4,
         sidecar_poll_connected_s=60,
+        # Two fake nodes for all of them.
+        linux_accounts_per_node=ACCOUNTS,
     )
     # The API server's counters know no namespaces: those of earlier tests must be gone for good.
     eventually(lambda: not _ending(kubectl), timeout_s=120, what="earlier namespaces to be gone")

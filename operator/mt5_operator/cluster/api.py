@@ -14,13 +14,14 @@ import msgspec
 
 from mt5_operator import metrics, names
 from mt5_operator.cluster.credentials import Credentials
-from mt5_operator.cluster.kinds import Kind
+from mt5_operator.cluster.kinds import POD, Kind
 from mt5_operator.errors import ApiError, ApiUnavailable, Conflict, NotFound, Refused
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
 _JSON: Final = "application/json"
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _LATER: Final = frozenset({429, 500, 502, 503, 504})
@@ -59,6 +60,9 @@ class Api(Protocol):
 
     async def merge(self, kind: Kind, key: Key, patch: Manifest, *, manager: str) -> Manifest:
         """Merge `patch` into an object that exists."""
+
+    async def resize(self, key: Key, patch: Manifest) -> Manifest:
+        """Change the resources of a pod that runs."""
 
     async def delete(self, kind: Kind, key: Key, *, uid: str) -> None:
         """Delete the object that has this uid; another one of the same name is left alone."""
@@ -131,6 +135,13 @@ class HttpApi:
         query = {"fieldManager": manager}
         path = kind.path(*key)
         return await self._send("PATCH", kind, path, body=patch, content=_MERGE, query=query)
+
+    async def resize(self, key: Key, patch: Manifest) -> Manifest:
+        """See `Api`."""
+        # Containers are merged by their names, which no plain merge does.
+        query = {"fieldManager": names.FILES_MANAGER}
+        path = POD.path(*key, part="resize")
+        return await self._send("PATCH", POD, path, body=patch, content=_STRATEGIC, query=query)
 
     async def delete(self, kind: Kind, key: Key, *, uid: str) -> None:
         """See `Api`."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from mt5_operator import metrics
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
-from mt5_operator.cluster.kinds import WATCHED, Kind
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, WATCHED, Kind
 from mt5_operator.names import Key
 
 Versions = dict[Key, tuple[str, int]]
@@ -26,8 +26,15 @@ class Audit:
     """Whether the caches hold what the server holds."""
 
     def __init__(
-        self, api: Api, caches: Caches, *, namespaces: Sequence[str], vanished: Vanished
+        self,
+        api: Api,
+        caches: Caches,
+        *,
+        namespaces: Sequence[str],
+        vanished: Vanished,
+        owns: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._owns = owns
         self._api = api
         self._caches = caches
         self._namespaces = namespaces
@@ -53,7 +60,9 @@ class Audit:
         found: Versions = {}
         for namespace in self._namespaces if kind.namespaced and self._namespaces else [""]:
             found |= await self._api.versions(kind, namespace)
-        return found
+        if kind in (ACCOUNT, NODE, BROKER):  # known to every shard
+            return found
+        return {key: seen for key, seen in found.items() if self._owns(key.namespace)}
 
     def _compare(self, kind: Kind, listed: Versions, started: float) -> None:
         for key, uid in gone(self._caches, kind, listed, started):

@@ -107,6 +107,24 @@ def key_of(manifest: Manifest) -> Key:
     return Key(meta.get("namespace", ""), meta["name"])
 
 
+def somebody_elses(kind: Kind, before: Manifest, written: Manifest, *, ours: str) -> bool:
+    """Tell whether the answer to our own write of the part `ours` holds another change as well.
+
+    Its event is older than the answer, so no store will take it for news.
+    """
+    return _without(_small(kind, before), ours) != _without(_small(kind, written), ours)
+
+
+def _container(spec: dict[str, Any]) -> dict[str, Any]:
+    return {name: spec[name] for name in ("name", "resources") if name in spec}
+
+
+def _without(small: dict[str, Any], ours: str) -> dict[str, Any]:
+    left_out = ("resourceVersion", ours)
+    meta = {name: v for name, v in small["metadata"].items() if name not in left_out}
+    return {name: v for name, v in small.items() if name != ours} | {"metadata": meta}
+
+
 def changed_at(manifest: Manifest) -> str:
     """Return when a cached ConfigMap was last written, RFC 3339 in whole seconds."""
     return str(manifest["metadata"].get("changedAt", ""))
@@ -123,7 +141,9 @@ def _small(kind: Kind, manifest: Manifest) -> dict[str, Any]:
         return {"metadata": meta, "spec": manifest.get("spec", {})}  # its status changes all day
     if kind is POD:
         spec = manifest.get("spec", {})
-        kept = {name: spec[name] for name in ("nodeName",) if name in spec}
+        kept = {name: spec[name] for name in ("nodeName", "os") if name in spec}
+        for group in ("initContainers", "containers"):
+            kept[group] = [_container(each) for each in spec.get(group, [])]
         return {"metadata": meta, "spec": kept, "status": manifest.get("status", {})}
     if kind is CONFIG_MAP:
         meta["changedAt"] = _last_write(manifest)

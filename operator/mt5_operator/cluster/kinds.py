@@ -31,6 +31,7 @@ BROKER: Final = Kind(names.BROKER_KIND, names.API_VERSION, names.BROKER_PLURAL, 
 STATEFUL_SET: Final = Kind("StatefulSet", "apps/v1", "statefulsets", selector=names.SELECTOR)
 POD: Final = Kind("Pod", "v1", "pods", selector=names.SELECTOR)
 CONFIG_MAP: Final = Kind("ConfigMap", "v1", "configmaps", selector=names.SELECTOR)
+DEPLOYMENT: Final = Kind("Deployment", "apps/v1", "deployments")
 NODE: Final = Kind("Node", "v1", "nodes", namespaced=False)
 SECRET: Final = Kind("Secret", "v1", "secrets")
 EVENT: Final = Kind("Event", "events.k8s.io/v1", "events")

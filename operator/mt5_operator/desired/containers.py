@@ -40,7 +40,7 @@ def sidecar(account: Account, platform: Platform, slot: str, settings: Settings)
         "readinessProbe": _probe("/readyz", period_s=2, failures=2),
         "resources": _resources(settings.sidecar_requests, settings.sidecar_limits),
         "volumeMounts": sidecar_mounts(account),
-        **_security(platform),
+        **restricted(platform),
     }
 
 
@@ -55,7 +55,7 @@ def terminal(account: Account, platform: Platform, settings: Settings) -> Manife
         "env": _terminal_env(account, platform, settings),
         "resources": _terminal_resources(account, platform, settings),
         "volumeMounts": terminal_mounts(account),
-        **_security(platform),
+        **restricted(platform),
     }
 
 
@@ -146,5 +146,6 @@ def _probe(path: str, *, period_s: int, failures: int) -> Manifest:
     return {"httpGet": get, **times}
 
 
-def _security(platform: Platform) -> dict[str, Any]:
+def restricted(platform: Platform) -> dict[str, Any]:
+    """Return the security of a container; Windows knows none of it."""
     return {} if platform is Platform.WINDOWS else {"securityContext": dict(_RESTRICTED)}

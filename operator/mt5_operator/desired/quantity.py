@@ -29,6 +29,20 @@ def canonical(text: str) -> str:
     return _decimal(number.scaleb(3 * _DECIMAL[suffix]))
 
 
+def total(*amounts: str) -> str:
+    """Return the sum of quantities; the server's canonical form is left to `canonical`."""
+    parts = [match for text in amounts if (match := _PARTS.match(text))]
+    binary = any((part[2] or "") in _BINARY for part in parts)
+    value = sum((_value(Decimal(part[1]), part[2] or "") for part in parts), Decimal(0))
+    return _binary(value) if binary else _decimal(value)
+
+
+def _value(number: Decimal, suffix: str) -> Decimal:
+    if suffix in _BINARY:
+        return number * Decimal(1024) ** _BINARY[suffix]
+    return number.scaleb(3 * _DECIMAL[suffix])
+
+
 def _binary(value: Decimal) -> str:
     if value != value.to_integral_value():
         return _decimal(value)

@@ -8,12 +8,13 @@ from typing import Any, Final
 from mt5_operator import names
 from mt5_operator.desired.containers import sidecar, terminal
 from mt5_operator.desired.manifest import owned_metadata, sealed
-from mt5_operator.desired.template import template_id
+from mt5_operator.desired.template import shape_id, template_id
 from mt5_operator.desired.volumes import claim_templates, volumes
 from mt5_operator.settings import Settings
-from mt5_operator.spec.account import Platform
+from mt5_operator.spec.account import Platform, Priority
 from mt5_operator.spec.parse import Account, Manifest
 
+_MORE_THAN_NODES: Final = 2**31 - 1
 USER: Final = 65532  # "nonroot", as distroless images number it
 
 
@@ -22,7 +23,10 @@ def stateful_set(
 ) -> Manifest:
     """Return the StatefulSet that gives a slot its pod."""
     name, labels = account.key.name, names.slot_labels(account.key.name, slot)
-    template = template_id(account, platform, settings)
+    told = {
+        names.TEMPLATE: template_id(account, platform, settings),
+        names.SHAPE: shape_id(account, platform, settings),
+    }
     spec: Manifest = {
         "replicas": replicas,
         "serviceName": names.stateful_set(name, slot),
@@ -35,7 +39,7 @@ def stateful_set(
         "selector": {"matchLabels": names.selector(name, slot)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
         "template": {
-            "metadata": {"labels": labels, "annotations": {names.TEMPLATE: template}},
+            "metadata": {"labels": labels, "annotations": told | names.STAYS},
             "spec": pod_spec(account, platform, slot, settings),
         },
     }
@@ -61,13 +65,39 @@ def pod_spec(account: Account, platform: Platform, slot: str, settings: Settings
         "initContainers": [sidecar(account, platform, slot, settings)],
         "containers": [terminal(account, platform, settings)],
         "volumes": volumes(account),
-        **_place(platform, settings),
-        **_security(platform),
-        **_pull_secrets(settings),
+        **node_choice(platform, settings),
+        **_cap(platform, settings),
+        **_priority(account, settings),
+        **pod_security(platform),
+        **pull_secrets(settings),
     }
 
 
-def _place(platform: Platform, settings: Settings) -> dict[str, Any]:
+def _cap(platform: Platform, settings: Settings) -> dict[str, Any]:
+    windows = platform is Platform.WINDOWS
+    most = settings.windows_accounts_per_node if windows else settings.linux_accounts_per_node
+    if not most:
+        return {}
+    # With fewer domains than `minDomains` the emptiest counts as 0, so that the skew of a node is
+    # the number of accounts there: a cap. Source: KEP-3022.
+    spread = {
+        "maxSkew": most,
+        "minDomains": _MORE_THAN_NODES,
+        "topologyKey": names.HOSTNAME_LABEL,
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": names.common_labels()},
+    }
+    return {"topologySpreadConstraints": [spread]}
+
+
+def _priority(account: Account, settings: Settings) -> dict[str, Any]:
+    vip = account.spec.priority is Priority.VIP
+    name = settings.priority_class_vip if vip else settings.priority_class_standard
+    return {"priorityClassName": name} if name else {}
+
+
+def node_choice(platform: Platform, settings: Settings) -> dict[str, Any]:
+    """Return which nodes a pod of a platform may go to."""
     windows = platform is Platform.WINDOWS
     selector = settings.windows_node_selector if windows else settings.linux_node_selector
     tolerations = settings.windows_tolerations if windows else settings.linux_tolerations
@@ -75,7 +105,8 @@ def _place(platform: Platform, settings: Settings) -> dict[str, Any]:
     return place | ({"tolerations": tolerations} if tolerations else {})
 
 
-def _security(platform: Platform) -> dict[str, Any]:
+def pod_security(platform: Platform) -> dict[str, Any]:
+    """Return the security of a pod as a whole."""
     if platform is Platform.WINDOWS:
         return {"securityContext": {"windowsOptions": {"runAsUserName": "ContainerUser"}}}
     context = {
@@ -94,6 +125,7 @@ def _grace_s(account: Account, settings: Settings) -> int:
     return settings.simulator_termination_grace_s if simulated else settings.termination_grace_s
 
 
-def _pull_secrets(settings: Settings) -> dict[str, Any]:
+def pull_secrets(settings: Settings) -> dict[str, Any]:
+    """Return who may pull the images."""
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     return {"imagePullSecrets": secrets} if secrets else {}

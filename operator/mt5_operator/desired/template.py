@@ -24,22 +24,50 @@ _ALL = (
     "sidecar_limits",
 )
 _IN_SIDECAR_IMAGE = ("agent_command", "simulator_requests", "simulator_limits")
+# In the pod, and yet no reason for anybody to move: where a pod may go, not what it is. A move
+# would need more room than there is just when these are tightened. They come with the next pod.
+WITH_NEXT_POD = (
+    "linux_accounts_per_node",
+    "windows_accounts_per_node",
+    "priority_class_standard",
+    "priority_class_vip",
+)
+# What a pod may get without another one, where the cluster resizes pods in place.
+_AMOUNTS = ("requests", "limits")
 _SIMULATED = ("simulator_in_terminal_image", "simulator_termination_grace_s")
 
 
 def template_id(account: Account, platform: Platform, settings: Settings) -> str:
     """Return the word for the template that `account` should have."""
+    names = _relevant(platform, simulated=account.spec.simulated, settings=settings)
+    asked = _asked(account, platform)
+    asked["resources"] = account.spec.resources.model_dump(exclude_none=True)
+    return _word(asked, names, settings)
+
+
+def shape_id(account: Account, platform: Platform, settings: Settings) -> str:
+    """Return the word for all of the template but its resources.
+
+    Pods of one shape become each other by a resize.
+    """
+    names = _relevant(platform, simulated=account.spec.simulated, settings=settings)
+    fixed = [name for name in names if not name.endswith(_AMOUNTS)]
+    return _word(_asked(account, platform), fixed, settings)
+
+
+def _asked(account: Account, platform: Platform) -> dict[str, Any]:
     spec = account.spec
-    asked = {
+    return {
         "login": spec.login,
         "server": spec.server,
         "id": spec.id,
         "secret": spec.credentials_secret_ref.model_dump(),
-        "resources": spec.resources.model_dump(exclude_none=True),
         "storage": spec.storage.model_dump(exclude_none=True) if spec.storage else None,
         "platform": platform.value,
     }
-    names = _relevant(platform, simulated=spec.simulated, settings=settings)
+
+
+def _word(asked: dict[str, Any], names: list[str], settings: Settings) -> str:
     return digest({"asked": asked, "set": {n: v for n in names if (v := _set(settings, n))}})
 
 

@@ -88,6 +88,8 @@ class Look:
     # When a restart was asked for; None if it was not, or is not due yet.
     restart_s: float | None = None
     suspended: bool = False
+    # The trader's pod gets the resources of the template as it is, without a move.
+    resizes: bool = False
     disruption: Disruption = Disruption.ALWAYS
     # The journal is on a volume: it comes back with the slot's next pod.
     volume: bool = False

@@ -51,7 +51,8 @@ def goal_of(look: Look, trader: Trader) -> str:
 
 def in_place(slot: Slot, look: Look) -> bool:
     """Tell whether a slot's own pod may get the template: nothing runs there that could be lost."""
-    unused = slot.pod is None and (look.suspended or look.trader is None)
+    waits = look.move is None and not slot.replicas  # for its turn: it has no place
+    unused = slot.pod is None and (look.suspended or look.trader is None or waits)
     free = unused or slot.stuck
     # A volume of one platform cannot be mounted on the other.
     return free and (not look.volume or slot.platform in ("", look.platform))
@@ -60,9 +61,15 @@ def in_place(slot: Slot, look: Look) -> bool:
 def _reason(look: Look, pod: Pod) -> str:
     if look.restart_s is not None and pod.created_s < look.restart_s:
         return "RestartAsked"
-    if pod.template != look.template:
+    if pod.template != look.template and not look.resizes:
         return "TemplateChanged"
     return "NodeLeaving" if pod.leaving else ""
+
+
+def moves_anyway(look: Look, pod: Pod) -> bool:
+    """Tell whether a pod has to be replaced, whatever becomes of its template."""
+    restart = look.restart_s is not None and pod.created_s < look.restart_s
+    return restart or pod.leaving
 
 
 def _allowed(disruption: Disruption, reason: str) -> bool:

@@ -97,4 +97,6 @@ def _activated(look: Look, trader: Trader) -> bool:
 
 
 def _renews(slot: Slot, look: Look) -> bool:
-    return not slot.there or slot.template == look.template or in_place(slot, look)
+    # A pod that has the template runs with it: it is proven, and for the slot's next pod too.
+    has_it = slot.pod is not None and slot.pod.template == look.template
+    return not slot.there or slot.template == look.template or has_it or in_place(slot, look)

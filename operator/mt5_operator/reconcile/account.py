@@ -8,10 +8,11 @@ from typing import Final
 
 from mt5_operator import placement
 from mt5_operator.brokers.choice import Choice
+from mt5_operator.capacity import Place, told, waiting
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
-from mt5_operator.moving.look import Look
+from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.steps import Wait
@@ -19,19 +20,24 @@ from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import (
     claims,
     deletion,
+    heal,
     moves,
     platform,
     refresh,
     refused,
+    resize,
     routing,
     slots,
     telling,
     workload,
 )
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.index import conflict as claimed
+from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
 from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
+from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating
 
@@ -77,6 +83,10 @@ async def reconcile(context: Context, key: Key) -> float | None:
 
 
 async def _refused(context: Context, manifest: Manifest, told: str) -> float | None:
+    # What runs goes on; it neither waits for a place nor is healed until the spec can be read.
+    key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    context.admission.leave(key, None)
+    context.healer.forget(key)
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
     seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
@@ -90,15 +100,20 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         sight, taken = await _moved(context, wanted, conflict)
     except _Gone:
         return None  # its event is on the way
-    seen = sight.seen
-    if not (seen.conflict or seen.unknown_fields):
+    seen, step = sight.seen, None
+    if not (seen.conflict or seen.unknown_fields or seen.quota):
         seen = await workload.bring_about(context, wanted, seen, stands(sight.look))
         await moves.remove_outdated(context, wanted, sight.look)
+        if sight.look.resizes:
+            await resize.take(context, sight.manifest, wanted, sight.look)
     if sight.both.asked:
         seen = await routing.route(context, wanted, seen)
+        seen, step = heal.advised(context, wanted, seen, sight.look)
         seen = replace(seen, updating=_updating(sight, taken))
         await telling.tell(context, sight.manifest, seen)
         await refresh.refresh(context, wanted, seen, sight.both.pods, sight.both.sidecars)
+        await heal.take(context, sight.manifest, wanted, seen, step)
+        await heal.follow(context, wanted, seen, sight.look)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 
@@ -132,18 +147,23 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     if manifest is None:
         raise _Gone
     both = Both(context, wanted)
-    chosen = platform.choose(context, wanted, *_runs_now(manifest, both))
+    traded = trader_of(manifest.get("status", {})) is not None
+    chosen = platform.choose(context, wanted, *_runs_now(manifest, both), traded=traded)
     due_s = _restart_due_s(manifest)
     look = slots.look(
         context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
     )
     if unknown_fields(manifest):
         look = slots.unchanged(look)  # changes wait
+    look = replace(look, resizes=resize.applies(context, wanted, look, both))
     slot = serving_slot(look)
     pod = both.pods[slot]
     sidecar = None if pod is None or pod.ending else both.sidecars[slot]
     secret = await _secret(context, wanted, sidecar, pod)
+    place = _in_line(context, wanted, chosen.platform, look, both)
     seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
+    if place:
+        seen = replace(seen, place=told(place, chosen.platform), held=place.held)
     return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
 
 
@@ -201,6 +221,7 @@ def _seen(
         slot=slot,
         image=terminal_image(wanted, chosen.platform, world.settings),
         unknown_fields=unknown_fields(manifest),
+        quota=exceeded(world, wanted),
         secret=f"Secret {spec.credentials_secret_ref.name}, key {spec.credentials_secret_ref.key}",
         secret_problem=secret.problem,
         secret_version=secret.version,
@@ -214,6 +235,26 @@ def _seen(
 
 def _updating(sight: _Sight, taken: moves.Taken) -> Updating | None:
     return updating(sight.look, why=taken.why) or bad_restart(sight.manifest)
+
+
+def _in_line(
+    context: Context, wanted: Account, platform: Platform, look: Look, both: Both
+) -> Place | None:
+    """Return the place of an account of which nothing has a node; None for all others."""
+    world, room = context.world, context.admission
+    stands_aside = wanted.spec.suspend or bool(claimed(world.index, wanted.spec.id, wanted.key))
+    if stands_aside or exceeded(world, wanted):
+        room.leave(wanted.key, None)
+        return None
+    pods = [pod for pod in both.pods.values() if pod is not None]
+    # Who moves, or has two slots for another reason, has a place already: what is missing is room
+    # for a second pod, and a slot that may hold keys is not scaled down for anybody's turn.
+    two = look.move is not None or all(look.slot(slot).there for slot in SLOTS)
+    if two or any(pod.node for pod in pods):
+        room.leave(wanted.key, platform)
+        return None
+    refused = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
+    return room.wait(waiting(wanted, platform, refused))
 
 
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
@@ -234,6 +275,9 @@ def _next_look_s(
         looks.append(max(0.05, taken.again_s))
     if sight.restart_due_s is not None and sight.restart_due_s > now_s:
         looks.append(min(settings.resync_s, sight.restart_due_s - now_s + 0.1))
+    late_s = context.resizes.next_s(key, settings.resize_deadline_s)
+    tried = [context.healer.next_s(key), late_s if sight.look.resizes else None]
+    looks += [pause_s for pause_s in tried if pause_s is not None]
     if seen.route.problem or _secret_may_change(seen):
         looks.append(settings.secret_recheck_s)
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):

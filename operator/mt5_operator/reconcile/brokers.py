@@ -21,6 +21,7 @@ from mt5_operator.brokers.matching import ANY, Broker, Match
 from mt5_operator.brokers.review import Facts, Reviewed, meaning, review
 from mt5_operator.brokers.suspicion import unwell
 from mt5_operator.brokers.tally import Sample, Tally
+from mt5_operator.cluster.cache import somebody_elses
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, POD
 from mt5_operator.errors import Conflict, InvalidSpec, NotFound
 from mt5_operator.names import Key
@@ -271,6 +272,8 @@ async def _write(context: Context, manifest: Manifest, status: Manifest) -> None
         )
     except NotFound:
         return  # deleted in the meantime
+    if somebody_elses(BROKER, manifest, written, ours="status"):
+        fed(context.world, written)  # its own event will be taken for an old one
     context.world.caches[BROKER].feed(written)
     if broker := listed(written):
         for key in context.world.directory.keep_broker(broker):

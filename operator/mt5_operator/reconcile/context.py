@@ -13,16 +13,21 @@ from mt5_operator.brokers.directory import Directory
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import Events
+from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
+from mt5_operator.reconcile.admission import Admission
 from mt5_operator.reconcile.budgets import Budgets
+from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.resizes import Resizes
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import owns
 from mt5_operator.sidecars.client import Sidecars
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.sidecars.watcher import Watcher
@@ -51,6 +56,14 @@ class World:
     hosted: Hosted = field(default_factory=Hosted)
     now: Callable[[], datetime] = utc_now
 
+    def owns(self, namespace: str) -> bool:
+        """Tell whether our shard serves a namespace."""
+        return owns(self.settings, namespace)
+
+    def ours(self) -> list[Key]:
+        """Return the accounts that our shard serves."""
+        return [key for key in self.caches[ACCOUNT].keys() if self.owns(key.namespace)]  # noqa: SIM118 - not a dict
+
 
 @dataclass(frozen=True)
 class Context:
@@ -66,6 +79,9 @@ class Context:
     sidecars: Sidecars
     fleet: Fleet
     budgets: Budgets
+    healer: Healer = field(default_factory=lambda: Healer(Settings()))
+    admission: Admission = field(default_factory=Admission)
+    resizes: Resizes = field(default_factory=Resizes)
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)

@@ -50,6 +50,9 @@ async def forget(context: Context, key: Key) -> None:
     context.refusals.forget(key)
     context.reasons.pop(key, None)
     context.book.forget(key)
+    context.admission.leave(key, None)
+    context.healer.forget(key)
+    context.resizes.over(key)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
     for nobodys in context.table.nobodys():

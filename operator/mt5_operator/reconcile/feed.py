@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mt5_operator import names
-from mt5_operator.cluster.cache import key_of
+from mt5_operator.cluster.cache import key_of, somebody_elses
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, Kind
 from mt5_operator.names import Key
 from mt5_operator.reconcile import brokers
 from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.quota import quota
 from mt5_operator.spec.parse import Manifest
+
+# Known to every shard: places on nodes, who has which account id, what is known of brokers.
+_EVERYONES: Final = (ACCOUNT, NODE, BROKER)
 
 
 def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> None:
     """Take in one watch event."""
     key = key_of(manifest)
+    if kind not in _EVERYONES and not world.owns(key.namespace):
+        return
     if event == "DELETED":
         world.caches[kind].drop(key, manifest["metadata"]["uid"])
         gone(world, kind, key)
@@ -38,6 +44,14 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     _add(world, concerned(kind, manifest))
 
 
+def wrote(world: World, kind: Kind, before: Manifest, written: Manifest, *, ours: str) -> None:
+    """Take in the answer to a write of ours: no news, but for what others wrote meanwhile."""
+    if somebody_elses(kind, before, written, ours=ours):
+        feed(world, kind, "MODIFIED", written)
+    else:
+        world.caches[kind].feed(written)
+
+
 def gone(world: World, kind: Kind, key: Key) -> None:
     """Take in that an object is not there any more."""
     if kind is BROKER:
@@ -45,6 +59,7 @@ def gone(world: World, kind: Kind, key: Key) -> None:
     elif kind is ACCOUNT:
         world.directory.drop_client(key)
         _claims_changed(world, world.index.drop(key) | {key})
+        _quota_moves_on(world, key.namespace)
     elif kind is CONFIG_MAP and key.name == names.ACCESS:
         world.queue.add(Key(key.namespace, ""))
     elif kind is NODE:
@@ -69,6 +84,12 @@ def concerned(kind: Kind, manifest: Manifest) -> set[Key]:
 def _claims_changed(world: World, keys: set[Key]) -> None:
     # Who may call the sidecars of a namespace depends on who has which account id.
     _add(world, keys | {Key(key.namespace, "") for key in keys})
+
+
+def _quota_moves_on(world: World, namespace: str) -> None:
+    # Who was one too many may have come within the quota.
+    if limit := quota(world.settings, namespace):
+        _add(world, set(world.index.oldest(namespace, limit)[-1:]))
 
 
 def _add(world: World, keys: set[Key]) -> None:

@@ -8,6 +8,8 @@ route, from one that is already connected.
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mt5_operator import names
@@ -28,12 +30,24 @@ class Claim(NamedTuple):
     key: Key
 
 
+class Age(NamedTuple):
+    """What accounts of a namespace are ranked by: who was there first."""
+
+    created: str
+    uid: str
+    key: Key
+
+
 class Index:
     """The claims of all accounts that exist."""
 
-    def __init__(self) -> None:
+    def __init__(self, ours: Callable[[str], bool] | None = None) -> None:
+        # Whether our shard serves a namespace; None: it serves all, and nobody need be asked.
+        self._ours = ours
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._ids: dict[Key, str] = {}
+        # Every namespace's claims, the oldest first.
+        self._by_age: dict[str, list[Age]] = {}
         # Who took its id in this process: the finalizer is on the way, or was taken off by hand.
         self._taken: set[str] = set()
 
@@ -48,6 +62,8 @@ class Index:
         concerned = self._put_away(key)
         self._ids[key] = wanted
         self._claims.setdefault(wanted, {})[key] = claim
+        age = Age(claim.created, claim.uid, key)
+        bisect.insort(self._by_age.setdefault(key.namespace, []), age)
         return (concerned | set(self._claims[wanted])) - {key}
 
     def drop(self, key: Key) -> set[Key]:
@@ -77,8 +93,18 @@ class Index:
         return self._ids.get(key)
 
     def account_ids(self) -> set[str]:
-        """Return all account ids."""
+        """Return the account ids that accounts of our shard hold."""
+        if self._ours is None:
+            return set(self._claims)
+        return {name for name in self._claims if self._is_ours(name)}
+
+    def everyones_ids(self) -> set[str]:
+        """Return all account ids, those of other shards included."""
         return set(self._claims)
+
+    def _is_ours(self, wanted: str) -> bool:
+        holder = self.holder(wanted)
+        return holder is not None and (self._ours is None or self._ours(holder.key.namespace))
 
     def in_namespace(self, namespace: str) -> set[str]:
         """Return the account ids that accounts of `namespace` hold."""
@@ -89,9 +115,18 @@ class Index:
         """Return the accounts of `namespace`."""
         return [key for key in self._ids if key.namespace == namespace]
 
+    def oldest(self, namespace: str, count: int) -> list[Key]:
+        """Return the `count` oldest accounts of a namespace, the oldest first."""
+        return [age.key for age in self._by_age.get(namespace, [])[:count]]
+
+    def rank(self, age: Age) -> int:
+        """Return how many accounts of its namespace are older than this one."""
+        return bisect.bisect_left(self._by_age.get(age.key.namespace, []), age)
+
     def namespaces(self) -> set[str]:
-        """Return the namespaces with accounts."""
-        return {key.namespace for key in self._ids}
+        """Return the namespaces of our shard with accounts."""
+        found = {key.namespace for key in self._ids}
+        return {name for name in found if self._ours is None or self._ours(name)}
 
     def _claim(self, key: Key) -> Claim | None:
         return self._claims.get(self._ids.get(key, ""), {}).get(key)
@@ -106,7 +141,9 @@ class Index:
         if held is None:
             return set()
         others = self._claims[held]
-        del others[key]
+        gone = others.pop(key)
+        ages = self._by_age[key.namespace]
+        del ages[bisect.bisect_left(ages, Age(gone.created, gone.uid, key))]
         if not others:
             del self._claims[held]
         return set(others)

@@ -14,6 +14,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.reconcile import access, brokers
+from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.worker import Backoff, work
 
@@ -31,7 +32,10 @@ async def lead(context: Context) -> None:
     # Before any account is looked at: Redis holds what the leader before us wrote last.
     await context.table.check()
     await access.look_at_keys(context)
-    context.fleet.recall(context.world.caches[ACCOUNT].values())
+    accounts = context.world.caches[ACCOUNT]
+    # Another shard's moves are its own: it alone would tell us of their end.
+    context.fleet.recall(account for key in context.world.ours() if (account := accounts.get(key)))
+    presume(context)
     resync(context)
     backoff = Backoff(settings)
     async with asyncio.TaskGroup() as group:
@@ -44,6 +48,8 @@ async def lead(context: Context) -> None:
         group.create_task(_every(settings.route_compare_s, context.table.compare))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
         group.create_task(_every(5, lambda: _count(context)))
+        group.create_task(_every(settings.capacity_look_s, lambda: keep_warm(context)))
+        group.create_task(_every(settings.admission_look_s, lambda: move_on(context)))
 
 
 def resync(context: Context) -> None:
@@ -54,7 +60,7 @@ def resync(context: Context) -> None:
         queue.add(Key("", name))
     for namespace in index.namespaces():
         queue.add(Key(namespace, ""))
-    for key in context.world.caches[ACCOUNT].keys():  # noqa: SIM118 - not a dict
+    for key in context.world.ours():
         queue.add(key)
 
 
@@ -66,6 +72,8 @@ async def _resync(context: Context) -> None:
 async def _check(context: Context) -> None:
     before = context.table.foreign
     await context.table.check()
+    if context.table.down:
+        context.healer.disturbed()
     if context.table.foreign != before:
         resync(context)  # every account's RouteReady says it
 
@@ -84,6 +92,7 @@ async def _flush(context: Context) -> None:
 
 async def _count(context: Context) -> None:
     brokers.count(context)
+    metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(context.reasons.values()).items():
         metrics.ACCOUNTS.labels(reason).set(number)

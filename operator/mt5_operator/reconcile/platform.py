@@ -17,27 +17,42 @@ from mt5_operator.status.seen import PodSeen, SidecarSeen
 
 
 def choose(
-    context: Context, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
+    context: Context,
+    account: Account,
+    slot: str,
+    pod: PodSeen | None,
+    sidecar: SidecarSeen | None,
+    *,
+    traded: bool,
 ) -> Choice:
-    """Return the platform that an account should run on, and why; `slot` is the one it is in."""
+    """Return the platform that an account should run on, and why.
+
+    `slot` is the one it is in; `traded`: its status remembers a pod that might trade.
+    """
     world = context.world
     return choice(
         account.spec,
         world.directory.broker_of(account.key),
-        where(context, account, slot, pod, sidecar),
+        where(context, account, slot, pod, sidecar, traded=traded),
         windows_node=lambda: windows_node(world),
         dry_run=world.settings.broker_dry_run,
     )
 
 
 def where(
-    context: Context, account: Account, slot: str, pod: PodSeen | None, sidecar: SidecarSeen | None
+    context: Context,
+    account: Account,
+    slot: str,
+    pod: PodSeen | None,
+    sidecar: SidecarSeen | None,
+    *,
+    traded: bool,
 ) -> Where:
     """Return how an account runs now."""
     world = context.world
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     manifest = world.caches[STATEFUL_SET].get(key)
-    running = None if account.spec.suspend else _platform(manifest, pod)
+    running = None if account.spec.suspend else _platform(manifest, pod, traded=traded)
     runs = pod is not None and pod.answers and not pod.ending
     return Where(
         running=running,
@@ -67,9 +82,12 @@ async def moved(context: Context, manifest: Manifest, before: Manifest, after: M
     await context.events.tell(manifest, reason.value, note, warning=False, now=at)
 
 
-def _platform(manifest: Manifest | None, pod: PodSeen | None) -> Platform | None:
+def _platform(manifest: Manifest | None, pod: PodSeen | None, *, traded: bool) -> Platform | None:
     # A pod that never found a node runs nowhere; one that is being replaced still counts.
     if manifest is None or (pod is not None and not pod.node):
+        return None
+    # Nor does who never traded and has no pod to come: it waits for its turn.
+    if pod is None and not traded and not manifest["spec"].get("replicas"):
         return None
     name = manifest["spec"]["template"]["spec"].get("os", {}).get("name", "")
     return next((platform for platform in Platform if platform.value.lower() == name), None)

@@ -18,6 +18,7 @@ from mt5_operator.cluster.kinds import CONFIG_MAP, POD, STATEFUL_SET
 from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.feed import wrote
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen
 
@@ -42,7 +43,7 @@ async def refresh(
             if wanted:
                 await _annotate(context, manifest, wanted)
             if stuck(context, account, pod, slot):
-                await _replace(context, manifest)
+                await replace_pod(context, manifest, why="it is of an old revision")
         except (NotFound, Conflict):
             continue  # another pod by now
 
@@ -73,19 +74,25 @@ async def _annotate(context: Context, pod: Manifest, wanted: dict[str, str]) -> 
     key = Key(meta["namespace"], meta["name"])
     patch = {"metadata": {"uid": meta["uid"], "annotations": wanted}}
     written = await context.world.api.merge(POD, key, patch, manager=names.FILES_MANAGER)
-    context.world.caches[POD].feed(written)
+    wrote(context.world, POD, pod, written, ours="annotations")
     _log.info(
         "files refreshed", pod=str(key), **{k.rpartition("/")[2]: v for k, v in wanted.items()}
     )
 
 
 def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
-    """Tell whether a pod that is not ready keeps a newer revision from starting."""
+    """Tell whether a pod that is not ready keeps one of a newer template from starting.
+
+    The revision alone would not do: an upgrade of the operator may change it, and a pod whose
+    broker is away just then is none that should be replaced.
+    """
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
-    manifest = context.world.caches[STATEFUL_SET].get(key) or {}
+    manifest = context.world.caches[STATEFUL_SET].get(key)
+    if manifest is None or not_ready_s(context.world, pod) < context.world.settings.stuck_pod_s:
+        return False
     newest = manifest.get("status", {}).get("updateRevision", pod.revision)
-    old = bool(pod.revision) and pod.revision != newest
-    return old and not_ready_s(context.world, pod) >= context.world.settings.stuck_pod_s
+    template = manifest["spec"]["template"]["metadata"].get("annotations", {}).get(names.TEMPLATE)
+    return bool(pod.revision) and pod.revision != newest and pod.template != template
 
 
 def not_ready_s(world: World, pod: PodSeen | None) -> float:
@@ -96,11 +103,16 @@ def not_ready_s(world: World, pod: PodSeen | None) -> float:
     return (world.now() - since).total_seconds()
 
 
-async def _replace(context: Context, pod: Manifest) -> None:
+async def replace_pod(context: Context, pod: Manifest, *, why: str) -> None:
+    """Have a pod replaced: the one seam through which anybody asks for a new one.
+
+    Raises:
+        NotFound, Conflict: it is another pod by now.
+    """
     meta = pod["metadata"]
     key = Key(meta["namespace"], meta["name"])
     await context.world.api.delete(POD, key, uid=meta["uid"])
-    _log.info("pod of an old revision deleted", pod=str(key))
+    _log.info("pod deleted", pod=str(key), why=why)
 
 
 def _annotations(pod: Manifest) -> dict[str, str]:

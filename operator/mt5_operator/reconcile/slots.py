@@ -11,6 +11,7 @@ from typing import Any, Final
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
 from mt5_operator.desired.template import template_id
+from mt5_operator.healing import budget
 from mt5_operator.moving import look as moving
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.names import SLOTS, Key
@@ -126,6 +127,7 @@ def remembered(seen: Seen, status: Manifest) -> Seen:
         trader=moving.trader_of(status),
         move=moving.move_of(status),
         last_move=moving.last_of(status),
+        healing=budget(status, seen.generation),
     )
 
 

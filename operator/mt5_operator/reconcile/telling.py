@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -14,10 +14,12 @@ from mt5_operator.names import Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
 from mt5_operator.reconcile import platform
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
+from mt5_operator.reconcile.feed import wrote
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status import conditions
 from mt5_operator.status.seen import Seen
 
+_DECIDED: Final = ("trader", "move", "healing")
 _log = structlog.get_logger()
 
 
@@ -32,8 +34,8 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     if not conditions.differs(status, previous):
         return
     place = {name: meta[name] for name in ("name", "namespace", "uid")}
-    if any(status.get(part) != previous.get(part) for part in ("trader", "move")):
-        # Who may trade is decided on what was looked at, or not at all.
+    if any(status.get(part) != previous.get(part) for part in _DECIDED):
+        # Who may trade, and what is tried, is decided on what was looked at, or not at all.
         place["resourceVersion"] = meta["resourceVersion"]
     body = {"metadata": place, "status": status}
     try:
@@ -42,7 +44,7 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
         )
     except NotFound:
         return  # deleted in the meantime
-    context.world.caches[ACCOUNT].feed(written)
+    wrote(context.world, ACCOUNT, manifest, written, ours="status")
     await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
 

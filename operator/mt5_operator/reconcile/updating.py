@@ -49,6 +49,8 @@ def updating(look: Look, *, why: str) -> Updating | None:
         return Updating(now=True, reason=Reason.MOVING, message=message)
     if look.trader is None or look.suspended:
         return None
+    if look.resizes:
+        return Updating(now=True, reason=Reason.RESIZING, message="resources change in place")
     found = need(look, look.trader)
     if not found.reason:
         return None

@@ -70,6 +70,9 @@ async def once(context: Context, backoff: Backoff, key: Key) -> None:
 
 
 async def _reconciled(context: Context, key: Key) -> float | None:
+    # Brokers have no namespace: one shard, the first, reviews them.
+    if not context.world.owns(key.namespace):
+        return None  # another shard's, and only its: nothing here may write
     if not key.namespace:
         return await brokers.reconcile(context, key)
     if not key.name:
@@ -80,6 +83,8 @@ async def _reconciled(context: Context, key: Key) -> float | None:
 
 def _failed(context: Context, backoff: Backoff, key: Key, error: Exception) -> None:
     # What is gone by now was deleted while we worked: its event is on the way.
+    if isinstance(error, ApiUnavailable):
+        context.healer.disturbed()
     result = "gone" if isinstance(error, NotFound) else "failed"
     metrics.RECONCILES.labels(result).inc()
     pause_s = backoff.next_s(key)

@@ -14,6 +14,7 @@ from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, CONFIG_MAP, STATEFUL_SET, Kind
 from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import account_files
+from mt5_operator.desired.healed import healed
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.errors import Conflict, NotFound, Refused
 from mt5_operator.moving.stands import Stand
@@ -33,8 +34,15 @@ async def bring_about(
     settings, platform = context.world.settings, seen.platform or Platform.LINUX
     refusals, key = context.refusals, account.key
     files = account_files(account)
+    if seen.held:
+        # Nothing of it runs (`account._in_line`): it has no pod until its turn comes.
+        wanted = {slot: replace(s, replicas=0) if s.there else s for slot, s in wanted.items()}
     renewed = {
-        slot: stateful_set(account, platform, slot, settings, replicas=stand.replicas)
+        slot: healed(
+            stateful_set(account, platform, slot, settings, replicas=stand.replicas),
+            seen.healing,
+            platform,
+        )
         for slot, stand in wanted.items()
         if stand.there and stand.renewed
     }

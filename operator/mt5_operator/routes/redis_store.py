@@ -70,6 +70,8 @@ class RedisStore:
         url: str,
         *,
         timeout_s: float,
+        shard: int = 0,
+        shards: int = 1,
         password_file: Path | None = None,
         ca_file: Path | None = None,
     ) -> None:
@@ -84,17 +86,29 @@ class RedisStore:
             retry=Retry(NoBackoff(), 1),
         )
 
+        # The table is complete when every shard's part is.
+        self._ours = _part(shard)
+        self._parts = [_part(number) for number in range(shards)] if shards > 1 else []
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def installation(self) -> str | None:
-        """Return whose complete table is there; None if it may be incomplete."""
-        marker = await _bounded(lambda: self._redis.get(MARKER))
-        try:
-            return str(json.loads(marker)["installation"]) if marker else None
-        except (ValueError, KeyError, TypeError):
-            return None
+    async def installation(self, ours: str = "") -> str | None:
+        """Return whose complete table is there; None if it may be incomplete.
+
+        With several shards, complete is said of the part of our shard.
+        """
+        whole = _whose(await self._marker(MARKER))
+        if not self._parts or whole not in (None, ours):
+            return whole
+        part = _whose(await self._marker(self._ours))
+        if whole is None and part is not None:
+            await self._complete_if_all_are(part)
+        return part
+
+    async def _marker(self, key: str) -> str | None:
+        return await _bounded(lambda: cast("Awaitable[str | None]", self._redis.get(key)))
 
     async def load(self) -> dict[str, Route | None]:
         """Return the table as it is; None for what we could not have written."""
@@ -114,6 +128,18 @@ class RedisStore:
     async def complete(self, *, installation: str, count: int, now: str) -> None:
         """Say that the table is complete; the last thing after a full write."""
         marker = {"installation": installation, "count": count, "written_at": now}
+        if not self._parts:
+            await _bounded(lambda: self._redis.set(MARKER, json.dumps(marker)))
+            return
+        await _bounded(lambda: self._redis.set(self._ours, json.dumps(marker)))
+        await self._complete_if_all_are(installation)
+
+    async def _complete_if_all_are(self, installation: str) -> None:
+        found = [await self._marker(part) for part in self._parts]
+        if {_whose(part) for part in found} != {installation}:
+            return  # who is last says so
+        count = await _bounded(lambda: self._redis.hlen(HASH))
+        marker = json.loads(found[0] or "{}") | {"count": count}
         await _bounded(lambda: self._redis.set(MARKER, json.dumps(marker)))
 
     async def _write(self, batch: list[tuple[str, Any]], add: Callable[..., None]) -> None:
@@ -126,6 +152,17 @@ class RedisStore:
                 metrics.ROUTE_WRITES.labels("redis", "failed").inc(len(batch))
                 raise
         metrics.ROUTE_WRITES.labels("redis", "written").inc(len(batch))
+
+
+def _part(number: int) -> str:
+    return f"{MARKER}:{number}"
+
+
+def _whose(marker: str | None) -> str | None:
+    try:
+        return str(json.loads(marker)["installation"]) if marker else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def plain_key(account_id: str) -> str:

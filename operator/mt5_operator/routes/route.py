@@ -72,18 +72,23 @@ def shard(
     shards: int,
     installation: str,
     namespace: str,
+    place: int | None = None,
+    of: int = 1,
     also: Collection[str] = (),
 ) -> Manifest:
     """Return the ConfigMap of one shard; `routes` may hold those of all.
 
     `also`: what it still has to hold although it belongs into another one.
+    Where `of` operators share the work, ours is at `place` of the files of all.
     """
     mine = {
         account_id: asdict(route)
         for account_id, route in sorted(routes.items())
         if shard_of(account_id, shards) == number or account_id in also
     }
-    table = {"installation": installation, "shard": number, "shards": shards, "routes": mine}
+    number = number if place is None else place
+    files = {"shard": number, "shards": shards * of}
+    table = {"installation": installation, **files, "routes": mine}
     labels = names.common_labels() | {"app.kubernetes.io/component": "routes"}
     return {
         "apiVersion": "v1",

@@ -22,7 +22,18 @@ MOST: Final = 64
 class Shards:
     """The ConfigMaps of the table; one writer per shard at a time."""
 
-    def __init__(self, api: Api, *, namespace: str, shards: int, installation: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        *,
+        namespace: str,
+        shards: int,
+        installation: str,
+        shard: int = 0,
+        of: int = 1,
+    ) -> None:
+        # Operators that share the work have ConfigMaps of their own.
+        self._shard, self._of = shard, of
         self._api = api
         self._namespace = namespace
         self._count = shards
@@ -44,7 +55,7 @@ class Shards:
         held = {number: routes_of(manifest) for number, manifest in enumerate(manifests)}
         self._also = {n: also for n, routes in held.items() if (also := self._foreign(n, routes))}
         surplus = await self._read_surplus()
-        whole = all(shards_of(manifest) == self._count for manifest in manifests)
+        whole = all(shards_of(manifest) == self._count * self._of for manifest in manifests)
         found: dict[str, Route] = {}
         for routes in [*([] if whole else surplus), *held.values()]:
             found |= routes
@@ -53,6 +64,10 @@ class Shards:
                 n: route for n, route in routes.items() if n not in self._also.get(number, ())
             }
         return found
+
+    def _place(self, number: int) -> int:
+        # In turns with those of other operators: another number of ours never meets theirs.
+        return number * self._of + self._shard
 
     def _foreign(self, number: int, routes: Mapping[str, Route]) -> frozenset[str]:
         return frozenset(name for name in routes if shard_of(name, self._count) != number)
@@ -64,7 +79,7 @@ class Shards:
             if not manifest:
                 break
             found.append(routes_of(manifest))
-            if found[-1] or shards_of(manifest) != self._count:
+            if found[-1] or shards_of(manifest) != self._count * self._of:
                 self._surplus.add(number)
         return found
 
@@ -117,11 +132,14 @@ class Shards:
             shards=self._count,
             installation=self._installation,
             namespace=self._namespace,
+            place=self._place(number),
+            of=self._of,
         )
 
     async def _read(self, number: int) -> Manifest:
+        key = Key(self._namespace, names.route_shard(self._place(number)))
         try:
-            return await self._api.get(CONFIG_MAP, Key(self._namespace, names.route_shard(number)))
+            return await self._api.get(CONFIG_MAP, key)
         except NotFound:
             return {}
 

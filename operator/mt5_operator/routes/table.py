@@ -43,7 +43,10 @@ class Table:
         installation: str,
         account_ids: Callable[[], Collection[str]],
         now: Clock,
+        everyones: Callable[[], Collection[str]] | None = None,
     ) -> None:
+        # Those of other shards included: what Redis holds of theirs is theirs.
+        self._everyones = everyones or account_ids
         self._shards = shards
         self._redis = redis
         self._installation = installation
@@ -83,6 +86,11 @@ class Table:
     def foreign(self) -> str:
         """Why nothing is written to Redis at all, because others own it; empty if none do."""
         return self._foreign
+
+    @property
+    def down(self) -> str:
+        """Why Redis does not answer; empty if it does, or there is none."""
+        return self._down
 
     def problem(self, account_id: str) -> str:
         """Return why routers may not know an account's route; empty if they do."""
@@ -157,7 +165,7 @@ class Table:
 
     async def _check(self, redis: RedisStore, *, whole: bool) -> None:
         async with self._lock:
-            marker = await redis.installation()
+            marker = await redis.installation(self._installation)
             self._beware(marker)
             if self._foreign:
                 return
@@ -189,7 +197,7 @@ class Table:
             self._adopt()
         # An account that this process did not look at yet keeps what Redis has for it.
         self._removed &= set(self._account_ids())
-        kept = (set(self._account_ids()) - self._removed) | set(self._routes)
+        kept = (set(self._everyones()) - self._removed) | set(self._routes)
         missing = {n: r for n, r in self._routes.items() if self._stored.get(n) != r}
         extra = [name for name in self._stored if name not in kept]
         await redis.put(missing)

@@ -224,8 +224,8 @@ class AccountSpec(Model):
     priority: Annotated[
         Priority,
         Field(
-            description="Whose turn to move comes when many accounts move: see docs/updates.md."
-            " Capacity does not go by it yet."
+            description="Who gets capacity first: VIP accounts wait before Standard ones, and none"
+            " that runs is ended for another. Also whose turn to move comes: see docs/updates.md."
         ),
     ] = Priority.STANDARD
     suspend: Annotated[

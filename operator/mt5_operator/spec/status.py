@@ -95,6 +95,35 @@ class LastMove(Model):
     message: Annotated[str, Field(max_length=1024, description="Why it failed.")] = ""
 
 
+class Healing(Model):
+    """What was tried to bring the account back; kept here, outside the pod that it replaces."""
+
+    taken: Annotated[int, Field(ge=0, description="Rungs of the ladder that are used up.")] = 0
+    step: Annotated[str | None, Field(description="The last step.")] = None
+    at: Annotated[
+        str | None,
+        Field(description="When it was taken.", json_schema_extra={"format": "date-time"}),
+    ] = None
+    generation: Annotated[
+        int,
+        Field(
+            description="Generation of the spec that was tried; another one starts anew.",
+            json_schema_extra={"format": "int64"},
+        ),
+    ] = 0
+    profile: Annotated[
+        int, Field(ge=0, description="How often the terminal's profile began empty.")
+    ] = 0
+    avoid: Annotated[
+        list[str] | None,
+        Field(
+            max_length=8,
+            description="Nodes that the pod keeps off if it can.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = None
+
+
 class AccountStatus(Model):
     """What was seen. Never a password, balance, equity or price."""
 
@@ -113,6 +142,7 @@ class AccountStatus(Model):
     trader: Trader | None = None
     move: Move | None = None
     last_move: LastMove | None = None
+    healing: Healing | None = None
     conditions: Annotated[
         list[Condition] | None,
         Field(

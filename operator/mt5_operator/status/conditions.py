@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mt5_operator.healing import as_status
 from mt5_operator.reasons import NEEDS_A_PERSON, Reason
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.spec.status import LastMove, Move, Trader
@@ -25,6 +26,7 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
         # Not before it runs: a node alone is not worth a write.
         "node": seen.pod.node if seen.pod and seen.pod.phase == "Running" else None,
         "image": seen.image or None,
+        "healing": as_status(seen.healing),
     }
     told |= {"trader": _plain(seen.trader), "move": _plain(seen.move)}
     told |= {"lastMove": _plain(seen.last_move)}
@@ -88,6 +90,8 @@ def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:
         return []
     if verdict.reason is Reason.SUSPENDED:
         return [_condition(seen, "Suspended", True, verdict)]  # noqa: FBT003 - the value itself
+    if seen.exhausted:
+        return [_condition(seen, "Stalled", True, _exhausted(seen, verdict))]  # noqa: FBT003 - the value itself
     # kstatus: Stalled waits for a person, Reconciling for time.
     kind = "Stalled" if _needs_a_person(seen, verdict) else "Reconciling"
     return [_condition(seen, kind, True, verdict)]  # noqa: FBT003 - the value itself
@@ -98,6 +102,15 @@ def _needs_a_person(seen: Seen, verdict: Verdict) -> bool:
         # Who left the platform to us waits for the verdict.
         return seen.choice.reason is Reason.CHOSEN_BY_USER
     return verdict.reason in NEEDS_A_PERSON
+
+
+def _exhausted(seen: Seen, verdict: Verdict) -> Verdict:
+    told = (
+        f"{seen.healing.taken} steps did not help, the last at {seen.healing.at}"
+        f" ({seen.healing.step}): look at the pod; a changed spec starts anew. Last told:"
+        f" {verdict.reason}: {verdict.message}"
+    )
+    return Verdict(Reason.HEALING_EXHAUSTED, told)
 
 
 def _condition(seen: Seen, kind: str, value: bool | None, verdict: Verdict) -> Condition:  # noqa: FBT001

@@ -9,6 +9,7 @@ from typing import Any
 from mt5_operator import names
 from mt5_operator.brokers.choice import Choice
 from mt5_operator.brokers.evidence import Evidence
+from mt5_operator.healing import Budget
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
@@ -26,6 +27,8 @@ class PodSeen:
     platform: str = ""
     created: str = ""
     template: str = ""
+    # The template without its resources; empty for a pod of an earlier version.
+    shape: str = ""
     ready_since: str = ""
     phase: str = "Pending"
     ready: bool = False
@@ -105,11 +108,15 @@ class Seen:
     invalid: str = ""
     unknown_fields: tuple[str, ...] = ()
     conflict: str = ""
+    quota: str = ""
     secret: str = ""
     secret_problem: str = ""
     secret_version: str = ""
     workload_problem: str = ""
     no_capacity: str = ""
+    # The place in line of an account without a node; held: it has no pod until its turn comes.
+    place: str = ""
+    held: bool = False
     pod: PodSeen | None = None
     sidecar: SidecarSeen | None = None
     # The pod is not ready for longer than a start takes.
@@ -119,6 +126,9 @@ class Seen:
     move: Move | None = None
     last_move: LastMove | None = None
     updating: Updating | None = None
+    # What healing tried, and whether nothing is left to try.
+    healing: Budget = Budget()  # noqa: RUF009 - frozen
+    exhausted: bool = False
 
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -148,6 +158,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         platform=pod.get("spec", {}).get("os", {}).get("name", "").capitalize(),
         created=meta.get("creationTimestamp", ""),
         template=meta.get("annotations", {}).get(names.TEMPLATE, ""),
+        shape=meta.get("annotations", {}).get(names.SHAPE, ""),
         ready_since=ready.get("lastTransitionTime", ""),
         phase=status.get("phase", "Pending"),
         ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,

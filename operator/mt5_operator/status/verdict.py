@@ -56,6 +56,8 @@ def _spec(seen: Seen) -> Verdict | None:
         )
     if seen.conflict:
         return Verdict(Reason.ACCOUNT_ID_CONFLICT, seen.conflict)
+    if seen.quota:
+        return Verdict(Reason.QUOTA_EXCEEDED, seen.quota)
     return None
 
 
@@ -77,10 +79,12 @@ def _secret(seen: Seen) -> Verdict | None:
 def _pod(seen: Seen) -> Verdict | None:
     pod = seen.pod
     if pod is None:
-        full = Verdict(Reason.NO_CAPACITY, seen.no_capacity) if seen.no_capacity else None
+        told = "; ".join(filter(None, [seen.no_capacity, seen.place if seen.held else ""]))
+        full = Verdict(Reason.NO_CAPACITY, told) if told else None
         return full or Verdict(Reason.POD_STARTING, "the pod is starting")
     if not pod.node and (seen.no_capacity or pod.unschedulable):
-        told = "; scheduler: ".join(filter(None, [seen.no_capacity, pod.unschedulable]))
+        scheduler = f"scheduler: {pod.unschedulable}" if pod.unschedulable else ""
+        told = "; ".join(filter(None, [seen.no_capacity, seen.place, scheduler]))
         return Verdict(Reason.NO_CAPACITY, told)
     return _containers(pod)
 

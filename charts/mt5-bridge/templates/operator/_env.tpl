@@ -1,6 +1,7 @@
 {{/* The operator's settings (MT5_OPERATOR_*) from values; what is empty keeps the operator's own default. */}}
 {{- define "mt5.operator.env" -}}
 {{- $accounts := .Values.accounts -}}
+{{- $capacity := .Values.capacity -}}
 {{- $secret := include "mt5.redis.secret" . | fromJson -}}
 {{- $always := list
   (list "LOG_LEVEL" .Values.operator.logLevel)
@@ -11,6 +12,16 @@
   (list "TERMINAL_IMAGE_LINUX" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalLinux)))
   (list "TERMINAL_IMAGE_WINDOWS" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalWindows)))
   (list "IMAGE_PULL_POLICY" $accounts.images.pullPolicy)
+  (list "LINUX_ACCOUNTS_PER_NODE" (int $capacity.accountsPerNode.linux))
+  (list "WINDOWS_ACCOUNTS_PER_NODE" (int $capacity.accountsPerNode.windows))
+  (list "ACCOUNTS_PER_NAMESPACE" (int $capacity.accountsPerNamespace))
+  (list "PRIORITY_CLASS_STANDARD" $capacity.priorityClasses.standard)
+  (list "PRIORITY_CLASS_VIP" $capacity.priorityClasses.vip)
+  (list "PRIORITY_CLASS_PLACEHOLDER" (ternary $capacity.priorityClasses.placeholder "" $capacity.warm.enabled))
+  (list "WARM_LINUX" (int $capacity.warm.linux))
+  (list "WARM_WINDOWS" (int $capacity.warm.windows))
+  (list "WARM_PERCENT" $capacity.warm.percent)
+  (list "WARM_MAX" (int $capacity.warm.max))
 -}}
 {{- $pull := list }}{{ range .Values.imagePullSecrets }}{{ $pull = append $pull .name }}{{ end }}
 {{- $optional := list
@@ -31,6 +42,8 @@
   (list "WINDOWS_LIMITS" $accounts.windows.limits)
   (list "WINDOWS_NODE_SELECTOR" $accounts.windows.nodeSelector)
   (list "WINDOWS_TOLERATIONS" $accounts.windows.tolerations)
+  (list "WARM_SCHEDULE" $capacity.warm.schedule)
+  (list "ACCOUNTS_PER_NAMESPACE_OF" $capacity.accountsPerNamespaceOf)
 -}}
 {{- range $always }}
 {{ include "mt5.env" (dict "name" (printf "MT5_OPERATOR_%s" (index . 0)) "value" (index . 1)) }}

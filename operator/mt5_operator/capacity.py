@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets the next place, and how many places are kept warm. Pure.
+
+The scheduler alone knows what fits where. We only decide who may stand before it while it says
+that nothing fits: so a place that becomes free goes to the account that is first in line, and no
+account that runs is ever ended for another (docs/adr/042).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from mt5_operator.names import Key
+from mt5_operator.settings import Settings, WarmWindow
+from mt5_operator.spec.account import Platform, Priority
+from mt5_operator.spec.parse import Account
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# Exact up to here; beyond, so coarse that a moving line does not rewrite every status.
+_EXACT: Final = 10
+_STEPS: Final = (20, 50, 100, 200, 500, 1000)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An account that wants a node and has none."""
+
+    key: Key
+    platform: Platform
+    vip: bool
+    created: str
+    uid: str
+    # The scheduler's own words, empty while it did not refuse.
+    refused: str = ""
+    # It would take any place that an account of its platform leaves.
+    ordinary: bool = True
+
+    @property
+    def short(self) -> bool:
+        """Tell whether its refusal proves that no place is free."""
+        return bool(self.refused) and self.ordinary
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the line: from 1; who is held does not stand before the scheduler yet."""
+
+    position: int
+    held: bool = False
+
+
+def waiting(account: Account, platform: Platform, refused: str) -> Waiting:
+    """Return an account without a node as it waits in line."""
+    own = account.spec.resources.requests
+    # A volume binds a pod to its zone or node: its refusal says nothing of places elsewhere.
+    bound = "volume" in refused and "Insufficient" not in refused
+    return Waiting(
+        key=account.key,
+        platform=platform,
+        vip=account.spec.priority is Priority.VIP,
+        created=account.created,
+        uid=account.uid,
+        refused=refused,
+        ordinary=own.cpu is None and own.memory is None and not bound,
+    )
+
+
+def places(
+    line: Iterable[Waiting], *, window: int, held: Collection[Key] = ()
+) -> Mapping[Key, Place]:
+    """Return everyone's place in the line of one platform; `held` are those held so far.
+
+    While nobody is refused or held, all may go. Else the first `window` of the best class stand
+    before the scheduler, and who asks for more than others holds nobody back.
+    """
+    ranked = sorted(line, key=lambda who: (not who.vip, who.created, who.uid))
+    if not any(who.short or who.key in held for who in ranked):
+        return {who.key: Place(number) for number, who in enumerate(ranked, 1)}
+    vip_first = any(who.vip and who.ordinary for who in ranked)
+    found, let_in = {}, 0
+    for number, who in enumerate(ranked, 1):
+        behind = vip_first and not who.vip
+        goes = not behind and (let_in < window or not who.ordinary)
+        let_in += goes and who.ordinary
+        found[who.key] = Place(number, held=not goes)
+    return found
+
+
+def told(place: Place, platform: Platform) -> str:
+    """Return what a person is told of a place in line."""
+    number = place.position
+    step = next((step for step in _STEPS if number <= step), 0)
+    where = str(number) if number <= _EXACT else f"up to {step}" if step else "beyond 1000"
+    return f"place {where} in the queue for {platform} (VIP first, then age)"
+
+
+def warm(platform: Platform, *, accounts: int, held: int, now: datetime, settings: Settings) -> int:
+    """Return how many placeholders a platform should have: the buffer, and one for who is held.
+
+    Who is held has no pod that a cluster autoscaler could see; a placeholder stands for it.
+    """
+    windows = platform is Platform.WINDOWS
+    if windows and not accounts:
+        return 0  # nobody needs Windows: no Windows node is paid for
+    base = settings.warm_windows if windows else settings.warm_linux
+    share = math.ceil(accounts * settings.warm_percent / 100)
+    scheduled = [
+        each.windows if windows else each.linux
+        for each in settings.warm_schedule
+        if _open(each, now)
+    ]
+    return min(settings.warm_max, max(base, share, *scheduled, 0) + held)
+
+
+def _open(window: WarmWindow, now: datetime) -> bool:
+    clock, day = now.strftime("%H:%M"), now.weekday()
+    if window.start <= window.end:
+        return window.start <= clock < window.end and _DAYS[day] in window.days
+    began_today = clock >= window.start and _DAYS[day] in window.days
+    return began_today or (clock < window.end and _DAYS[day - 1] in window.days)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keep places warm, move the line on, and tell how full the nodes are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import structlog
+
+from mt5_operator import metrics, names
+from mt5_operator.capacity import Waiting, waiting, warm
+from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD, STATEFUL_SET
+from mt5_operator.desired.difference import differs
+from mt5_operator.desired.placeholders import name as placeholder_name
+from mt5_operator.desired.placeholders import placeholders
+from mt5_operator.errors import InvalidSpec, NotFound
+from mt5_operator.names import Key
+from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.index import conflict
+from mt5_operator.reconcile.slots import pod_key
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import Manifest, account
+from mt5_operator.status.seen import PodSeen, pod_seen
+
+_log = structlog.get_logger()
+
+
+def presume(context: Context) -> None:
+    """Take over the line as it is, so that a new leader sends nobody forward."""
+    world, room = context.world, context.admission
+    for key in world.ours():
+        pods, sets = _pods(context, key), _sets(context, key)
+        if len(sets) > 1 or any(pod.node for pod in pods):
+            continue
+        if who := _waiting(context, key, pods):
+            room.wait(who)
+            if not pods and any(not each["spec"].get("replicas") for each in sets):
+                room.hold(key)
+    room.decide(world.settings.admission_window)
+
+
+def _waiting(context: Context, key: Key, pods: list[PodSeen]) -> Waiting | None:
+    world = context.world
+    manifest = world.caches[ACCOUNT].get(key) or {}
+    status = manifest.get("status", {})
+    if status.get("move"):
+        return None
+    told = status.get("platform")
+    try:
+        found = account(manifest) if told else None
+    except InvalidSpec:
+        return None
+    if found is None or found.spec.suspend or conflict(world.index, found.spec.id, key):
+        return None
+    refused = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
+    return waiting(found, Platform(told), refused)
+
+
+def _pods(context: Context, key: Key) -> list[PodSeen]:
+    store = context.world.caches[POD]
+    found = (store.get(pod_key(key, slot)) for slot in names.SLOTS)
+    return [pod_seen(manifest) for manifest in found if manifest]
+
+
+def _sets(context: Context, key: Key) -> list[Manifest]:
+    store = context.world.caches[STATEFUL_SET]
+    places = (Key(key.namespace, names.stateful_set(key.name, slot)) for slot in names.SLOTS)
+    return [manifest for place in places if (manifest := store.get(place))]
+
+
+async def move_on(context: Context) -> None:
+    """Let the next of the line stand before the scheduler."""
+    if not _everyone_was_seen(context):
+        return
+    for key in context.admission.decide(context.world.settings.admission_window):
+        context.world.queue.add(key)
+    context.admission.count()
+
+
+async def keep_warm(context: Context) -> None:
+    """Bring the placeholders of every platform to what they should be.
+
+    Raises:
+        ApiError, ApiUnavailable: they are not; try again.
+    """
+    settings = context.world.settings
+    if not settings.priority_class_placeholder or not _everyone_was_seen(context):
+        return
+    crowd = _accounts_by_node(context)
+    for platform in Platform:
+        most = _cap(platform, settings)
+        full = [
+            labels.get(names.HOSTNAME_LABEL, name)
+            for name, labels in _nodes(context, platform).items()
+            if most and crowd[name] >= most
+        ]
+        over = [name for name in _nodes(context, platform) if most and crowd[name] > most]
+        metrics.NODES_OVER_CAP.labels(platform.value).set(len(over))
+        await _keep(context, platform, full)
+
+
+async def _keep(context: Context, platform: Platform, full: list[str]) -> None:
+    world, room = context.world, context.admission
+    settings = world.settings
+    count = warm(
+        platform,
+        accounts=room.accounts(platform),
+        held=room.held(platform),
+        now=world.now(),
+        settings=settings,
+    )
+    actual = await _found(context, placeholder_name(platform, settings))
+    ready = (actual or {}).get("status", {}).get("readyReplicas", 0)
+    metrics.PLACEHOLDERS.labels(platform.value, "wanted").set(count)
+    metrics.PLACEHOLDERS.labels(platform.value, "ready").set(ready)
+    if actual is None and not count:
+        return
+    owner = await _found(context, settings.placeholder_owner)
+    wanted = placeholders(platform, count, full=full, owner=owner, settings=settings)
+    if actual is None or differs(wanted, actual):
+        await world.api.apply(DEPLOYMENT, wanted)
+        _log.info("warm places", platform=platform.value, count=count, full_nodes=len(full))
+
+
+async def _found(context: Context, name: str) -> Manifest | None:
+    if not name:
+        return None
+    try:
+        return await context.world.api.get(DEPLOYMENT, Key(context.world.settings.namespace, name))
+    except NotFound:
+        return None
+
+
+def _everyone_was_seen(context: Context) -> bool:
+    # A new leader that counted too early would take warm places away, and bring them back.
+    return len(context.reasons) >= 0.9 * len(context.world.ours())
+
+
+def _accounts_by_node(context: Context) -> Counter[str]:
+    store, room = context.world.caches[POD], context.admission
+    if room.crowd[0] != store.changes:
+        found = Counter(str(pod["spec"].get("nodeName", "")) for pod in store.values())
+        room.crowd = (store.changes, found)
+    return room.crowd[1]
+
+
+def _nodes(context: Context, platform: Platform) -> dict[str, dict[str, str]]:
+    found = {}
+    for node in context.world.caches.nodes():
+        labels = node["metadata"].get("labels", {})
+        if labels.get(names.OS_LABEL) == platform.value.lower():
+            found[node["metadata"]["name"]] = labels
+    return found
+
+
+def _cap(platform: Platform, settings: Settings) -> int:
+    windows = platform is Platform.WINDOWS
+    return settings.windows_accounts_per_node if windows else settings.linux_accounts_per_node

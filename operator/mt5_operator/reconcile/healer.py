@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take the steps of the ladder: seldom, never all at once, and never after a blackout of our own.
+
+How long a trouble lasts is measured by this process' own clock from when it saw it first: neither
+a node's wrong clock nor the time in which we were away can make it older than we know it to be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from mt5_operator import healing
+from mt5_operator.healing import LOCAL, REMOTE, Step
+from mt5_operator.names import Key
+from mt5_operator.reasons import Reason
+from mt5_operator.settings import Settings
+from mt5_operator.spec.parse import Account
+from mt5_operator.status.seen import Seen
+from mt5_operator.status.verdict import serving
+
+_MINUTE_S: Final = 60.0
+
+
+@dataclass
+class _Server:
+    """The accounts of one broker server that have a running pod, and those in trouble."""
+
+    accounts: set[Key] = field(default_factory=set)
+    down: set[Key] = field(default_factory=set)
+    told: bool = False
+
+
+class Healer:
+    """What this leader saw of troubles, and the rate at which it steps."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._since: dict[Key, float] = {}
+        self._well: dict[Key, float] = {}
+        self._servers: dict[str, _Server] = {}
+        self._where: dict[Key, str] = {}
+        self._steps: deque[float] = deque()
+        self._quiet_until = clock() + settings.heal_grace_s
+        self._due: dict[Key, float] = {}
+
+    def disturbed(self) -> None:
+        """Take in that the API server or Redis is away: what we see may be its doing."""
+        self._quiet_until = self._clock() + self._settings.heal_grace_s
+
+    def forget(self, key: Key) -> None:
+        """Forget an account that is gone, or has no pod that could be healed."""
+        self._since.pop(key, None)
+        self._well.pop(key, None)
+        self._due.pop(key, None)
+        if server := self._servers.get(self._where.pop(key, "")):
+            server.accounts.discard(key)
+            server.down.discard(key)
+
+    def next_s(self, key: Key) -> float | None:
+        """Return the seconds until an account should be looked at again; None if need not be."""
+        due = self._due.get(key)
+        return None if due is None else max(0.05, due - self._clock())
+
+    def outages(self) -> dict[str, tuple[int, int]]:
+        """Return the broker servers that are down: accounts in trouble, and all of them."""
+        found = {name: s for name, s in self._servers.items() if self._out(s)}
+        return {name: (len(s.down), len(s.accounts)) for name, s in found.items()}
+
+    def advise(
+        self, account: Account, seen: Seen, *, now: str, short: bool = False
+    ) -> tuple[Seen, Step | None]:
+        """Return what is seen with the budget as it should be kept, and the step to take now.
+
+        `short`: others wait for a place of its platform, and would have its.
+        """
+        key, reason = account.key, serving(seen).reason
+        pod = seen.pod
+        if pod is None or not pod.node or pod.ending or seen.suspended or seen.conflict:
+            self.forget(key)
+            return seen, None
+        troubled = reason in LOCAL or reason in REMOTE
+        self._note(key, account.spec.server, down=reason in REMOTE)
+        if not troubled:
+            return self._recovered(key, seen, reason), None
+        return self._troubled(account, seen, reason, now, short=short)
+
+    def began_outage(self, server: str) -> bool:
+        """Tell once for each outage of a broker server that it began."""
+        found = self._servers.get(server)
+        if found is None or found.told or not self._out(found):
+            return False
+        found.told = True
+        return True
+
+    def _troubled(
+        self, account: Account, seen: Seen, reason: Reason, now: str, *, short: bool
+    ) -> tuple[Seen, Step | None]:
+        key, spent, settings = account.key, seen.healing, self._settings
+        storage = account.spec.storage is not None
+        self._well.pop(key, None)
+        since = self._since.setdefault(key, self._clock())
+        due = since + healing.patience_s(key, spent.taken, settings)
+        self._due[key] = due
+        over = healing.exhausted(reason, spent, storage=storage, settings=settings)
+        step = healing.next_step(reason, spent, storage=storage, settings=settings)
+        if over or step is None:
+            # The last step gets its time as well before a person is asked.
+            if self._clock() >= due:
+                self._due.pop(key, None)
+                return replace(seen, exhausted=over), None
+            return seen, None
+        if not self._may_step(key, account.spec.server, due, short=short):
+            return seen, None
+        self._steps.append(self._clock())
+        self._since[key] = self._clock()
+        self._due[key] = self._clock() + healing.patience_s(key, spent.taken + 1, settings)
+        node = seen.pod.node if seen.pod else ""
+        paid = healing.paid(
+            spent, step, node=node, generation=seen.generation, now=now, settings=settings
+        )
+        return replace(seen, healing=paid), step
+
+    def _may_step(self, key: Key, server: str, due: float, *, short: bool) -> bool:
+        now = self._clock()
+        if now < due:
+            return False
+        while self._steps and self._steps[0] <= now - _MINUTE_S:
+            self._steps.popleft()
+        free_at = now
+        if len(self._steps) >= self._settings.heal_fleet_per_minute:
+            free_at = self._steps[0] + _MINUTE_S
+        free_at = max(free_at, self._quiet_until)
+        if short or self._out(self._servers.get(server, _Server())):
+            # Looked at again by its sidecar's next word; this is only for what nobody tells.
+            free_at = max(free_at, now + self._settings.heal_grace_s)
+        if free_at > now:
+            self._due[key] = free_at
+            return False
+        return True
+
+    def _recovered(self, key: Key, seen: Seen, reason: Reason) -> Seen:
+        self._since.pop(key, None)
+        self._due.pop(key, None)
+        if reason is not Reason.CONNECTED or not seen.healing.taken:
+            self._well.pop(key, None)
+            return seen
+        since = self._well.setdefault(key, self._clock())
+        self._due[key] = since + self._settings.heal_forget_s
+        if self._clock() < self._due[key]:
+            return seen
+        del self._due[key]
+        return replace(seen, healing=healing.forgotten(seen.healing))
+
+    def _note(self, key: Key, name: str, *, down: bool) -> None:
+        server = self._servers.setdefault(name, _Server())
+        self._where[key] = name
+        server.accounts.add(key)
+        (server.down.add if down else server.down.discard)(key)
+        server.told = server.told and self._out(server)
+
+    def _out(self, server: _Server) -> bool:
+        settings = self._settings
+        down, all_of_them = len(server.down), len(server.accounts)
+        return (
+            down >= settings.heal_outage_accounts
+            and down >= settings.heal_outage_share * all_of_them
+        )

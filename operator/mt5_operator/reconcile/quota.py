@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many accounts a namespace may run. The oldest go first, and none that runs is ended."""
+
+from __future__ import annotations
+
+from mt5_operator import names
+from mt5_operator.cluster.kinds import STATEFUL_SET
+from mt5_operator.names import Key
+from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.index import Age
+from mt5_operator.settings import Settings
+from mt5_operator.spec.parse import Account
+
+
+def quota(settings: Settings, namespace: str) -> int:
+    """Return how many accounts a namespace may run; 0 means any number."""
+    return settings.accounts_per_namespace_of.get(namespace, settings.accounts_per_namespace)
+
+
+def exceeded(world: World, account: Account) -> str:
+    """Return what to do because the namespace has its number of accounts; empty if it has not."""
+    limit = quota(world.settings, account.key.namespace)
+    age = Age(account.created, account.uid, account.key)
+    if not limit or world.index.rank(age) < limit or _has_begun(world, account):
+        return ""
+    return (
+        f"namespace {account.key.namespace} may run {limit} accounts and has them, all older:"
+        " delete one, or have the quota raised (accounts per namespace, in the chart's values)"
+    )
+
+
+def _has_begun(world: World, account: Account) -> bool:
+    # A lowered quota ends nobody's trading; it only lets nobody else in.
+    store = world.caches[STATEFUL_SET]
+    place = account.key.namespace
+    return any(
+        store.entry(Key(place, names.stateful_set(account.key.name, slot))) for slot in names.SLOTS
+    )

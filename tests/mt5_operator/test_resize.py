@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other resources for a pod that runs: in place where that works, and a move where it does not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from mt5_operator import names
+from mt5_operator.cluster.kinds import POD, STATEFUL_SET, Kind
+from mt5_operator.desired.stateful_set import pod_spec
+from mt5_operator.desired.template import shape_id, template_id
+from mt5_operator.errors import NotFound, Refused
+from mt5_operator.names import Key
+from mt5_operator.reconcile.feed import feed
+from mt5_operator.reconcile.resizes import Resizes
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import account
+from mt5_operator.status.seen import OrdersSeen, SidecarSeen
+from operator_samples import manifest, parsed
+
+from .test_reconcile import KEY, Bench
+
+MORE = {"resources": {"requests": {"cpu": "2"}}}
+AWAY = SidecarSeen("Disconnected", "BrokerUnreachable", "away", orders=OrdersSeen(1, active=True))
+
+
+class Kubelet(Bench):
+    """A pod whose resources the API server changes, and a kubelet that follows when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[dict[str, Any]] = []
+        self.refusal: Exception | None = None
+        self.there: dict[str, Any] = {}
+        api: Any = self.cluster
+        api.resize, api.merge = self._resize, self._merge
+        self.context.resizes.clock = lambda: self.seconds
+
+    async def running(self) -> None:
+        """Let an account be connected, and its pod say what it has."""
+        self.feed()
+        self.pod()
+        found = self.world.caches[POD].get(Key("ns", "demo-a-0"))
+        assert found
+        spec = pod_spec(parsed(), Platform.LINUX, "a", self.world.settings)
+        shape = shape_id(parsed(), Platform.LINUX, self.world.settings)
+        found["metadata"]["annotations"][names.SHAPE] = shape
+        found["spec"] |= {group: spec[group] for group in ("initContainers", "containers")}
+        self.there = copy.deepcopy(found)
+        self.follow()
+        await self.reconcile()
+        assert self.cluster.told["Ready"]["reason"] == "Connected"
+        await self.table.flush()
+
+    def follow(self, *conditions: dict[str, Any]) -> None:
+        """Let the kubelet do what the spec says, or say why it does not."""
+        status = self.there["status"]
+        if not conditions:
+            for group, told in (
+                ("initContainers", "initContainerStatuses"),
+                ("containers", "containerStatuses"),
+            ):
+                status[told] = [
+                    {"name": each["name"], "started": True, "resources": each["resources"]}
+                    for each in self.there["spec"][group]
+                ]
+        kept = [c for c in status["conditions"] if not c["type"].startswith("PodResize")]
+        status["conditions"] = [*kept, *conditions]
+        self._told()
+
+    def wants(self, **spec: Any) -> None:
+        """Let the account ask for something else."""
+        self.feed(spec=spec, generation=4)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Return the account's status."""
+        return dict(self.cluster.account["status"])
+
+    def template(self) -> str:
+        """Return what the pod says that it was made of."""
+        return str(self.there["metadata"]["annotations"][names.TEMPLATE])
+
+    def _told(self) -> None:
+        self.cluster.version += 1
+        self.there["metadata"]["resourceVersion"] = str(self.cluster.version)
+        feed(self.world, POD, "MODIFIED", copy.deepcopy(self.there))
+
+    async def _resize(self, _: Key, patch: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(patch)
+        if self.refusal:
+            raise self.refusal
+        for group, changes in patch["spec"].items():
+            for change in changes:
+                found = next(e for e in self.there["spec"][group] if e["name"] == change["name"])
+                # A merge: what is not named stays.
+                there = found["resources"]
+                found["resources"] = {
+                    k: there.get(k, {}) | v for k, v in change["resources"].items()
+                }
+        self.cluster.version += 1
+        self.there["metadata"]["resourceVersion"] = str(self.cluster.version)
+        return copy.deepcopy(self.there)
+
+    async def _merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if kind is not POD:
+            raise NotFound(404, "NotFound", key.name)
+        self.there["metadata"]["annotations"] |= patch["metadata"]["annotations"]
+        self.cluster.version += 1
+        self.there["metadata"]["resourceVersion"] = str(self.cluster.version)
+        return copy.deepcopy(self.there)
+
+
+@pytest.fixture
+async def kubelet() -> Kubelet:
+    found = Kubelet()
+    await found.running()
+    return found
+
+
+async def test_other_resources_come_to_the_pod_that_runs_and_nobody_moves(kubelet: Kubelet) -> None:
+    wanted = template_id(account(manifest(**MORE)), Platform.LINUX, kubelet.world.settings)
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+
+    assert [[*patch["spec"]] for patch in kubelet.asked] == [["containers"]]
+    assert kubelet.there["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "2"
+    assert "move" not in kubelet.status
+    assert kubelet.cluster.told["Updating"]["reason"] == "Resizing"
+    assert kubelet.template() != wanted  # the kubelet did not say so yet
+    assert await kubelet.reconcile() == pytest.approx(60, abs=0.1)
+
+    kubelet.follow()
+    await kubelet.reconcile()
+    assert kubelet.template() == wanted
+    assert KEY in kubelet.due()
+    await kubelet.reconcile()
+
+    assert len(kubelet.asked) == 1
+    assert "Updating" not in kubelet.cluster.told
+    assert "move" not in kubelet.status
+    workload = kubelet.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert workload
+    template = workload["spec"]["template"]
+    assert template["metadata"]["annotations"][names.TEMPLATE] == wanted
+    assert template["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "2"
+    assert kubelet.replicas() == {"demo-a": 1}
+    written = len(kubelet.cluster.applied)
+    await kubelet.reconcile()
+    assert len(kubelet.cluster.applied) == written
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused(422, "Invalid", "memory limits cannot be decreased"),
+        Refused(403, "Forbidden", "pods/resize"),
+        NotFound(404, "NotFound", "the server could not find the requested resource"),
+    ],
+)
+async def test_what_the_api_server_refuses_is_a_move(kubelet: Kubelet, refusal: Exception) -> None:
+    kubelet.refusal = refusal
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+
+    assert len(kubelet.asked) == 1
+    assert kubelet.status["move"]["to"] == "b"
+    assert kubelet.status["move"]["reason"] == "TemplateChanged"
+
+
+async def test_a_node_that_can_never_do_it_is_left_at_once(kubelet: Kubelet) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    infeasible = {"type": "PodResizePending", "status": "True", "reason": "Infeasible"}
+    kubelet.follow(infeasible | {"message": "Node didn't have enough capacity"})
+
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_a_node_without_room_just_now_is_left_when_it_is_late(kubelet: Kubelet) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    kubelet.follow({"type": "PodResizePending", "status": "True", "reason": "Deferred"})
+    kubelet.seconds += 59
+    await kubelet.reconcile()
+    assert "move" not in kubelet.status
+
+    kubelet.seconds += 2
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_a_resize_that_goes_wrong_in_the_kubelet_is_not_taken_for_done(
+    kubelet: Kubelet,
+) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    before = kubelet.template()
+    kubelet.follow()
+    kubelet.follow({"type": "PodResizeInProgress", "status": "True", "reason": "Error"})
+
+    await kubelet.reconcile()
+
+    assert kubelet.template() == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations"),
+    [
+        ({**MORE, "credentialsSecretRef": {"name": "another"}}, {}),
+        (MORE, {names.RESTART_AT: "2026-11-21T10:00:00Z"}),
+    ],
+    ids=["another Secret too", "a restart too"],
+)
+async def test_what_needs_another_pod_all_the_same_is_a_move(
+    kubelet: Kubelet, spec: dict[str, Any], annotations: dict[str, str]
+) -> None:
+    kubelet.feed(spec=spec, generation=4, annotations=annotations)
+
+    await kubelet.reconcile()
+
+    assert kubelet.asked == []
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_what_is_not_asked_for_any_more_cannot_be_taken_away(kubelet: Kubelet) -> None:
+    kubelet.there["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "9"
+    kubelet.follow()
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_a_broker_that_is_away_keeps_no_resize_and_costs_no_pod(kubelet: Kubelet) -> None:
+    kubelet.sidecars.seen = AWAY
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+
+    assert len(kubelet.asked) == 1
+    assert "move" not in kubelet.status
+
+
+async def test_a_pod_of_an_earlier_version_moves(kubelet: Kubelet) -> None:
+    del kubelet.there["metadata"]["annotations"][names.SHAPE]
+    kubelet.follow()
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+
+    assert kubelet.asked == []
+    assert kubelet.status["move"]["to"] == "b"
+
+
+def test_a_shape_is_all_but_the_resources() -> None:
+    default, more = Settings(), Settings(simulator_requests={"cpu": "3"})
+    image = Settings(sidecar_image="other")
+    asks = account(manifest(**MORE))
+
+    def of(who: Any, settings: Settings) -> str:
+        return shape_id(who, Platform.LINUX, settings)
+
+    assert of(parsed(), default) == of(asks, default) == of(parsed(), more)
+    assert of(parsed(), image) != of(parsed(), default)
+    assert shape_id(parsed(), Platform.WINDOWS, default) != of(parsed(), default)
+
+
+def test_another_pod_or_another_template_is_another_try() -> None:
+    now = [0.0]
+    resizes = Resizes(clock=lambda: now[0])
+    assert resizes.begin(KEY, "p", "t") == 0
+    now[0] = 50
+    assert resizes.begin(KEY, "p", "t") == 50
+    assert resizes.begin(KEY, "q", "t") == 0
+    resizes.give_up(KEY, "q", "t")
+    assert resizes.hopeless(KEY, "q", "t")
+    assert not resizes.hopeless(KEY, "q", "u")
+    assert resizes.next_s(KEY, 60) is None

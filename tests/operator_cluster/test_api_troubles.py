@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server at its worst: watches lost, 410 Gone, 429, 5xx, slow, and our CRD taken away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.kubectl import Kubectl
+from cluster.paths import REPOSITORY
+from operator_cluster.api_proxy import ApiProxy
+from operator_cluster.manifests import account, await_reason, reason, secret
+from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.redis_process import RedisServer
+from operator_cluster.sidecar_stub import SidecarStub
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(150)]
+
+
+@pytest.fixture
+def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[ApiProxy]:
+    """Return what stands between the operator and the API server."""
+    found = ApiProxy(plane.kubeconfig, tmp_path)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def proxied(
+    proxy: ApiProxy, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> Iterator[Operator]:
+    """Return an operator behind the proxy that leads, with one account that is connected."""
+    process = Operator(
+        proxy.kubeconfig, kubectl.namespace, redis_url=redis.url, sidecar=sidecars.address
+    )
+    process.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+    yield process
+    process.stop()
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["cut off", "410 Gone"])
+def test_what_changed_while_watches_were_lost_is_found(
+    proxy: ApiProxy,
+    proxied: Operator,
+    kubectl: Kubectl,
+    redis: RedisServer,
+    gone: bool,  # noqa: FBT001 - a table
+) -> None:
+    proxy.end_watches(gone=gone)
+    kubectl.apply(account("next", login=2))
+    kubectl.delete("mt5account", "demo", wait=False)
+    proxy.end_watches(gone=gone)
+
+    eventually(lambda: reason(kubectl, "next") == "Connected", timeout_s=30)
+    eventually(lambda: set(redis.routes()) == {"2"}, timeout_s=30)
+    assert proxied.exit_code() is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_api_server_that_refuses_is_waited_for_and_nothing_is_lost(
+    proxy: ApiProxy, proxied: Operator, kubectl: Kubectl, redis: RedisServer, status: int
+) -> None:
+    before = redis.routes()
+    proxy.answer_with, proxy.only_writes = status, True
+    kubectl.apply(account("next", login=2))
+    # Refused again and again, and not as fast as it can ask.
+    eventually(lambda: proxy.refused >= 4, timeout_s=30)
+    assert redis.routes().items() >= before.items()
+
+    proxy.answer_with = 0
+
+    eventually(lambda: reason(kubectl, "next") == "Connected", timeout_s=60)
+    assert proxied.exit_code() is None
+    assert proxied.leads()
+
+
+def test_a_slow_api_server_is_only_slow(
+    proxy: ApiProxy, proxied: Operator, kubectl: Kubectl
+) -> None:
+    proxy.delay_s = 1.0
+
+    kubectl.apply(*(account(f"a{n}", login=n + 2) for n in range(5)))
+
+    for number in range(5):
+        eventually(lambda n=number: reason(kubectl, f"a{n}") == "Connected", timeout_s=60)  # type: ignore[misc]
+    assert proxied.exit_code() is None
+
+
+def test_a_crd_that_is_deleted_and_restored_is_served_again(
+    plane: ControlPlane,
+    kubectl: Kubectl,
+    redis: RedisServer,
+    sidecars: SidecarStub,
+    operator: Operator,
+) -> None:
+    operator.lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+
+    # The operator lets go of the accounts: the deletion ends.
+    plane.kubectl("delete", "crd", "mt5accounts.mt5bridge.io", "--timeout=60s", timeout_s=70)
+    eventually(lambda: redis.routes() == {}, timeout_s=30)
+    plane.kubectl.apply_file(REPOSITORY / "crds" / "mt5accounts.yaml")
+    plane.kubectl("wait", "--for=condition=Established", "crd/mt5accounts.mt5bridge.io")
+    if operator.exit_code() is not None:  # the kubelet starts it again
+        operator.start()
+    eventually(operator.leads, timeout_s=30)
+    kubectl.apply(account("again", login=3))
+
+    eventually(lambda: reason(kubectl, "again") == "Connected", timeout_s=90)
+    assert json.dumps(redis.routes()).count("address") == 1
