@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from bench import calls, cores, fanout, gate, memory, reads, report, routing
+from bench import calls, cores, fanout, gate, latency, memory, orders, reads, report, routing
 from bench.findings import Finding
 from bench.rounds import FULL, QUICK, Effort
 from cluster.paths import REPOSITORY
@@ -27,8 +27,10 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "routing": routing.measure,
     "calls": calls.measure,
     "memory": memory.measure,
+    "latency": latency.measure,
+    "orders": orders.measure,
 }
-GATED: Final = ("reads", "routing")
+GATED: Final = ("memory", "latency", "fanout", "reads", "routing")
 
 
 def main() -> int:

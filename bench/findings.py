@@ -27,12 +27,23 @@ class Finding:
     and nothing that `make bench-quick` would hold against a recorded ratio."""
     best: float | None = None
     """The same ratio of each one's least disturbed round."""
+    limit: float | None = None
+    """What is no ratio, and `make bench-quick` holds all the same: a neighbour takes no memory, and
+    a tenth of a second is more than any does. Not the target: it leaves room for noise."""
     beside: str = ""
 
     @property
     def met(self) -> bool | None:
         """Tell whether the target is met; None without one."""
-        return None if self.target is None else bool(_HOLDS[self.sense](self.value, self.target))
+        return None if self.target is None else self._holds(self.target)
+
+    @property
+    def broken(self) -> bool:
+        """Tell whether the limit is."""
+        return self.limit is not None and not self._holds(self.limit)
+
+    def _holds(self, bound: float) -> bool:
+        return bool(_HOLDS[self.sense](self.value, bound))
 
     @property
     def key(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may not get worse: ratios against the recorded ones.
+"""What may not get worse: ratios against the recorded ones, and a few figures against a limit.
 
 Recorded are the lowest medians that several quick runs found, on a machine that others used as
 well. What is held against them is the higher of median and least disturbed rounds: what slows us
@@ -26,9 +26,12 @@ def recorded() -> Recorded:
 
 
 def fallen(findings: Sequence[Finding], recorded: Recorded) -> list[str]:
-    """Return a sentence for each ratio that fell too far; and for each that is not recorded."""
+    """Return a sentence for each ratio that fell too far or is not recorded, each broken limit."""
     complaints = []
     for finding in findings:
+        if finding.broken:
+            told = f"{finding.value:.1f} {finding.unit}, held to {finding.sense} {finding.limit:g}"
+            complaints.append(f"{finding.key}: {told}")
         if finding.throughput is None:
             continue
         before = recorded.get(finding.key)

@@ -5,6 +5,7 @@ was whole, and look at nothing else."""
 import asyncio
 import base64
 import os
+import socket
 import time
 from typing import Final, cast
 
@@ -103,6 +104,17 @@ class Audience:
             while not all(listener.is_open for listener in self.listeners):
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)  # first snapshots
+
+    async def stalled(self) -> socket.socket:
+        """Return one more client, who reads nothing and whose machine soon takes nothing more."""
+        loop = asyncio.get_running_loop()
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.settimeout(0)
+        await loop.sock_connect(made, (self._host, self._port))
+        await loop.sock_sendall(made, self._request)
+        assert (await loop.sock_recv(made, 12)).endswith(b"101"), "not let in"
+        return made
 
     def leave(self) -> None:
         """Hang up."""

@@ -45,6 +45,10 @@ class Started:
         """Return its process id."""
         return self._process.pid
 
+    def running(self) -> bool:
+        """Tell whether it has not ended yet."""
+        return self._process.poll() is None
+
     def check(self) -> None:
         """Fail with its own last words if it has ended."""
         ended = self._process.poll() is not None

@@ -4,7 +4,7 @@
 import asyncio
 import hashlib
 import json
-import sys
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ SECRET: Final = "b" * 43
 KEY: Final = f"mt5_bench_{SECRET}"
 AUTHORIZED: Final = {"X-API-Key": KEY}
 PATIENCE_S: Final = 20.0
+SHIPPED: Final = "MT5_BRIDGE_SHIPPED_PYTHON"
 NO_LIMIT: Final = 1_000_000_000
 
 
@@ -57,7 +58,7 @@ async def sidecar(
         f"MT5_SIDECAR_{name.upper()}": value
         for name, value in (_settings(folder) | ports | dict(settings or {})).items()
     }
-    argv = [sys.executable, "-m", module]
+    argv = [shipped_python(), "-m", module]
     process = Started(argv, folder / "log", core=SERVER, env=environment)
     running = Sidecar(process.pid, ports["api_port"], ports["agent_port"], folder)
     try:
@@ -104,6 +105,18 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not await look():
             await asyncio.sleep(0.05)
+
+
+def shipped_python() -> str:
+    """Return a Python with what the image has: more packages change how much some libraries load.
+
+    Raises:
+        SystemExit: `make` made none.
+    """
+    found = os.environ.get(SHIPPED)
+    if not found:
+        raise SystemExit(f"{SHIPPED} names no Python with locks/sidecar.txt: use make bench")
+    return found
 
 
 async def _seen(agent: Agent) -> bool:

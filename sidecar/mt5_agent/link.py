@@ -3,9 +3,12 @@
 business."""
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.first import first
@@ -41,6 +44,9 @@ class Source(Protocol):
 
     def state(self) -> State:
         """Return the State."""
+
+    def polls(self) -> dict[str, tuple[int, ...]]:
+        """Return how long each look took since the last time; see `State.polls`."""
 
     def joined(self) -> None:
         """A sidecar is there, and knows nothing."""
@@ -150,14 +156,18 @@ class Link:
             self._source.handle(message, self)
 
     async def _tell(self, wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + self._settings.heartbeat_s
         while True:
             self._wake.clear()
             await self._flush(wire)
-            try:
-                async with asyncio.timeout(self._settings.heartbeat_s):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due_s):
                     await self._wake.wait()
-            except TimeoutError:
+            # By the clock: prices that never rest must not keep the State from being told.
+            if loop.time() >= due_s:
                 self._told = None
+                due_s = loop.time() + self._settings.heartbeat_s
 
     async def _flush(self, wire: Wire) -> None:
         # At each drain a sidecar that does not read stops us: snapshots are replaced meanwhile, not
@@ -180,7 +190,8 @@ class Link:
         state = self._source.state()
         if _meaning(state) != _meaning(self._told):
             self._told = state
-            wire.write(state)
+            told = msgspec.structs.replace(state, polls=self._source.polls())
+            wire.write(told)
         for snapshot in self._source.take():
             wire.write(snapshot)
 

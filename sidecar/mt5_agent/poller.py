@@ -127,7 +127,11 @@ class Poller:
             self._report.set(utc_offset_s=offset_ms // 1000)
 
     async def _ask(self, job: Job) -> msgspec.Raw | None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         ending = await self._calls.ask(job, Priority.READ, within_s=self._settings.poll_deadline_s)
+        if ending.outcome != "not_sent":
+            self._report.polled(job.call, took_s=loop.time() - began_s)
         return ending.done.value if ending.outcome == "done" and ending.done else None
 
 

@@ -2,7 +2,7 @@
 """What the agent says of itself: one State, rebuilt from what it knows."""
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from platform import python_version
 from typing import Any, Final
@@ -21,6 +21,10 @@ JOURNAL_LINES: Final = 20
 _REFUSALS: Final = frozenset(
     {Reason.BAD_CREDENTIALS, Reason.NEEDS_INTERACTION, Reason.TERMINAL_OUTDATED}
 )
+
+
+POLLS_KEPT: Final = 256
+"""So many looks of a kind are remembered until a State takes them: minutes without a sidecar."""
 
 
 def utc_ms() -> int:
@@ -45,6 +49,7 @@ class Report:
         self._milestones = Milestones()
         self._last_healthy_ms = 0
         self._beside = ""
+        self._polls: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=POLLS_KEPT))
 
     @property
     def state(self) -> State:
@@ -130,6 +135,16 @@ class Report:
         self._state = msgspec.structs.replace(self._state, last_contact_ms=now)
         if self._state.state == "Connected":
             self._last_healthy_ms = now
+
+    def polled(self, call: str, *, took_s: float) -> None:
+        """Note how long a look took; told with the next State."""
+        self._polls[call].append(int(took_s * 1_000_000))
+
+    def take_polls(self) -> dict[str, tuple[int, ...]]:
+        """Return the microseconds of each look since the last time, by what was asked."""
+        taken = {call: tuple(times_us) for call, times_us in self._polls.items()}
+        self._polls.clear()
+        return taken
 
     def heard(self, line: str, shown: str) -> None:
         """Count what a line of the terminal's journal means, and keep it as it may be shown."""

@@ -27,6 +27,7 @@ class _Lines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "told", {}),
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)

@@ -27,6 +27,7 @@ from mt5_agent.protocol import (
     Snapshot,
     State,
     Watch,
+    is_trading,
 )
 from mt5_agent.report import Report
 from mt5_agent.selftest import trouble
@@ -156,6 +157,10 @@ class Supervisor:
         """Return the State."""
         return self._report.state
 
+    def polls(self) -> dict[str, tuple[int, ...]]:
+        """Return how long each look took since the last time."""
+        return self._report.take_polls()
+
     def joined(self) -> None:
         """Hold all snapshots ready for a new sidecar."""
         self._board.retell()
@@ -187,6 +192,7 @@ class Supervisor:
         connection = link.connection
 
         def finish(ending: Ending) -> None:
+            _log_end(request, ending)
             link.send(_answer(request.id, ending), connection)
 
         priority = PRIORITY_OF.get(request.call)
@@ -201,6 +207,18 @@ class Supervisor:
             finish=finish,
             owner=connection,
         )
+
+
+def _log_end(request: Request, ending: Ending) -> None:
+    # Every trade, and of the rest what a worker took with it: the trace leads from the client here.
+    if not is_trading(request.call) and ending.outcome != "unknown":
+        return
+    level = logging.WARNING if ending.outcome == "unknown" else logging.INFO
+    trace = {"traceparent": request.traceparent} if request.traceparent else {}
+    took_ms = ending.duration_us / 1000
+    _log.log(
+        level, "%s: %s after %.1f ms", request.call, ending.outcome, took_ms, extra={"told": trace}
+    )
 
 
 def _answer(number: int, ending: Ending) -> Answer:

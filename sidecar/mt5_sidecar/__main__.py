@@ -7,6 +7,10 @@ import signal
 import sys
 from collections.abc import Callable
 
+# isort: off
+from mt5_sidecar import lean  # noqa: F401  the first: it decides how much the others load
+
+# isort: on
 from mt5_sidecar.app import Sidecar
 from mt5_sidecar.logs import configure_logs, logger
 from mt5_sidecar.settings import BadSettings, Settings, load

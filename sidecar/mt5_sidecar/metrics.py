@@ -2,13 +2,15 @@
 """Prometheus metrics. Label values come from closed sets only: routes, calls, types, codes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from mt5_agent.protocol import POLLS
 
 FAST_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.15, 0.5, 2.0, 10.0)
 
@@ -33,6 +35,13 @@ class Metrics:
             "mt5_sidecar_agent_call_seconds",
             "Time from asking the agent to its answer",
             ("call", "outcome"),
+            buckets=FAST_S,
+            registry=r,
+        )
+        self.polls = Histogram(
+            "mt5_poll_duration_seconds",
+            "Time of one look of the agent's poll, waiting behind other calls included",
+            ("call",),
             buckets=FAST_S,
             registry=r,
         )
@@ -93,6 +102,11 @@ class Metrics:
         )
         self.ws_conflated = Counter(
             "mt5_sidecar_ws_conflated", "Flushes put off because a client was slow", registry=r
+        )
+        self.ws_conflated_bytes = Counter(
+            "mt5_sidecar_ws_conflated_bytes",
+            "Bytes of state that slow clients were not sent: they get what is newest instead",
+            registry=r,
         )
         self.ws_flushes = Histogram(
             "mt5_sidecar_ws_flush_seconds",
@@ -158,16 +172,24 @@ class Metrics:
         """Count one call of the agent."""
         self.agent_calls.labels(call, outcome).observe(seconds)
 
+    def polled(self, times_us: Mapping[str, Sequence[int]]) -> None:
+        """Take in how long the agent's looks took; a later agent may have looks unknown here."""
+        for call in POLLS & times_us.keys():
+            poll = self.polls.labels(call)
+            for time_us in times_us[call]:
+                poll.observe(time_us / 1e6)
+
     def sent(self, messages: Mapping[str, int]) -> None:
         """Count messages handed to WebSocket clients, by type."""
         for type_, count in messages.items():
             self.messages_sent += count
             self.ws_messages.labels(type_).inc(count)
 
-    def held_back(self) -> None:
-        """Count a flush that a slow client does not get yet."""
+    def held_back(self, spared_bytes: int) -> None:
+        """Count a flush that a slow client does not get yet, and the state that was in it."""
         self.conflated += 1
         self.ws_conflated.inc()
+        self.ws_conflated_bytes.inc(spared_bytes)
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -9,6 +9,7 @@ here costs more than asking whether there is.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Final
 
 from mt5_sidecar import __version__
@@ -23,11 +24,24 @@ _PARENT: Final = re.compile(
 # What is not sent by then is lost: the pod has to end.
 FLUSH_MS: Final = 3000
 
+_CALLER: Final = ContextVar("traceparent", default="")
+"""The caller's own header, while no spans of ours are made: it is passed on as it came."""
+
 
 def trace_id(traceparent: str) -> str:
     """Return the trace that the caller names, empty where it names none."""
     match = _PARENT.fullmatch(traceparent)
     return match[1] if match else ""
+
+
+@contextmanager
+def of_caller(traceparent: str) -> Iterator[None]:
+    """Have what happens inside, and what it starts, belong to the caller's trace."""
+    token = _CALLER.set(traceparent)
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
 
 
 class Tracing:
@@ -70,6 +84,16 @@ class Tracing:
             f"MetaTrader5.{name}", kind=SpanKind.CLIENT, attributes={"rpc.method": name}
         )
         return what
+
+    def here(self) -> str:
+        """Return the `traceparent` of what is being done, for those whom we ask; empty for none."""
+        if self.tracer is None:
+            return _CALLER.get()
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        told: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(told)
+        return told.get(HEADER, "")
 
     def stop(self) -> None:
         """Send what is left; blocks for a moment."""

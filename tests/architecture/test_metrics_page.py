@@ -12,7 +12,8 @@ from mt5_operator import metrics as operator_metrics
 from mt5_sidecar.metrics import Metrics
 
 PAGE = REPOSITORY / "docs" / "metrics.md"
-OURS = re.compile(r"mt5_(operator|sidecar)_")
+# The poll's name is one that the requirements ask for.
+OURS = re.compile(r"mt5_(operator|sidecar|poll)_")
 ROW = re.compile(r"^\| `(mt5_\w+)` \| (\w+) \| (.+) \|$", re.MULTILINE)
 
 

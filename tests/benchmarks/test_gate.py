@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fails `make bench-quick`, and what does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,17 @@ def test_a_ratio_that_nobody_recorded_is_told() -> None:
     assert "not recorded" in gate.fallen([ratio(9)], {})[0]
 
 
-def test_absolute_figures_are_never_held_against_anything() -> None:
+def test_absolute_figures_without_a_limit_are_never_held_against_anything() -> None:
     assert gate.fallen([memory(1000)], {}) == []
     assert gate.lowered([memory(1000)], {}) == {}
+
+
+def test_a_figure_with_a_limit_is_held_to_it_and_never_recorded() -> None:
+    limited = replace(memory(59.9), limit=60)
+
+    assert gate.fallen([limited], {}) == []
+    assert gate.fallen([replace(limited, value=60.1)], {}) == ["P13 idle: 60.1 MB, held to <= 60"]
+    assert gate.lowered([limited], {}) == {}
 
 
 def test_recording_only_lowers() -> None:

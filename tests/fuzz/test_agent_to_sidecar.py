@@ -2,62 +2,27 @@
 """The sidecar's loopback door: strangers, agents that break the protocol, terminals that lie."""
 
 import asyncio
-import os
-import struct
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sidecar_rig import eventually
 from world import ALL, Survivor
 
+import nonsense_frames
 from mt5_agent import protocol
 from mt5_agent.protocol import records
+from nonsense_frames import frames, values
 
-EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "25"))
 ENDS_WITHIN_S = 15.0
 READS = ("/api/status", "/api/account", "/api/positions", "/api/orders", "/api/ticks",
          "/api/symbols/EURUSD", "/api/history?days=1", "/api/performance/metrics")  # fmt: skip
 # What a fault of ours looks like to a client, whatever the terminal says.
 FAULTS = (0, 500)
 
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, database=None,
-    derandomize="MT5_FUZZ_SEED" not in os.environ, suppress_health_check=list(HealthCheck),
-)  # fmt: skip
-
-# Half-right maps: the right tags, other fields; and no maps at all.
-leaves = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=9)
-    | st.binary(max_size=20)
-)  # fmt: skip
-values = st.recursive(
-    leaves, lambda i: st.lists(i, max_size=4) | st.dictionaries(st.text(max_size=8), i, max_size=4)
-)
-TAGS = [str(kind.__struct_config__.tag) for kind in get_args(protocol.FromAgent)]
-NAMES = sorted({n for kind in get_args(protocol.FromAgent) for n in kind.__struct_fields__})
-maps = st.builds(
-    lambda tag, fields: {"t": tag, **fields},
-    st.sampled_from(TAGS) | leaves,
-    st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
-)
-DEEP = b"\x91" * 5000 + b"\xc0"
-HUGE = protocol.MAX_FRAME_BYTES
-
-
-def framed(body: bytes, length: int | None = None) -> bytes:
-    return struct.pack("<I", len(body) if length is None else length) + body
-
-
-bodies = (
-    st.binary(max_size=200)
-    | maps.map(msgspec.msgpack.encode)
-    | values.map(msgspec.msgpack.encode)
-    | st.just(DEEP)
-)
-lies = st.none() | st.integers(0, 400) | st.sampled_from([HUGE, HUGE + 1, 2**31, 2**32 - 1])
-nonsense = st.lists(st.builds(framed, bodies, lies) | st.binary(max_size=50), max_size=5)
+fuzzed = nonsense_frames.fuzzed(examples=25)
+nonsense = st.lists(frames(protocol.FromAgent) | st.binary(max_size=50), max_size=5)
 
 
 async def says(survivor: Survivor, *parts: bytes) -> None:
@@ -149,6 +114,11 @@ states = st.builds(
     since_ms=_EXTREMES[int],
     utc_offset_s=st.none() | _EXTREMES[int],
     evidence=st.builds(protocol.Evidence, last_healthy_ms=_EXTREMES[int]),
+    polls=st.dictionaries(
+        st.sampled_from(sorted(protocol.POLLS)) | st.text(max_size=9),
+        st.lists(_EXTREMES[int], max_size=4).map(tuple),
+        max_size=3,
+    ),
 )
 
 

@@ -5,48 +5,19 @@ If it ended, so would the terminal: its account would be away for as long as a l
 """
 
 import asyncio
-import os
-import struct
-from typing import Any, get_args
+from typing import Any
 
-import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+import nonsense_frames
 from mt5_agent import protocol
+from nonsense_frames import frames, values
 
-EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "15"))
 SERVES_WITHIN_S = 30.0
 LOGIN = 10001
-HUGE = protocol.MAX_FRAME_BYTES
 
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, database=None,
-    derandomize="MT5_FUZZ_SEED" not in os.environ, suppress_health_check=list(HealthCheck),
-)  # fmt: skip
-
-leaves = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=9)
-    | st.binary(max_size=20)
-)  # fmt: skip
-values = st.recursive(
-    leaves, lambda i: st.lists(i, max_size=4) | st.dictionaries(st.text(max_size=8), i, max_size=4)
-)
-TAGS = [str(kind.__struct_config__.tag) for kind in get_args(protocol.FromSidecar)]
-NAMES = sorted({n for kind in get_args(protocol.FromSidecar) for n in kind.__struct_fields__})
-maps = st.builds(
-    lambda tag, fields: {"t": tag, **fields},
-    st.sampled_from(TAGS) | leaves,
-    st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
-)
-bodies = st.binary(max_size=200) | (maps | values).map(msgspec.msgpack.encode)
-lies = st.none() | st.integers(0, 400) | st.sampled_from([HUGE, HUGE + 1, 2**32 - 1])
-DEEP = b"\x91" * 5000 + b"\xc0"
-
-
-def framed(body: bytes, length: int | None = None) -> bytes:
-    return struct.pack("<I", len(body) if length is None else length) + body
-
+fuzzed = nonsense_frames.fuzzed(examples=15)
 
 numbers = st.integers(-(2**63), 2**64 - 1) | st.sampled_from([0, 1, 50, 2**31, 2**63 - 1])
 requests = st.builds(
@@ -59,6 +30,7 @@ requests = st.builds(
         max_size=3,
     ),
     deadline_ms=st.sampled_from([-1, 0, 1, 100, 2**31, 2**63 - 1]),
+    traceparent=st.text(max_size=60),
 )  # fmt: skip
 meant = st.one_of(
     requests,
@@ -96,7 +68,7 @@ async def serves(sidecar: Any) -> bool:
 
 
 @fuzzed
-@given(parts=st.lists(st.builds(framed, bodies | st.just(DEEP), lies), min_size=1, max_size=4))
+@given(parts=st.lists(frames(protocol.FromSidecar), min_size=1, max_size=4))
 async def test_a_sidecar_that_breaks_the_protocol_ends_its_own_connection_only(
     agent: Any, sidecar: Any, parts: list[bytes]
 ) -> None:

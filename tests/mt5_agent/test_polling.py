@@ -9,7 +9,8 @@ import pytest
 from mt5_agent.board import Board
 from mt5_agent.calls import Ending
 from mt5_agent.poller import Poller
-from mt5_agent.report import Report
+from mt5_agent.protocol import POLLS
+from mt5_agent.report import POLLS_KEPT, Report
 from mt5_agent.settings import Settings, load
 from mt5_agent.wanted import Wanted
 
@@ -17,15 +18,16 @@ from mt5_agent.wanted import Wanted
 class Terminal:
     """Answers no call; notes when which was made."""
 
-    def __init__(self):
+    def __init__(self, ends="failed"):
         self.asked = []
+        self.ends = ends
         self._more = asyncio.Condition()
 
     async def ask(self, job, _priority, *, within_s):
         async with self._more:
             self.asked.append((job.call, time.monotonic()))
             self._more.notify_all()
-        return Ending("failed" if len(self.asked) % 2 else "unknown")
+        return Ending("unknown" if len(self.asked) % 2 else self.ends)
 
     def times(self, call):
         return [at for name, at in self.asked if name == call]
@@ -40,12 +42,18 @@ def terminal():
     return Terminal()
 
 
-def poller(terminal, **settings):
+def new_report():
+    return Report(backend="simulator", platform="Linux", changed=lambda: None)
+
+
+def poller(terminal, report=None, **settings):
+    wanted = Wanted()
+    wanted.symbols = ("EURUSD",)
     return Poller(
         calls=terminal,
         board=Board(lambda: None),
-        report=Report(backend="simulator", platform="Linux", changed=lambda: None),
-        wanted=Wanted(),
+        report=report or new_report(),
+        wanted=wanted,
         settings=Settings(backend="simulator", **settings),
         link_moved=lambda _: None,
     )
@@ -76,3 +84,39 @@ def test_the_interval_is_half_a_second_and_can_be_another():
 
     assert load(told).poll_interval_s == 0.5
     assert load(told | {"MT5_AGENT_POLL_INTERVAL_S": "1"}).poll_interval_s == 1
+
+
+async def test_each_look_is_timed_by_what_was_asked_and_told_once(terminal):
+    report = new_report()
+    often = {"poll_interval_s": 0.01, "tick_interval_s": 0.01}
+    running = asyncio.create_task(poller(terminal, report, **often).run())
+    await terminal.until("terminal_info", 3)
+    await terminal.until("ticks", 3)
+    running.cancel()
+
+    told = report.take_polls()
+
+    assert set(told) == POLLS == {call for call, _ in terminal.asked}
+    # The last one may have been asked and not ended.
+    assert len(terminal.times("terminal_info")) - len(told["terminal_info"]) in {0, 1}
+    assert all(time_us >= 0 for times_us in told.values() for time_us in times_us)
+    assert report.take_polls() == {}
+
+
+async def test_a_look_that_was_never_made_took_no_time():
+    terminal, report = Terminal(ends="not_sent"), new_report()
+    running = asyncio.create_task(poller(terminal, report, poll_interval_s=0.01).run())
+    await terminal.until("terminal_info", 4)
+    running.cancel()
+
+    assert sum(map(len, report.take_polls().values())) <= len(terminal.asked) / 2 + 1
+
+
+def test_without_a_sidecar_only_the_newest_looks_are_remembered():
+    report = new_report()
+    for number in range(POLLS_KEPT + 5):
+        report.polled("ticks", took_s=number)
+
+    kept = report.take_polls()["ticks"]
+
+    assert (len(kept), kept[0]) == (POLLS_KEPT, 5_000_000)

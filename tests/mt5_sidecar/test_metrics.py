@@ -3,8 +3,11 @@
 
 import re
 
+import pytest
 from account_records import position
 from sidecar_rig import Rig, eventually, heard
+
+from mt5_agent import protocol
 
 
 async def metric(rig: Rig, name: str, **labels: str) -> float:
@@ -65,6 +68,21 @@ async def test_calls_of_the_terminal_are_timed_by_function_and_outcome(bridge: R
 
     assert await metric(bridge, "mt5_sidecar_agent_call_seconds_count", **done) == before + 1
     assert await metric(bridge, "mt5_sidecar_agent_call_seconds_sum", **done) > 0
+
+
+async def test_the_agents_own_looks_are_timed_by_what_was_asked(bridge: Rig) -> None:
+    name = "mt5_poll_duration_seconds"
+    assert await metric(bridge, f"{name}_count") == 0
+
+    looks = {"positions_get": (1_500, 250_000), "ticks": (900,), "what_a_later_agent_asks": (1,)}
+    bridge.agent.send(protocol.State(state="Connected", login_id=1, polls=looks))
+    await eventually(lambda: bridge.context.metrics.polls.labels("ticks")._sum.get() > 0)
+
+    assert await metric(bridge, f"{name}_count", call="positions_get") == 2
+    assert await metric(bridge, f"{name}_sum", call="positions_get") == pytest.approx(0.2515)
+    assert await metric(bridge, f"{name}_bucket", call="positions_get", le="0.0025") == 1
+    # Label values come from a closed set, whatever is on the wire.
+    assert await metric(bridge, f"{name}_count") == 3
 
 
 async def test_snapshots_and_the_connection_are_told(bridge: Rig) -> None:

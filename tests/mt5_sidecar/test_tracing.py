@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -12,6 +13,7 @@ from sidecar_rig import KEY, Rig, heard
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from mt5_agent import protocol
 from mt5_sidecar.tracing import trace_id
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -123,3 +125,36 @@ async def test_log_lines_name_the_callers_trace_without_any_collector(bridge: Ri
 )
 def test_a_header_that_names_no_trace_is_none(header: str) -> None:
     assert trace_id(header) == ""
+
+
+def traces(rig: Rig, call: str) -> list[str]:
+    """Return the `traceparent` of each request of `call` that the agent was sent."""
+    asked = rig.agent.heard_of(protocol.Request)
+    return [request.traceparent for request in asked if request.call == call]
+
+
+async def test_the_callers_trace_goes_on_to_the_agent_and_to_no_other_call(bridge: Rig) -> None:
+    async with aiohttp.ClientSession() as session:  # one connection, so one task serves all three
+        for headers in (CALLER, {}, {"traceparent": "nonsense"}):
+            url = f"http://127.0.0.1:{bridge.sidecar.api_port}/api/symbols/EURUSD"
+            async with session.get(url, headers={"X-API-Key": KEY, **headers}) as answer:
+                assert answer.status == 200
+
+    assert traces(bridge, "symbol_info")[-3:] == [CALLER["traceparent"], "", ""]
+
+
+async def test_with_spans_the_agent_is_told_of_the_calls_own(
+    rig_with: RigWith, collector: Any
+) -> None:
+    rig = await rig_with(otlp_endpoint=collector.url)
+    await rig.connected()
+    await rig.get("/api/symbols/EURUSD", headers=CALLER)
+    told = traces(rig, "symbol_info")[-1]
+    await rig.sidecar.stop()
+
+    call = next(
+        span
+        for span in collector.spans
+        if span.name == "MetaTrader5.symbol_info" and span.trace_id.hex() == TRACE
+    )
+    assert told == f"00-{TRACE}-{call.span_id.hex()}-01"

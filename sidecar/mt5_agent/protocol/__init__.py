@@ -5,7 +5,7 @@ Described for people in `docs/agent-protocol.md`. Records keep the package's fie
 are maps, so that either side may learn a new optional field before the other.
 """
 
-from mt5_agent.protocol.calls import PRIORITY_OF, Priority, is_trading
+from mt5_agent.protocol.calls import POLLS, PRIORITY_OF, Priority, is_trading
 from mt5_agent.protocol.frames import (
     MAX_FRAME_BYTES,
     Frames,
@@ -58,6 +58,7 @@ __all__ = [
     "MAX_FRAME_BYTES",
     "OLDEST_VERSION",
     "PART_BYTES",
+    "POLLS",
     "PRIORITY_OF",
     "RESULT_TYPES",
     "VERSION",

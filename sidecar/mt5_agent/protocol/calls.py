@@ -48,6 +48,12 @@ PRIORITY_OF: Final[Mapping[str, Priority]] = MappingProxyType(
 asked for."""
 
 
+POLLS: Final = frozenset(
+    {"account_info", "positions_get", "orders_get", "terminal_info", "ticks", "select"}
+)
+"""What the agent looks at of its own accord; the last two ask for many symbols at once."""
+
+
 def is_trading(call: str) -> bool:
     """Tell whether `call` can change the account: its outcome, once sent, must never be guessed."""
     return call == "order_send"

@@ -115,6 +115,9 @@ class State(Message, frozen=True, tag="state"):
     """Why `trade_allowed` is False, and what to do."""
     selftest: str = ""
     """What the image found wrong about itself at its start; empty: nothing."""
+    polls: dict[str, tuple[int, ...]] = {}
+    """Microseconds that each look took since the last State, waiting included, by what was asked:
+    names of `POLLS`."""
 
 
 class Snapshot(Message, frozen=True, tag="snapshot"):
@@ -206,6 +209,8 @@ class Request(Message, frozen=True, tag="request"):
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     deadline_ms: int = 10_000
+    traceparent: str = ""
+    """The W3C trace that the call belongs to, for the agent's log; empty for none."""
 
 
 FromAgent = Hello | State | Snapshot | Part | Answer | Goodbye

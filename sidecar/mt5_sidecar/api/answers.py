@@ -204,6 +204,7 @@ class Performance(msgspec.Struct, frozen=True):
     websocket_clients: float
     websocket_messages: dict[str, float]
     websocket_conflated: float
+    websocket_conflated_bytes: float
     websocket_flush_seconds_mean: float | None
     websocket_closed: dict[str, float]
 

@@ -18,7 +18,7 @@ from mt5_sidecar.api.problems import Told, from_aiohttp, problem
 from mt5_sidecar.auth.principal import Principal
 from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.orders.errors import OrderError
-from mt5_sidecar.tracing import HEADER, Tracing, id_of, trace_id
+from mt5_sidecar.tracing import HEADER, Tracing, id_of, of_caller, trace_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,9 +49,13 @@ def outermost(handler: Handler, *, route: str) -> Handler:
         request[ROUTE] = route
         tracing = request.app[CONTEXT].tracing
         if tracing.tracer is None:
-            parent = request.headers.get(HEADER)
-            request[TRACE] = "" if parent is None else trace_id(parent)
-            answer = await _answer(request, handler)
+            parent = request.headers.get(HEADER, "")
+            request[TRACE] = trace_id(parent) if parent else ""
+            if request[TRACE]:
+                with of_caller(parent):
+                    answer = await _answer(request, handler)
+            else:
+                answer = await _answer(request, handler)
         else:
             answer = await _traced(request, handler, tracing, route)
         if not answer.prepared:

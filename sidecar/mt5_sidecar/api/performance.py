@@ -56,6 +56,7 @@ def performance_answer(context: Context) -> Performance:
         websocket_clients=_sum(m.sockets.collect(), ""),
         websocket_messages=_by_label(m.ws_messages.collect(), "_total", "type"),
         websocket_conflated=_sum(m.ws_conflated.collect(), "_total"),
+        websocket_conflated_bytes=_sum(m.ws_conflated_bytes.collect(), "_total"),
         websocket_flush_seconds_mean=_mean(m.ws_flushes.collect()),
         websocket_closed=_by_label(m.ws_closed.collect(), "_total", "code"),
     )

@@ -7,6 +7,7 @@ estimates the zone from ticks that have just moved; until then it is unknown, an
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 # 9999-12-31: later ones cannot be written as text.
@@ -16,8 +17,13 @@ LATEST_MS: Final = 253_402_300_799_999
 def utc_iso(epoch_ms: int) -> str:
     """Return RFC 3339 text with milliseconds and `Z`; of a moment without one, the nearest."""
     epoch_ms = min(max(epoch_ms, 0), LATEST_MS)
-    moment = datetime.fromtimestamp(epoch_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}Z"
+    return f"{_second(epoch_ms // 1000)}.{epoch_ms % 1000:03d}Z"
+
+
+# A position is told of again and again, and when it was opened stays the same.
+@lru_cache(maxsize=1024)
+def _second(epoch_s: int) -> str:
+    return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def broker_time_iso(raw_ms: int, offset_s: int | None) -> str | None:

@@ -14,6 +14,13 @@ MOST_DIGITS = 8
 
 def fixed(value: float, digits: int) -> Decimal | None:
     """Return `value` with exactly `digits` decimals; None for infinity and not-a-number."""
+    # Minus zero is zero: the two are one key to the cache, and no price.
+    return _fixed(value + 0.0, digits)
+
+
+# Of a position that moves, two numbers of seven do: the others were made at the look before.
+@lru_cache(maxsize=2048)
+def _fixed(value: float, digits: int) -> Decimal | None:
     if not math.isfinite(value):
         return None
     # A terminal that says what cannot be a number of digits must not spoil the whole snapshot.

@@ -26,7 +26,16 @@ class Client:
     later is the difference to the board as it is then. That is the whole of conflation.
     """
 
-    __slots__ = ("choice", "closed", "interval_ms", "seq", "stalled_s", "wants", "wire")
+    __slots__ = (
+        "choice",
+        "closed",
+        "interval_ms",
+        "passed_seq",
+        "seq",
+        "stalled_s",
+        "wants",
+        "wire",
+    )
 
     def __init__(self, wire: Wire, choice: Choice, *, interval_ms: int, seq: int) -> None:
         self.wire = wire
@@ -38,6 +47,8 @@ class Client:
         """Channels to be sent in full with the next flush, not as changes."""
         self.stalled_s: float | None = None
         """Since when its buffer is full, on the loop's clock."""
+        self.passed_seq = seq
+        """Everything up to here has been handed over, or put off and counted."""
         self.closed = False
 
     def close(self, code: int, reason: str) -> None:

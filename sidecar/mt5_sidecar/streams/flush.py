@@ -49,6 +49,13 @@ class Flush:
             made = self._made[need] = self._make(*need)
         return made
 
+    def state_bytes(self, client: Client) -> int:
+        """Return how much state there is for `client` since it was last looked at; events wait for
+        it, so they are not counted."""
+        since = max(client.seq, client.passed_seq)
+        parts = self._parts(since, None, client.choice) if since < self._board.seq else []
+        return sum(len(part.body) for part in parts)
+
     def _make(self, since: int, wants: frozenset[Channel] | None, choice: Choice) -> list[Outgoing]:
         parts = self._parts(since, wants, choice)
         parts += [

@@ -110,7 +110,7 @@ class Hub:
         flush = Flush(self._board, status=self._status(), now_ms=self._clock())
         sent: Counter[str] = Counter()
         for client in clients:
-            if not client.closed and self._keeps_up(client) and self._is_whole(client):
+            if not client.closed and self._keeps_up(client, flush) and self._is_whole(client):
                 self._hand_over(client, flush, sent)
         self._metrics.sent(sent)
         self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
@@ -119,7 +119,7 @@ class Hub:
         for outgoing in flush.frames(client):
             client.wire.send(outgoing.frame)
             sent[outgoing.type] += 1
-        client.seq = self._board.seq
+        client.seq = client.passed_seq = self._board.seq
         client.wants = None
 
     def _is_whole(self, client: Client) -> bool:
@@ -133,12 +133,13 @@ class Hub:
         client.wants = client.choice.channels
         return True
 
-    def _keeps_up(self, client: Client) -> bool:
+    def _keeps_up(self, client: Client, flush: Flush) -> bool:
         if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:
             client.stalled_s = None
             return True
         now_s = asyncio.get_running_loop().time()
-        self._metrics.held_back()
+        self._metrics.held_back(flush.state_bytes(client))
+        client.passed_seq = self._board.seq
         if client.stalled_s is None:
             client.stalled_s = now_s
         self._lose_patience(client, stalled_for_s=now_s - client.stalled_s)

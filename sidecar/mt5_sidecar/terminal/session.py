@@ -69,9 +69,15 @@ class Session:
                 yield message
 
     async def request(
-        self, call: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, timeout_s: float
+        self,
+        call: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        timeout_s: float,
+        traceparent: str = "",
     ) -> protocol.Answer:
-        """Return the agent's answer to one call.
+        """Return the agent's answer to one call, which is part of the trace that is named.
 
         Raises:
             TerminalTimeout: none came in time, or the connection ended: the outcome is unknown.
@@ -79,8 +85,15 @@ class Session:
         async with asyncio.timeout(timeout_s + ANSWER_SLACK_S) as deadline:
             async with self._places:
                 remaining_s = (deadline.when() or 0) - asyncio.get_running_loop().time()
-                deadline_ms = max(1, int((remaining_s - ANSWER_SLACK_S) * 1000))
-                return await self._asked(call, args, kwargs, deadline_ms=deadline_ms)
+                request = protocol.Request(
+                    id=next(self._ids),
+                    call=call,
+                    args=args,
+                    kwargs=kwargs,
+                    deadline_ms=max(1, int((remaining_s - ANSWER_SLACK_S) * 1000)),
+                    traceparent=traceparent,
+                )
+                return await self._asked(request)
 
     @property
     def waiting(self) -> int:
@@ -116,25 +129,18 @@ class Session:
         async with asyncio.timeout(silence_s):  # wait_for makes a task for each read before 3.12
             return await self._reader.read(READ_BYTES)
 
-    async def _asked(
-        self, call: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, deadline_ms: int
-    ) -> protocol.Answer:
-        number = next(self._ids)
+    async def _asked(self, request: protocol.Request) -> protocol.Answer:
         answer: asyncio.Future[protocol.Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        self.send(
-            protocol.Request(
-                id=number, call=call, args=args, kwargs=kwargs, deadline_ms=deadline_ms
-            )
-        )
+        self._waiting[request.id] = answer
+        self.send(request)
         try:
             with contextlib.suppress(OSError):  # whoever reads the connection says that it broke
                 await self._writer.drain()  # an agent that does not read is asked no more
             return await answer
         finally:
             # Whoever gave up is forgotten: a late answer finds nobody, and harms nobody.
-            self._waiting.pop(number, None)
-            self._assembly.forget(number)
+            self._waiting.pop(request.id, None)
+            self._assembly.forget(request.id)
 
     def _answered(self, answer: protocol.Answer) -> None:
         waiting = self._waiting.get(answer.id)

@@ -143,7 +143,11 @@ class Terminal:
         try:
             with self._tracing.call(call):
                 answer = await self._session.request(
-                    call, args, kwargs, timeout_s=self._settings.call_timeout_s
+                    call,
+                    args,
+                    kwargs,
+                    timeout_s=self._settings.call_timeout_s,
+                    traceparent=self._tracing.here(),
                 )
                 outcome = answer.outcome
                 return self._result(call, answer)
@@ -180,6 +184,7 @@ class Terminal:
         """Take in a state or a snapshot; a goodbye is followed by the end of the connection."""
         if isinstance(message, protocol.State):
             self._agent = message
+            self._metrics.polled(message.polls)
             self._review()
         elif isinstance(message, protocol.Snapshot):
             for audience in self._audience:

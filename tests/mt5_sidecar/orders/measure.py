@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the order path adds to an order: `python tests/mt5_sidecar/orders/measure.py [FOLDER]`.
+"""What the order path adds to an order: `python tests/mt5_sidecar/orders/measure.py FOLDER`.
 
 The terminal answers at once, so that all that is left is ours: validation, three synced journal
-writes, the queue. Needs `PYTHONPATH=sidecar`; FOLDER on the disk that counts.
+writes, the queue. Needs `PYTHONPATH=sidecar`; FOLDER on the disk that counts; `--json` for `bench`.
 """
 
+import argparse
 import asyncio
+import json
 import statistics
 import sys
 import tempfile
@@ -24,15 +26,18 @@ from mt5_sidecar.orders import Ask, Journal, NewOrder, OrderDesk, OrderSettings,
 ORDERS = 1500
 
 
-def show(name: str, seconds: list[float]) -> None:
-    """Print percentiles in milliseconds."""
+Figures = dict[str, float]
+
+
+def figures(seconds: list[float]) -> Figures:
+    """Return percentiles in milliseconds."""
     cuts = statistics.quantiles(seconds, n=100)
-    shown = "  ".join(f"p{p} {cuts[p - 1] * 1000:.3f}" for p in (50, 95, 99))
-    print(f"{name:<24} {shown}  max {max(seconds) * 1000:.3f} ms  n {len(seconds)}")  # noqa: T201
+    found = {f"p{p}": cuts[p - 1] * 1000 for p in (50, 95, 99)}
+    return found | {"max": max(seconds) * 1000, "n": len(seconds)}
 
 
-async def measure(folder: Path) -> None:
-    """Send orders one after the other."""
+async def measure(folder: Path) -> dict[str, Figures]:
+    """Send orders one after the other; return how long what took."""
     world = World(1)
     terminal = Terminal(world)
     terminal.quiet = True
@@ -64,9 +69,11 @@ async def measure(folder: Path) -> None:
         await desk.submit(f"k{number}", small_order())
         replays.append(time.perf_counter() - started_s)
     await desk.stop()
-    show("journal write, synced", writes)
-    show("order, all that is ours", orders)
-    show("replay", replays)
+    return {
+        "journal write, synced": figures(writes),
+        "order, all that is ours": figures(orders),
+        "replay": figures(replays),
+    }
 
 
 def small_order() -> Ask:
@@ -75,6 +82,21 @@ def small_order() -> Ask:
     return Ask("order", body)
 
 
+def main() -> None:
+    """Measure in a new folder, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--json", action="store_true")
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=words.folder) as made:
+        found = asyncio.run(measure(Path(made)))
+    if words.json:
+        print(json.dumps(found))  # noqa: T201
+        return
+    for name, values in found.items():
+        shown = "  ".join(f"{key} {value:.3f}" for key, value in values.items())
+        print(f"{name:<24} {shown}")  # noqa: T201
+
+
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as made:
-        asyncio.run(measure(Path(made)))
+    main()

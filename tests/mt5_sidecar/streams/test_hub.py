@@ -269,3 +269,30 @@ def test_taking_away_symbols_leaves_the_others() -> None:
     assert "tick_data" in one.channels
     assert "tick_data" not in none.channels
     assert "positions" in none.channels
+
+
+async def test_state_that_a_slow_client_is_spared_is_counted_in_bytes_once(stage: Stage) -> None:
+    slow, quick = stage.client(), stage.client()
+    conflated = stage.metrics.ws_conflated_bytes._value.get
+    body = len(b'{"changed":[{"ticket":1,"n":1}],"removed":[]}')
+    pending(slow, 1 << 20)
+
+    for n in (1, 2):
+        stage.position(n)
+    stage.hub.sweep()  # looks at who is slow, and there is nothing new
+    assert conflated() == 2 * body
+
+    stage.event(3)  # is not conflated: it waits
+    assert conflated() == 2 * body
+
+    pending(slow, 0)
+    stage.position(4)
+    stage.position(5)
+    assert numbers(slow, "positions") == [4, 5]
+    assert conflated() == 2 * body
+    assert numbers(quick, "positions") == [1, 2, 4, 5]
+
+
+def pending(client: Client, count: int) -> None:
+    wire: Any = client.wire
+    wire.pending = count

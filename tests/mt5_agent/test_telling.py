@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent tells of itself: its looks by their time, its calls in the log by their trace."""
+
+import json
+
+from mt5_agent import protocol
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_a_state_tells_how_long_each_look_took(sidecar, agent):
+    sidecar.login()
+    await sidecar.serves()
+
+    await sidecar.until(lambda: any("terminal_info" in told.polls for told in sidecar.states))
+
+    times_us = [us for told in sidecar.states for times in told.polls.values() for us in times]
+    assert all(0 < us < 10_000_000 for us in times_us)
+
+
+async def test_prices_that_never_rest_do_not_keep_the_state_from_being_told(sidecar, made_agent):
+    # Ticks come ten times as often as the sign of life is due.
+    made_agent.environment["MT5_AGENT_TICK_INTERVAL_S"] = "0.02"
+    made_agent.environment["MT5_AGENT_HEARTBEAT_S"] = "0.2"
+    await made_agent.start()
+    await sidecar.joined()
+    sidecar.login()
+    await sidecar.serves()
+    told = len(sidecar.states)
+
+    await sidecar.until(lambda: len(sidecar.states) >= told + 5)
+
+    assert len({state.last_contact_ms for state in sidecar.states[told:]}) > 1
+
+
+async def test_a_trade_is_in_the_log_with_the_clients_trace(sidecar, agent):
+    sidecar.login()
+    await sidecar.serves()
+    nonsense = {"action": 1, "symbol": "NONE", "volume": 0.1, "comment": "canary-of-a-request"}
+    for trace in (TRACE, ""):
+        request = protocol.Request(
+            id=900 + len(trace), call="order_send", args=(nonsense,), traceparent=trace
+        )
+        sidecar.send(request)
+        await sidecar.answer(request.id)
+    await agent.end()
+
+    lines = [json.loads(line) for line in agent.log.splitlines() if "order_send" in line]
+    assert [line.get("traceparent") for line in lines] == [TRACE, None]
+    assert "canary-of-a-request" not in agent.log
+
+
+async def test_a_call_without_an_answer_is_in_the_log_and_a_read_is_not(sidecar, agent):
+    sidecar.login(server="Simulator-Hangs")
+    await sidecar.serves()
+    sidecar.send(protocol.Request(id=901, call="account_info", traceparent=TRACE))
+    await sidecar.answer(901)
+    request = protocol.Request(
+        id=902, call="symbol_info", args=("HANGS",), deadline_ms=300, traceparent=TRACE
+    )
+    sidecar.send(request)
+    assert (await sidecar.answer(902)).outcome == "unknown"
+    await agent.end()
+
+    lines = [json.loads(line) for line in agent.log.splitlines() if TRACE in line]
+    assert [(line["level"], line["message"].partition(" after")[0]) for line in lines] == [
+        ("warning", "symbol_info: unknown")
+    ]

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""P13: what a sidecar holds that nobody uses; and that a key set is read over TLS all the same."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mt5_sidecar.api import fetch as fetching
+from mt5_sidecar.api.fetch import fetch
+
+# Tokens, traces, YAML, the simulator, a developer's console: loaded where they are used.
+ELSEWHERE = {"jwt", "cryptography", "opentelemetry", "yaml", "numpy", "mt5_simulator", "pygments"}
+LOOK = """
+import json, os, sys
+import mt5_sidecar.__main__
+from aiohttp import connector
+print(json.dumps({
+    "modules": sorted(sys.modules),
+    "certificates": connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509_ca"],
+    "environment": os.environ.get("SSL_CERT_FILE"),
+}))
+"""
+
+
+def started(**environment: str) -> dict:
+    """Return what a new process holds once the sidecar's code is imported."""
+    # As in the image, where a developer's packages are not installed.
+    hidden = "import sys; sys.modules['rich'] = None\n"
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **environment}
+    seen = subprocess.run(
+        [sys.executable, "-c", hidden + LOOK], env=given, check=True, capture_output=True
+    )
+    return json.loads(seen.stdout)
+
+
+def test_nothing_is_loaded_that_only_some_sidecars_use() -> None:
+    modules = {name.partition(".")[0] for name in started()["modules"]}
+
+    assert not modules & ELSEWHERE
+    assert not {name for name in modules if name.startswith("_sysconfigdata")}
+
+
+def test_no_certificates_are_held_and_the_environment_is_as_it_was(tmp_path: Path) -> None:
+    seen = started(SSL_CERT_FILE=str(tmp_path / "own.pem"))
+
+    assert seen["certificates"] == 0
+    assert seen["environment"] == str(tmp_path / "own.pem")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "issuer")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "issuer.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return pem
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Certificates are read anew, in the test and after it."""
+    fetching._trusted.cache_clear()
+    yield
+    fetching._trusted.cache_clear()
+
+
+@pytest.fixture
+async def issuer(certificate: Path) -> AsyncIterator[str]:
+    """The address of a key set that is served over TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def keys(request: web.Request) -> web.Response:
+        return web.json_response({"keys": []})
+
+    app = web.Application()
+    app.router.add_get("/jwks", keys)
+    server = TestServer(app, scheme="https", host="127.0.0.1")
+    await server.start_server(ssl=context)
+    yield str(server.make_url("/jwks"))
+    await server.close()
+
+
+async def test_a_key_set_is_read_over_tls_from_an_issuer_that_the_machine_trusts(
+    issuer: str, certificate: Path, monkeypatch: pytest.MonkeyPatch, fresh: None
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    assert json.loads(await fetch(issuer)) == {"keys": []}
+
+
+async def test_a_key_set_of_an_issuer_that_nobody_knows_is_not_read(
+    issuer: str, fresh: None
+) -> None:
+    with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        await fetch(issuer)
