@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from cluster.command import run
 from cluster.contained import CONTAINED, Mounts, mounts, unmount_below
-from cluster.paths import REPOSITORY
+from cluster.paths import REPOSITORY, cache
 
 pytestmark = pytest.mark.e2e  # root
 LIMIT_S = 20.0
@@ -35,19 +36,19 @@ with mounts() as own:
 """
 
 
-def _until(claim: Callable[[], bool], what: str) -> None:
-    end_s = time.monotonic() + LIMIT_S
+def _until(claim: Callable[[], bool], what: str, *, within_s: float = LIMIT_S) -> None:
+    end_s = time.monotonic() + within_s
     while not claim():
         assert time.monotonic() < end_s, what
         time.sleep(0.02)
 
 
 def _seen_by(place: Path) -> list[str]:
-    """Return the processes in whose mount namespace something is mounted at `place`."""
+    """Return the processes in whose mount namespace something is mounted at `place` or below."""
     found = []
     for table in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
-            if f" {place} " in table.read_text():
+            if re.search(rf" {re.escape(str(place))}[/ ]", table.read_text()):
                 found.append(table.parent.name)
         except OSError:
             continue  # it has ended
@@ -68,6 +69,39 @@ def test_a_killed_run_leaves_neither_mounts_nor_processes(tmp_path: Path, progra
 
     _until(lambda: not _seen_by(place), "a mount outlives who made it")
     assert list(place.iterdir()) == []
+
+
+_IMAGE = """
+import pathlib, sys
+from cluster import images
+folder = pathlib.Path(sys.argv[1])
+made = images.build_image(sys.argv[2], dockerfile=folder / "Dockerfile", context=folder)
+print(made.archive)
+"""
+
+
+@pytest.mark.timeout(600)  # it may wait for another build
+def test_a_killed_build_of_an_image_leaves_nothing_and_the_next_one_succeeds(
+    tmp_path: Path,
+) -> None:
+    name, mark = "localhost/test-cluster/killed", f"sleep 1{os.getpid()}"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
+    command = [sys.executable, "-c", _IMAGE, tmp_path, name]
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(f"FROM debian:trixie-slim\nRUN {mark}\n")
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as ours:
+        _until(lambda: mark in run(["ps", "-eo", "args"]), "the build did not begin", within_s=500)
+        mounted = _seen_by(cache() / "containers" / "storage")
+        ours.kill()
+
+    _until(lambda: mark not in run(["ps", "-eo", "args"]), "the build outlives us")
+    assert mounted
+    assert str(os.getpid()) not in mounted
+    dockerfile.write_text(f"FROM debian:trixie-slim\nRUN echo {os.getpid()} >/made\n")
+    archive = Path(run(command, env=environment).strip())
+    assert archive.exists()
+    for file in archive.parent.glob("localhost-test-cluster-killed-*"):
+        file.unlink()
 
 
 def test_a_command_that_ends_by_itself_says_how(tmp_path: Path) -> None:
