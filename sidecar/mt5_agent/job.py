@@ -66,12 +66,13 @@ if sys.platform == "win32":
             ("pids", ctypes.c_size_t * _MOST_PROCESSES),
         )
 
-    class _Counters(ctypes.Structure):  # PROCESS_MEMORY_COUNTERS_EX
+    class _Counters(ctypes.Structure):  # PROCESS_MEMORY_COUNTERS
         _fields_ = (
             ("size_bytes", wintypes.DWORD),
             ("faults", wintypes.DWORD),
-            ("pools", ctypes.c_size_t * 8),
-            ("private_bytes", ctypes.c_size_t),
+            ("pools_bytes", ctypes.c_size_t * 6),
+            ("commit_bytes", ctypes.c_size_t),  # PagefileUsage; before Windows 8 it was zero
+            ("peak_bytes", ctypes.c_size_t),
         )
 
     def _kernel() -> Any:
@@ -115,9 +116,9 @@ if sys.platform == "win32":
 
         def used_bytes(self) -> int:
             found = self._asked(self._handle, _PROCESS_LIST, _Processes())
-            return sum(map(self._private_bytes, found.pids[: found.listed])) if found else 0
+            return sum(map(self._commit_bytes, found.pids[: found.listed])) if found else 0
 
-        def _private_bytes(self, pid: int) -> int:
+        def _commit_bytes(self, pid: int) -> int:
             process = self._kernel.OpenProcess(_QUERY_LIMITED, False, pid)  # noqa: FBT003
             if not process:
                 return 0  # it has ended
@@ -126,7 +127,7 @@ if sys.platform == "win32":
                 process, ctypes.byref(counters), counters.size_bytes
             )
             self._kernel.CloseHandle(process)
-            return int(counters.private_bytes) if known else 0
+            return int(counters.commit_bytes) if known else 0
 
         def _asked(self, job: Any, kind: int, answer: Any) -> Any:
             size = ctypes.sizeof(answer)
