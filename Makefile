@@ -57,9 +57,9 @@ generate: $(VENV)/.complete ## Write again what is generated from the code (CRDs
 
 ##@ Tests
 .PHONY: test
-test: check test-tools ## Everything: checks, all tiers in one pytest run, then what may not get slower
-	@$(PY) -m pytest tests
+test: check test-tools ## Everything: checks, what may not get slower, then all tiers in one pytest run
 	@$(MAKE) --no-print-directory bench-quick
+	@$(PY) -m pytest tests
 
 .PHONY: test-unit
 test-unit: $(VENV)/.complete ## Unit tests: minutes, no root, no network
@@ -103,6 +103,7 @@ FUZZ_EXAMPLES ?= 500
 fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each time (FUZZ_EXAMPLES=500: 30 min)
 	@MT5_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) MT5_FUZZ_SEED=$${MT5_FUZZ_SEED:-$$RANDOM} $(PY) -m pytest \
 		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
+
 .PHONY: chaos
 chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20
 	@$(PY) -m cluster binaries

@@ -55,6 +55,11 @@ BROKER_OUTAGES: Final = Gauge(
     "Broker servers that most of their accounts cannot reach.",
     registry=REGISTRY,
 )
+ROUTERS_HURRIED: Final = Counter(
+    f"{PREFIX}_routers_hurried",
+    "Router pods changed so that they see new ConfigMaps at once, while Redis is away.",
+    registry=REGISTRY,
+)
 IS_LEADER: Final = Gauge(f"{PREFIX}_is_leader", "1 while this replica leads.", registry=REGISTRY)
 ROUTE_WRITES: Final = Counter(
     f"{PREFIX}_route_writes",

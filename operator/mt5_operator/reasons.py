@@ -61,6 +61,7 @@ class Reason(StrEnum):
     WORKLOAD_REFUSED = "WorkloadRefused"
     ROUTE_STORE_UNAVAILABLE = "RouteStoreUnavailable"
     SIDECAR_UNREACHABLE = "SidecarUnreachable"
+    NODE_LOST = "NodeLost"
     HEALING_EXHAUSTED = "HealingExhausted"
     # Told by the sidecar.
     AGENT_MISSING = "AgentMissing"

@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     route_compare_s: Seconds = 30
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
     route_flush_s: Annotated[float, Field(ge=0)] = 1
+    router_selector: str = ""
+    route_hurry_s: Seconds = 3
 
     @model_validator(mode="after")
     def _is_one_of_the_shards(self) -> Self:

@@ -316,6 +316,27 @@ def test_capacity_reaches_the_operator() -> None:
     assert told["MT5_OPERATOR_PRIORITY_CLASS_PLACEHOLDER"] == ""
 
 
+def test_the_operator_finds_the_routers_pods_and_may_hurry_them() -> None:
+    manifests = rendered("small")
+    env = environment(dict(pods(manifests))["bridge-operator"])
+    wanted = dict(word.split("=") for word in env["MT5_OPERATOR_ROUTER_SELECTOR"].split(","))
+    routers = only(manifests, "Deployment", "bridge-router")["spec"]["selector"]["matchLabels"]
+    assert wanted == routers
+    rules = only(manifests, "Role", "bridge-operator")["rules"]
+    assert {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]} in rules
+
+
+def test_simulated_accounts_may_share_a_broker_that_outlives_their_pods() -> None:
+    manifests = rendered("loadbalancer")
+    env = environment(dict(pods(manifests))["demo-operator"])
+    port = only(manifests, "Service", "demo-simulated-broker")["spec"]["ports"][0]["port"]
+    place = f"demo-simulated-broker.{NAMESPACE}.svc.cluster.local:{port}"
+    assert json.loads(env["MT5_OPERATOR_AGENT_ENV"]) == {"MT5_SIMULATOR_BROKER": place}
+    policy = only(manifests, "NetworkPolicy", "demo-simulated-broker")
+    assert policy["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port}]
+    assert "demo-simulated-broker" not in dict(pods(rendered("default")))
+
+
 def test_every_shard_has_its_deployment_its_lease_and_its_files() -> None:
     manifests = rendered("capacity")
     told = [environment(dict(pods(manifests))[f"demo-operator-{shard}"]) for shard in range(3)]
@@ -358,7 +379,8 @@ def test_operations_ports_are_closed_to_all_but_operator_and_monitoring() -> Non
         m["metadata"]["name"]: m for m in rendered("loadbalancer") if m["kind"] == "NetworkPolicy"
     }
 
-    assert policies.keys() == {"demo-operator", "demo-router", "demo-redis", "demo-accounts"}
+    parts = {"operator", "router", "redis", "accounts", "simulated-broker"}
+    assert policies.keys() == {f"demo-{part}" for part in parts}
     for policy in policies.values():
         for rule in policy["spec"]["ingress"]:
             public = (

@@ -79,7 +79,7 @@ def install(cluster: Cluster, images: Mapping[str, Image], *, values: Sequence[P
     words: list[str | Path] = ["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE]
     words += ["--create-namespace", "--values", "-", *_value_files(values)]
     helm(cluster.kubeconfig, *words, stdin=json.dumps(local_values(images)))
-    for part in ("operator", "router", "redis"):
+    for part in ("operator", "router", "redis", "simulated-broker"):
         wait_for_rollout(cluster.kubectl.within(NAMESPACE), part)
 
 
@@ -104,7 +104,10 @@ def local_values(images: Mapping[str, Image]) -> dict[str, Any]:
             "service": {"type": "NodePort", "nodePort": NODE_PORT},
         },
         "redis": {"image": never_pulled("redis")},
-        "accounts": {"images": {"pullPolicy": "Never", "sidecar": image("sidecar")}},
+        "accounts": {
+            "images": {"pullPolicy": "Never", "sidecar": image("sidecar")},
+            "simulator": {"sharedBroker": True},
+        },
         # One node, and no autoscaler to bring another: places are free or they are not.
         "capacity": {"warm": {"enabled": False}},
     }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,21 @@ from demo.installation import (
     node_address,
 )
 
+# A fleet moves in a test's time: more at once, and no long look at a slot that is ready.
+QUICK_MOVES = {
+    "MT5_OPERATOR_MOVE_MAX": "5",
+    "MT5_OPERATOR_MOVE_PAUSE_S": "2",
+    "MT5_OPERATOR_MOVE_MIN_READY_S": "5",
+}
+
 
 @pytest.fixture(scope="session")
-def installation(node_cluster: Cluster) -> Installation:
+def installation(node_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Return MT5 Bridge, installed by the demo's own steps on a real node."""
-    install(node_cluster, images.build())
+    values = tmp_path_factory.mktemp("values") / "quick.json"
+    moves = [{"name": name, "value": value} for name, value in QUICK_MOVES.items()]
+    values.write_text(json.dumps({"operator": {"extraEnv": moves}}))
+    install(node_cluster, images.build(), values=[values])
     kubectl = node_cluster.kubectl
     url = f"http://{node_address(kubectl)}:{NODE_PORT}"
     key = create_key(kubectl.within(NAMESPACE), "e2e", accounts=["*"], scopes=["read", "trade"])

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl, Manifest
 from cluster.waiting import wait_for
+from demo.installation import RELEASE, Installation
 from demo.installation import SAMPLES as SAMPLES_DIRECTORY
-from demo.installation import Installation
 
 SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
 # Logins never repeat in a test run: an account id is unique across the installation.
@@ -277,6 +277,16 @@ class World:
         ours = [each for each in deals if each["comment"].startswith("mt5b-")]
         return [each["order"] for each in ours if (each["volume"], each["entry"]) == (volume, 0)]
 
+    def book(self, account: Account) -> dict[str, Any]:
+        """Return what the simulated broker itself has of an account: no journal of ours."""
+        server = account.manifest["spec"]["server"]
+        show = ["--show", server, str(account.login)]
+        words = ["python3", "-m", "mt5_simulator.keeper", *show]
+        found: dict[str, Any] = json.loads(
+            self.system.exec(f"deployment/{RELEASE}-simulated-broker", words)
+        )
+        return found
+
     def trader(self, *, server: str = "Simulator-Demo", storage: bool = False) -> Account:
         """Return a new account whose new journal has settled, so that it trades at once."""
         account = self.ready_account(server=server, trading=True, storage=storage)
@@ -324,12 +334,13 @@ class World:
         """Run a Redis command in the bundled Redis and return its answer."""
         return self.installation.redis(*command)
 
-    def route_in_config_maps(self, account: Account) -> bool:
-        """Tell whether the ConfigMaps hold an address for an account."""
+    def route_in_config_maps(self, account: Account) -> dict[str, Any] | None:
+        """Return the route with an address that the ConfigMaps hold for an account."""
         label = "app.kubernetes.io/component=routes"
         found = json.loads(self.system("get", "configmaps", "--selector", label, "--output=json"))
         shards = [json.loads(each["data"]["routes.json"])["routes"] for each in found["items"]]
-        return any(shard.get(account.id, {}).get("address") for shard in shards)
+        routes = [shard[account.id] for shard in shards if account.id in shard]
+        return next((route for route in routes if route["address"]), None)
 
     @contextmanager
     def redis_away(self) -> Iterator[None]:

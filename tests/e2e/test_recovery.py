@@ -4,9 +4,12 @@
 import json
 
 import pytest
-from e2e_world import World
+from e2e_world import READY_S, World
 
 pytestmark = pytest.mark.e2e
+
+# The kubelet's own period is a minute and more.
+LEARNS_S = 20
 
 
 def test_a_deleted_pod_comes_back_with_its_route(world: World) -> None:
@@ -66,6 +69,26 @@ def test_a_router_started_without_redis_routes_from_the_config_maps(world: World
         answer = world.get(f"/accounts/{account.id}/api/account")
 
         assert answer.status == 200
+    world.until(lambda: world.redis("GET", "mt5:routes:complete"), "Redis filled again")
+
+
+def test_without_redis_routers_learn_of_a_new_pod_within_seconds(world: World) -> None:
+    account = world.ready_account()
+    pod = f"{account.name}-a-0"
+    with world.redis_away():
+        before = world.route_in_config_maps(account)
+        world.kubectl.delete("pod", pod)
+        world.until(
+            lambda: world.route_in_config_maps(account) not in (None, before),
+            "the next pod's route in a ConfigMap",
+            timeout_s=READY_S,
+        )
+
+        world.until(
+            lambda: world.get(f"/accounts/{account.id}/api/account").status == 200,
+            "an answer of the new pod",
+            timeout_s=LEARNS_S,
+        )
     world.until(lambda: world.redis("GET", "mt5:routes:complete"), "Redis filled again")
 
 

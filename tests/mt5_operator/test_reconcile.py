@@ -241,6 +241,31 @@ async def test_a_refused_write_takes_no_connected_account_off_the_air(bench: Ben
     assert "exceeded quota" in bench.cluster.told["Ready"]["message"]
 
 
+async def test_a_lost_nodes_account_is_served_while_its_sidecar_answers(bench: Bench) -> None:
+    await connected(bench)
+    taint = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+    meta = {"name": "n", "uid": "n", "labels": {"kubernetes.io/os": "linux"}}
+    node = {"metadata": {**meta, "resourceVersion": "1"}, "spec": {"taints": [taint]}}
+    feed(bench.world, NODE, "ADDED", node)
+    bench.pod(ready=False)
+
+    await bench.reconcile()
+
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == "10.0.0.1:8080"
+    told = {name: (c["status"], c["reason"]) for name, c in bench.cluster.told.items()}
+    assert (told["Ready"], told["PodReady"]) == (("True", "Connected"), ("False", "NodeLost"))
+
+    bench.sidecars.seen = SidecarSeen(error="no answer")
+    await bench.reconcile()
+
+    route = bench.table.get("10001")
+    assert route is not None
+    assert (route.address, route.reason) == ("", "NodeLost")
+    assert "out-of-service" in bench.cluster.told["Ready"]["message"]
+
+
 async def test_a_refused_write_is_tried_ever_more_seldom_and_a_changed_one_at_once(
     bench: Bench,
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,32 @@ from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.route import Route, parse, routes_of, shard, text
 from operator_cluster.redis_process import RedisServer
 from operator_samples import ELSEWHERE, HERE, ConfigMaps, table
+
+
+class _There:
+    """A Redis that is there, and empty."""
+
+    async def installation(self, ours: str) -> str | None:
+        return None
+
+    async def load(self) -> dict[str, Route | None]:
+        return {}
+
+    async def put(self, routes: Mapping[str, Route]) -> None:
+        pass
+
+    async def remove(self, account_ids: Iterable[str]) -> None:
+        pass
+
+    async def complete(self, **_: object) -> None:
+        pass
+
+
+class _Away(_There):
+    """A Redis that does not answer."""
+
+    async def installation(self, ours: str) -> str | None:
+        raise RouteStoreUnavailable("no answer")
 
 
 def test_a_route_survives_being_stored() -> None:
@@ -140,6 +168,32 @@ async def test_while_redis_is_away_the_table_says_so_and_repairs_afterwards(
     await routes.check()
     assert set(redis.routes()) == {"1"}
     assert routes.problem("1") == ""
+
+
+async def test_what_changes_while_redis_does_not_take_it_is_late() -> None:
+    away: Any = _Away()
+    routes = table(ConfigMaps(), away, {"1"})
+    await routes.load()
+    await routes.check()
+    assert routes.late.is_set(), "what was written before may have been lost"
+    routes.late.clear()
+
+    await routes.put("1", HERE)
+    assert not routes.late.is_set(), "no ConfigMap has it yet"
+    await routes.flush()
+
+    assert routes.late.is_set()
+
+
+async def test_without_a_redis_every_change_is_late_and_with_one_none_is() -> None:
+    for redis, late in ((None, True), (_There(), False)):
+        store: Any = redis
+        routes = table(ConfigMaps(), store, {"1"})
+        await routes.load()
+        await routes.check()
+        await routes.put("1", HERE)
+        await routes.flush()
+        assert routes.late.is_set() is late
 
 
 @pytest.mark.service

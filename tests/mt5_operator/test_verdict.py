@@ -58,6 +58,21 @@ ROWS: list[tuple[str, Seen, Reason]] = [
         replace(WELL, sidecar=SidecarSeen(error="x")),
         Reason.CONNECTED,
     ),
+    (
+        "its node is lost, and it serves",
+        replace(WELL, pod=replace(STARTED, lost=True)),
+        Reason.CONNECTED,
+    ),
+    (
+        "its node is lost, which cannot end it, and it serves",
+        replace(WELL, pod=replace(STARTED, lost=True, ending=True)),
+        Reason.CONNECTED,
+    ),
+    (
+        "its node is lost, and nobody answers",
+        replace(WELL, pod=replace(POD, lost=True), sidecar=SidecarSeen(error="x")),
+        Reason.NODE_LOST,
+    ),
     ("logging in", replace(WELL, pod=STARTED, sidecar=SidecarSeen("LoggingIn")), Reason.CONNECTING),
     ("not yet found ready", replace(WELL, pod=STARTED), Reason.CONNECTING),
     ("refused", replace(WELL, pod=STARTED, sidecar=BAD), Reason.BAD_CREDENTIALS),

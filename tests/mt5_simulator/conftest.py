@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated terminal in this process with a clock in the test's hand, and one as a process."""
 
+import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mt5_simulator.terminal.calls import Calls
 from mt5_simulator.terminal.journal import Journal
 from mt5_simulator.terminal.session import Session
-from mt5_simulator.terminal.storage import Storage
+from mt5_simulator.terminal.storage import Books, Storage
 
 MONDAY_MS = 1_795_428_000_000  # 2026-11-23T10:00Z
 
@@ -20,10 +21,10 @@ MONDAY_MS = 1_795_428_000_000  # 2026-11-23T10:00Z
 class Bench:
     """A terminal without its process: `calls` answer at the time that the test says."""
 
-    def __init__(self, data_dir: Path, *, wine: bool = True) -> None:
+    def __init__(self, data_dir: Path, *, wine: bool = True, books: Books | None = None) -> None:
         self.now_ms = MONDAY_MS
         self.data_dir = data_dir
-        journal, storage = Journal(data_dir, self.clock), Storage(data_dir)
+        journal, storage = Journal(data_dir, self.clock), books or Storage(data_dir)
         self.session = Session(journal=journal, storage=storage, clock=self.clock, wine=wine)
         self.calls = Calls(self.session, storage, self.clock, str(data_dir))
 
@@ -52,6 +53,19 @@ class Bench:
 def bench(tmp_path: Path) -> Bench:
     """A terminal on Wine, not logged in."""
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Callable[[Books], Bench]:
+    """Make terminals on Wine with directories of their own, not logged in."""
+    numbers = itertools.count()
+
+    def make(books: Books) -> Bench:
+        data_dir = tmp_path / str(next(numbers))
+        data_dir.mkdir()
+        return Bench(data_dir, books=books)
+
+    return make
 
 
 @pytest.fixture(scope="module")

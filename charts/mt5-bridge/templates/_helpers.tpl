@@ -14,6 +14,15 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end }}
 
+{{/* What the operator finds the routers' pods by. */}}
+{{- define "mt5.routers" -}}
+{{- $words := list -}}
+{{- range $key, $value := include "mt5.selector" (dict "root" . "part" "router") | fromYaml -}}
+{{- $words = append $words (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{ join "," $words }}
+{{- end }}
+
 {{- define "mt5.labels" -}}
 {{ include "mt5.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}

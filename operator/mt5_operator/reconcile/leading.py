@@ -16,6 +16,7 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import access, brokers
 from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.hurry import hurry
 from mt5_operator.reconcile.worker import Backoff, work
 
 _log = structlog.get_logger()
@@ -43,6 +44,7 @@ async def lead(context: Context) -> None:
             group.create_task(work(context, backoff))
         group.create_task(context.watcher.run())
         group.create_task(_flush(context))
+        group.create_task(hurry(context))
         group.create_task(_every(settings.keys_poll_s, lambda: access.look_at_keys(context)))
         group.create_task(_every(settings.redis_check_s, lambda: _check(context)))
         group.create_task(_every(settings.route_compare_s, context.table.compare))

@@ -37,7 +37,7 @@ class Both:
         for slot in SLOTS:
             key = pod_key(account.key, slot)
             manifest = context.world.caches[POD].get(key)
-            self.pods[slot] = pod = pod_seen(manifest) if manifest else None
+            self.pods[slot] = pod = _pod_seen(context.world, manifest) if manifest else None
             self.sidecars[slot] = _sidecar(context, key, pod)
 
     @property
@@ -129,6 +129,11 @@ def remembered(seen: Seen, status: Manifest) -> Seen:
         last_move=moving.last_of(status),
         healing=budget(status, seen.generation),
     )
+
+
+def _pod_seen(world: World, manifest: Manifest) -> PodSeen:
+    pod = pod_seen(manifest)
+    return replace(pod, lost=bool(pod.node) and _lost(world, pod.node))
 
 
 def _slot(world: World, account: Account, slot: str, both: Both) -> Slot:

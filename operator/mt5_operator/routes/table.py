@@ -65,6 +65,8 @@ class Table:
         self._down: str = ""
         self._foreign: str = ""
         self.changed = asyncio.Event()
+        # What changed is in the ConfigMaps, and nothing else will tell routers of it.
+        self.late = asyncio.Event()
 
     async def load(self) -> None:
         """Begin with what the ConfigMaps hold, so that a new leader forgets no route."""
@@ -131,6 +133,7 @@ class Table:
         self._routes.pop(account_id, None)
         self._known_before.pop(account_id, None)
         await self._shards.write_one(account_id, self._routes)
+        self._tell_late()
         if self._redis and self._trusted and account_id in self._stored:
             await self._guarded(self._write(self._redis, {account_id}))
 
@@ -146,6 +149,11 @@ class Table:
         except (ApiError, ApiUnavailable):
             self.changed.set()
             raise
+        self._tell_late()
+
+    def _tell_late(self) -> None:
+        if not self._trusted or self._redis is None:
+            self.late.set()
 
     async def check(self) -> None:
         """Look whether Redis holds our whole table by its marker, and repair it if not."""
@@ -241,6 +249,7 @@ class Table:
         except RouteStoreUnavailable as error:
             if not self._down:
                 _log.warning("Redis does not answer", error=str(error))
+                self.late.set()  # what was written just now, Redis may not have told
             self._trusted, self._down = False, str(error)
         else:
             if self._down:

@@ -128,9 +128,12 @@ def _pod(seen: Seen) -> Verdict:
     if seen.pod and seen.pod.ready:
         return Verdict(Reason.POD_READY, "the pod is ready")
     verdict = serving(seen)
-    if verdict.reason is Reason.CONNECTED:  # unreachable while a pod must be ready to serve
-        return Verdict(Reason.POD_STARTING, "the pod is starting")
-    return verdict
+    if verdict.reason is not Reason.CONNECTED:
+        return verdict
+    if seen.pod and seen.pod.lost:
+        told = f"node {seen.pod.node} does not answer; the account's sidecar there does, and serves"
+        return Verdict(Reason.NODE_LOST, told)
+    return Verdict(Reason.POD_STARTING, "the pod is starting")
 
 
 def _accepted(seen: Seen) -> bool | None:

@@ -36,6 +36,8 @@ class PodSeen:
     unschedulable: str = ""
     waiting: tuple[str, str] = ("", "")
     ending: bool = False
+    # Its node does not answer: what the cluster says of the pod is old, and it cannot be ended.
+    lost: bool = False
     revision: str = ""
     not_ready_since: str = ""
 

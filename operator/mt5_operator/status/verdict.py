@@ -90,7 +90,7 @@ def _pod(seen: Seen) -> Verdict | None:
 
 
 def _containers(pod: PodSeen) -> Verdict | None:
-    if pod.ending:
+    if pod.ending and not pod.lost:
         return Verdict(Reason.POD_STARTING, "the pod is being replaced")
     word, message = pod.waiting
     if word:
@@ -115,9 +115,20 @@ def _terminal(seen: Seen) -> Verdict | None:
 
 
 def _silent(pod: PodSeen, sidecar: SidecarSeen | None) -> Verdict:
+    if pod.lost:
+        return Verdict(Reason.NODE_LOST, _lost(pod))
     if sidecar is None or not pod.sidecar_started:
         return Verdict(Reason.POD_STARTING, "the pod is starting")
     return Verdict(Reason.SIDECAR_UNREACHABLE, sidecar.error)
+
+
+def _lost(pod: PodSeen) -> str:
+    taint = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+    return (
+        f"neither node {pod.node} nor the account's sidecar there answers; they may still run and"
+        " trade, so nothing else does. It goes on by itself when the node is back; once you know"
+        f" that the machine is off: kubectl taint nodes {pod.node} {taint}"
+    )
 
 
 def _which_secret(reason: Reason, seen: Seen) -> str:
@@ -139,7 +150,12 @@ def _told(seen: Seen, sidecar: SidecarSeen) -> Verdict:
 
 def _serves(seen: Seen) -> bool:
     # The kubelet's word counts while the sidecar's is not there: it asks the same question.
-    if seen.pod is None or not seen.pod.ready:
+    if seen.pod is None:
+        return False
+    if seen.pod.lost:
+        # Nobody asks the pod but us; it is taken off the air when it does not answer us either.
+        return seen.sidecar is not None and not seen.sidecar.error and seen.sidecar.connected
+    if not seen.pod.ready:
         return False
     return seen.sidecar is None or bool(seen.sidecar.error) or seen.sidecar.connected
 

@@ -16,13 +16,13 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-from mt5_simulator import wire
+from mt5_simulator import keeper, wire
 from mt5_simulator.broker.clock import system_clock
 from mt5_simulator.terminal.calls import Calls
 from mt5_simulator.terminal.journal import Journal
 from mt5_simulator.terminal.server import Server
 from mt5_simulator.terminal.session import BUILD, Session
-from mt5_simulator.terminal.storage import Storage
+from mt5_simulator.terminal.storage import Books, SharedStorage, Storage
 
 
 class _Stop(Exception):
@@ -47,10 +47,15 @@ def main() -> int:
 
 
 def _server(data_dir: Path, journal: Journal, *, wine: bool) -> Server:
-    storage = Storage(data_dir)
+    storage = _books(data_dir)
     session = Session(journal=journal, storage=storage, clock=system_clock, wine=wine)
     calls = Calls(session, storage, system_clock, str(data_dir))
     return Server(calls, wire.listen(data_dir))
+
+
+def _books(data_dir: Path) -> Books:
+    broker = os.environ.get("MT5_SIMULATOR_BROKER")
+    return SharedStorage(keeper.address(broker)) if broker else Storage(data_dir)
 
 
 def _greet(journal: Journal, platform: str) -> None:

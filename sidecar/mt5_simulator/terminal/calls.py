@@ -2,15 +2,17 @@
 """The terminal's side of each call: finds who answers it, and turns answers into last_error."""
 
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any, Final
 
+from mt5_simulator import wire
 from mt5_simulator.broker import passing, rows, symbols
 from mt5_simulator.broker.clock import Clock
 from mt5_simulator.broker.series import MAX_BARS
 from mt5_simulator.terminal.account_calls import AccountCalls
 from mt5_simulator.terminal.market_calls import MarketCalls
 from mt5_simulator.terminal.session import BUILD, Phase, Session
-from mt5_simulator.terminal.storage import Storage
+from mt5_simulator.terminal.storage import Books
 from mt5_simulator.terminal.trade_calls import ReplyLost, TradeCalls
 from mt5_simulator.terminal.view import View
 
@@ -67,16 +69,12 @@ class SessionCalls:
 class Calls:
     """Answers calls for whichever account the session has."""
 
-    def __init__(self, session: Session, storage: Storage, clock: Clock, data_dir: str) -> None:
+    def __init__(self, session: Session, storage: Books, clock: Clock, data_dir: str) -> None:
         """Answer from `session`."""
         self._view = view = View(session, storage, clock, data_dir)
-        groups = (SessionCalls(view), MarketCalls(view), AccountCalls(view), TradeCalls(view))
-        self._methods: dict[str, Callable[..., Any]] = {
-            name: getattr(group, name)
-            for group in groups
-            for name in vars(type(group))
-            if not name.startswith("_")
-        }
+        on_book = _methods(AccountCalls(view), TradeCalls(view))
+        self._on_book = frozenset(on_book)
+        self._methods = _methods(SessionCalls(view), MarketCalls(view)) | on_book
 
     def answer(self, name: str, args: list[Any]) -> Reply:
         """Return last_error's code and text, and the value, of the call `name`.
@@ -84,13 +82,14 @@ class Calls:
         Raises:
             NeverAnswers: This one hangs.
         """
-        self._view.session.advance()
         method = self._methods.get(name)
         if method is None:
             return -1, f"Terminal: {name} is not simulated", None
         try:
-            value = method(*args)
-        except ReplyLost:
+            self._view.session.advance()
+            with self._view.turn() if name in self._on_book else nullcontext():
+                value = method(*args)
+        except (ReplyLost, wire.Gone):
             return (*NO_REPLY, None)
         self._hang_if_asked(name, args)
         return (*OK, value) if value is not None else (*NOT_FOUND, None)
@@ -98,11 +97,13 @@ class Calls:
     def advance(self) -> None:
         """Let the session and the market go on."""
         session = self._view.session
-        session.advance()
-        if session.book is None or not session.connected:
-            return
-        if passing.advance(session.book, self._view.prices()):
-            self._view.save()
+        with suppress(wire.Gone):
+            session.advance()
+            if session.book is None or not session.connected or not self._view.due():
+                return
+            with self._view.turn():
+                if passing.advance(self._view.book, self._view.prices()):
+                    self._view.save()
 
     def _hang_if_asked(self, name: str, args: list[Any]) -> None:
         if not self._view.scenario.hangs:
@@ -112,3 +113,12 @@ class Calls:
         orders_hang = name == "order_send" and symbols.HANGING_ORDERS in named
         if orders_hang or symbols.HANGING in named:
             raise NeverAnswers
+
+
+def _methods(*groups: object) -> dict[str, Callable[..., Any]]:
+    return {
+        name: getattr(group, name)
+        for group in groups
+        for name in vars(type(group))
+        if not name.startswith("_")
+    }

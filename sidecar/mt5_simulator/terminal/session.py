@@ -8,7 +8,7 @@ from mt5_simulator.broker.book import Book
 from mt5_simulator.broker.clock import Clock
 from mt5_simulator.terminal.journal import Journal
 from mt5_simulator.terminal.scenario import Scenario, scenario_of
-from mt5_simulator.terminal.storage import Storage
+from mt5_simulator.terminal.storage import Books
 
 Phase = Literal["idle", "authorizing", "ready", "refused", "silent"]
 BUILD: Final = 5000
@@ -37,7 +37,7 @@ class Link:
 class Session:
     """Which account is logged in, and whether the broker is there. Advanced by `advance` alone."""
 
-    def __init__(self, *, journal: Journal, storage: Storage, clock: Clock, wine: bool) -> None:
+    def __init__(self, *, journal: Journal, storage: Books, clock: Clock, wine: bool) -> None:
         """Start without an account."""
         self._journal = journal
         self._storage = storage
@@ -101,8 +101,8 @@ class Session:
         return link.scenario.refusal
 
     def _authorize(self, link: Link) -> None:
-        link.phase, link.authorized_ms, link.lost = "ready", self._clock(), False
         self.book = self._storage.load(link.server, link.login, netting=link.scenario.netting)
+        link.phase, link.authorized_ms, link.lost = "ready", self._clock(), False
         self._announce(link)
 
     def _announce(self, link: Link) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What calls see of the terminal: its session, the market and the book at this moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from mt5_simulator.broker import symbols
@@ -9,7 +11,7 @@ from mt5_simulator.broker.clock import Clock, closed_since_ms, last_close_ms
 from mt5_simulator.broker.valuation import Prices
 from mt5_simulator.terminal.scenario import Scenario, scenario_of
 from mt5_simulator.terminal.session import Session
-from mt5_simulator.terminal.storage import Storage
+from mt5_simulator.terminal.storage import Books
 
 _NOWHERE: Final = scenario_of("")
 
@@ -17,10 +19,11 @@ _NOWHERE: Final = scenario_of("")
 class View:
     """The parts of one terminal that its calls share."""
 
-    def __init__(self, session: Session, storage: Storage, clock: Clock, data_dir: str) -> None:
+    def __init__(self, session: Session, storage: Books, clock: Clock, data_dir: str) -> None:
         """Look at `session`."""
         self.session, self.clock, self.data_dir = session, clock, data_dir
         self._storage = storage
+        self._passed_ms = 0
 
     @property
     def scenario(self) -> Scenario:
@@ -49,3 +52,21 @@ class View:
     def save(self) -> None:
         """Write the book down."""
         self._storage.save(self.book)
+
+    def due(self) -> bool:
+        """Tell whether it is time to let time pass in the book, and begin to wait again if so."""
+        now_ms = self.clock()
+        if now_ms - self._passed_ms < self._storage.pause_ms:
+            return False
+        self._passed_ms = now_ms
+        return True
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have the book as it is now, and nobody else change it in this block."""
+        book = self.session.book
+        if book is None:
+            yield
+            return
+        with self._storage.turn(book) as self.session.book:
+            yield

@@ -3,10 +3,16 @@
 {{- $accounts := .Values.accounts -}}
 {{- $capacity := .Values.capacity -}}
 {{- $secret := include "mt5.redis.secret" . | fromJson -}}
+{{- $agent := dict -}}
+{{- if $accounts.simulator.sharedBroker -}}
+{{- $broker := include "mt5.name" (dict "root" . "part" "simulated-broker") -}}
+{{- $agent = dict "MT5_SIMULATOR_BROKER" (printf "%s.%s.svc.%s:9700" $broker .Release.Namespace .Values.clusterDomain) -}}
+{{- end -}}
 {{- $always := list
   (list "LOG_LEVEL" .Values.operator.logLevel)
   (list "NAMESPACES" (toJson .Values.operator.namespaces))
   (list "ROUTE_SHARDS" .Values.routes.shards)
+  (list "ROUTER_SELECTOR" (include "mt5.routers" .))
   (list "SIDECAR_IMAGE" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecar)))
   (list "SIDECAR_IMAGE_WINDOWS" (include "mt5.image" (dict "root" . "image" $accounts.images.sidecarWindows)))
   (list "TERMINAL_IMAGE_LINUX" (include "mt5.image" (dict "root" . "image" $accounts.images.terminalLinux)))
@@ -28,7 +34,7 @@
   (list "IMAGE_PULL_SECRETS" $pull)
   (list "SIDECAR_ENV" $accounts.sidecar.env)
   (list "SIDECAR_SETTINGS" $accounts.sidecar.settings)
-  (list "AGENT_ENV" $accounts.agent.env)
+  (list "AGENT_ENV" (merge $agent $accounts.agent.env))
   (list "SIDECAR_REQUESTS" $accounts.sidecar.requests)
   (list "SIDECAR_LIMITS" $accounts.sidecar.limits)
   (list "SIMULATOR_IN_TERMINAL_IMAGE" $accounts.simulator.inTerminalImage)
