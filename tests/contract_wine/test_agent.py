@@ -29,7 +29,10 @@ def sidecar() -> Iterator[SidecarEnd]:
 def agent(pod: Pod, sidecar: SidecarEnd, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Run the container until the block ends, and let the agent in."""
     pod.write("run/mt5/agent/token", TOKEN)
-    settings = {f"MT5_AGENT_{name}": value for name, value in env.items()}
+    settings = {
+        name if name.startswith("MT5_") else f"MT5_AGENT_{name}": value
+        for name, value in env.items()
+    }
     with pod.start(MT5_AGENT_SIDECAR_ADDRESS=sidecar.address, **settings) as process:
         try:
             sidecar.welcome()
@@ -60,6 +63,30 @@ def test_the_simulator_in_windows_python_connects_and_answers(
 
         assert state.versions.package == "5.0.6231"
         assert answer.outcome == "done"
+
+
+def test_ipv4_is_preferred_where_a_name_has_both(pod: Pod) -> None:
+    source = "print([l for l in open('/etc/gai.conf') if l.startswith('precedence')])"
+    with pod.start(["/usr/bin/python3", "-c", source]) as process:
+        output, errors = process.communicate(timeout=END_S)
+
+    assert output.strip() == "['precedence ::ffff:0:0/96 100\\n']", errors
+
+
+def test_a_mounted_terminal_of_another_checksum_is_not_started(
+    pod: Pod, sidecar: SidecarEnd
+) -> None:
+    program = pod.path("opt/mt5/terminal/terminal64.exe")
+    program.write_bytes(b"not the terminal that was meant")
+    try:
+        with agent(pod, sidecar, MT5_TERMINAL_SHA256="0" * 64):
+            sidecar.login("Broker-Server")
+
+            state = sidecar.becomes("TerminalStarting", "TerminalMissing")
+
+            assert "MT5_TERMINAL_SHA256" in state.message
+    finally:
+        program.unlink()
 
 
 def test_the_container_ends_with_its_agent_when_it_is_asked_to(
