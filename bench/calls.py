@@ -28,7 +28,7 @@ from cluster.paths import REPOSITORY
 from cluster.ports import free_port
 from mt5_agent.protocol import Position
 from mt5_sidecar.metrics import Metrics
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings_model import Settings
 from mt5_sidecar.terminal.terminal import Terminal
 
 OURS_CALLS: Final = 400

@@ -24,6 +24,7 @@ KEY: Final = f"mt5_bench_{SECRET}"
 AUTHORIZED: Final = {"X-API-Key": KEY}
 PATIENCE_S: Final = 20.0
 SHIPPED: Final = "MT5_BRIDGE_SHIPPED_PYTHON"
+POD_UID: Final = "bench"
 NO_LIMIT: Final = 1_000_000_000
 
 
@@ -34,6 +35,7 @@ class Sidecar:
     pid: int
     port: int
     agent_port: int
+    ops_port: int
     folder: Path
 
     def url(self, path: str) -> str:
@@ -60,7 +62,9 @@ async def sidecar(
     }
     argv = [shipped_python(), "-m", module]
     process = Started(argv, folder / "log", core=SERVER, env=environment)
-    running = Sidecar(process.pid, ports["api_port"], ports["agent_port"], folder)
+    running = Sidecar(
+        process.pid, ports["api_port"], ports["agent_port"], ports["ops_port"], folder
+    )
     try:
         await serving(process, running.url("/api/health"))
         yield running
@@ -128,6 +132,7 @@ def _settings(folder: Path) -> dict[str, object]:
         "account_id": "10001",
         "login": 10001,
         "server": "Simulator-Demo",
+        "pod_uid": POD_UID,
         "api_host": "127.0.0.1",
         "ops_host": "127.0.0.1",
         "agent_token_file": folder / "token",

@@ -6,39 +6,46 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 # isort: off
 from mt5_sidecar import lean  # noqa: F401  the first: it decides how much the others load
 
 # isort: on
-from mt5_sidecar.app import Sidecar
 from mt5_sidecar.logs import configure_logs, logger
-from mt5_sidecar.settings import BadSettings, Settings, load
+from mt5_sidecar.reading import Reading, read_again
+from mt5_sidecar.settings import BadSettings
+
+if TYPE_CHECKING:
+    from mt5_sidecar.app import Sidecar
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> int:
     """Run a sidecar until it is told to stop."""
+    reading = Reading()
+    # Meanwhile; nothing of it is needed to say that the settings are bad.
+    from mt5_sidecar.app import Sidecar
+
     try:
-        settings = load()
+        settings = reading.end()
     except BadSettings as error:
         configure_logs("info")
         logger.error("bad_settings", faults=error.faults)
         return 2
     configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(Sidecar(settings, again=read_again)))
     return 0
 
 
-async def serve(settings: Settings) -> None:
+async def serve(sidecar: "Sidecar") -> None:
     """Start, wait for a signal, stop."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         _on_signal(loop, number, told.set)
-    sidecar = Sidecar(settings, again=load)
     await sidecar.start()
     # What is here now stays: the collector need not go through it again and again.
     gc.collect()

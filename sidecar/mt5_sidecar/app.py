@@ -4,7 +4,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 from aiohttp.log import server_logger
@@ -14,6 +15,7 @@ from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
 from mt5_sidecar.api.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
 from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import all_else, outermost
@@ -63,8 +65,8 @@ def create_api(context: Context) -> web.Application:
     """Return what answers on port 8080."""
     app = web.Application(client_max_size=context.settings.body_limit_bytes)
     app[CONTEXT] = context
-    app[OPENAPI] = described(OPERATIONS)
-    app[ASYNCAPI] = described_streams(OPERATIONS)
+    app[OPENAPI] = Document(partial(described, OPERATIONS))
+    app[ASYNCAPI] = Document(partial(described_streams, OPERATIONS))
     for operation in OPERATIONS:
         app.add_routes(operation.routes())
     app.add_routes([all_else()])
@@ -84,7 +86,9 @@ def create_ops(context: Context) -> web.Application:
 class Sidecar:
     """A sidecar with its three ports."""
 
-    def __init__(self, settings: Settings, again: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, again: Callable[[], Awaitable[Settings]] | None = None
+    ) -> None:
         """Put one together; `again` reads the settings anew when one of their files changes."""
         self.context = create_context(settings)
         reloading = None if again is None else Reloading(self.context, again)
@@ -119,6 +123,7 @@ class Sidecar:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        await self.housekeeping.stop()
         await self.context.access.stop()
         await self.context.feed.contracts.stop()
         await self.context.feed.deals.stop()

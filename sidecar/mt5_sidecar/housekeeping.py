@@ -25,7 +25,7 @@ class Housekeeping:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._context = context
-        self._reloading = reloading
+        self.reloading = reloading
         self._sleep = sleep
         self._heartbeat_s = time.monotonic()
 
@@ -38,12 +38,17 @@ class Housekeeping:
                 logger.exception("housekeeping_failed")
             await self._sleep(self._context.settings.file_poll_interval_s)
 
+    async def stop(self) -> None:
+        """Leave nothing half done."""
+        if self.reloading is not None:
+            await self.reloading.stop()
+
     def look(self) -> None:
         """Look at everything once."""
         context = self._context
         context.pulse.at_s = time.monotonic()
-        if self._reloading is not None:
-            self._reloading.look()
+        if self.reloading is not None:
+            self.reloading.look()
         context.access.refresh()
         context.metrics.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)

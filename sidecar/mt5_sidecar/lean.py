@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first import of the process: has libraries load without what a sidecar does not use.
+"""The first import of the process: has aiohttp load without what a sidecar does not use.
 
-aiohttp reads every CA certificate of the machine as it is imported, for clients (2 MB; ours, which
-reads a key set, makes its own context when there is one to read: `api.fetch`). zoneinfo, which
-pydantic imports, asks how Python was compiled (0.7 MB) where the time zones are; no time here has a
-zone but UTC. Measured in docs/benchmarks.md, P13; `tests/mt5_sidecar/test_lean.py` holds it.
+It reads every CA certificate of the machine as it is imported, for clients: 2 MB. Ours, which reads
+a key set, makes its own context when there is one to read (`api.fetch`). More of what need not be
+held is in docs/adr/050; `tests/mt5_sidecar/test_lean.py` names what crept in.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-TIME_ZONES = "/usr/share/zoneinfo"
 
 
 @contextmanager
@@ -29,6 +26,5 @@ def _no_certificates() -> Iterator[None]:
                 os.environ[name] = value
 
 
-os.environ.setdefault("PYTHONTZPATH", TIME_ZONES)
 with _no_certificates():
     import aiohttp  # noqa: F401

@@ -110,7 +110,7 @@ class Metrics:
         )
         self.ws_flushes = Histogram(
             "mt5_sidecar_ws_flush_seconds",
-            "Time to hand one change to all clients that are due",
+            "Time to hand a change to clients, of whom up to 128 are served in a turn of the loop",
             buckets=FAST_S,
             registry=r,
         )

@@ -50,10 +50,11 @@ def test_a_broadcast_that_costs_more_against_one_send_for_each_fails() -> None:
 @pytest.mark.parametrize(
     ("idle_mb", "client_kb", "agent_mb", "fallen"),
     [
-        (59, 19, 32, []),
-        (61, 19, 32, ["P13 sidecar, idle"]),
-        (59, 23, 32, ["P13 per idle WebSocket client"]),
-        (59, 19, 51, ["P13 agent with worker and simulated terminal"]),
+        (48, 19, 32, []),
+        (55, 19, 32, ["P13 sidecar, idle"]),
+        (63, 19, 32, ["P13 sidecar, idle", "P13 sidecar, idle, after the operator's look"]),
+        (48, 23, 32, ["P13 per idle WebSocket client"]),
+        (48, 19, 51, ["P13 agent with worker and simulated terminal"]),
     ],
 )
 async def test_memory_is_held(
@@ -72,6 +73,7 @@ async def test_memory_is_held(
         "agent": nothing,
         "until": at_once,
         "_compile": lambda: None,
+        "_operator_looks": at_once,
         "_per_client": per_client,
         "SETTLE_S": 0,
         "rss_bytes": lambda _: idle_mb * 1_000_000,

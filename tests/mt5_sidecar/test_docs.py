@@ -11,7 +11,8 @@ from mt5_sidecar.api.openapi import described
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.api.problems import STATUS, slug
 from mt5_sidecar.orders.errors import BadTrade, JournalError, OrderError
-from mt5_sidecar.settings import LIVE, Settings
+from mt5_sidecar.settings import LIVE
+from mt5_sidecar.settings_model import Settings
 from mt5_sidecar.streams.codes import Close
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """P13: what a sidecar holds that nobody uses; and that a key set is read over TLS all the same."""
 
+import asyncio
 import json
 import os
 import ssl
@@ -19,15 +20,23 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sidecar_rig import Rig
 
 from mt5_sidecar.api import fetch as fetching
+from mt5_sidecar.api.asyncapi import ASYNCAPI
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
+from mt5_sidecar.api.openapi import OPENAPI
 
-# Tokens, traces, YAML, the simulator, a developer's console: loaded where they are used.
-ELSEWHERE = {"jwt", "cryptography", "opentelemetry", "yaml", "numpy", "mt5_simulator", "pygments"}
+# Tokens, traces, YAML, the check of settings, the simulator, a developer's console: loaded where
+# they are used.
+ELSEWHERE = {
+    *("jwt", "cryptography", "opentelemetry", "yaml", "pydantic", "pydantic_core", "zoneinfo"),
+    *("mt5_simulator", "numpy", "pygments"),
+}
 LOOK = """
 import json, os, sys
-import mt5_sidecar.__main__
+import mt5_sidecar.__main__, mt5_sidecar.app
 from aiohttp import connector
 print(json.dumps({
     "modules": sorted(sys.modules),
@@ -53,13 +62,6 @@ def test_nothing_is_loaded_that_only_some_sidecars_use() -> None:
 
     assert not modules & ELSEWHERE
     assert not {name for name in modules if name.startswith("_sysconfigdata")}
-
-
-def test_no_certificates_are_held_and_the_environment_is_as_it_was(tmp_path: Path) -> None:
-    seen = started(SSL_CERT_FILE=str(tmp_path / "own.pem"))
-
-    assert seen["certificates"] == 0
-    assert seen["environment"] == str(tmp_path / "own.pem")
 
 
 @pytest.fixture
@@ -90,6 +92,13 @@ def certificate(tmp_path: Path) -> Path:
     )
     pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return pem
+
+
+def test_no_certificates_are_held_and_the_environment_is_as_it_was(certificate: Path) -> None:
+    seen = started(SSL_CERT_FILE=str(certificate))
+
+    assert seen["certificates"] == 0
+    assert seen["environment"] == str(certificate)
 
 
 @pytest.fixture
@@ -130,3 +139,30 @@ async def test_a_key_set_of_an_issuer_that_nobody_knows_is_not_read(
 ) -> None:
     with pytest.raises(aiohttp.ClientConnectorCertificateError):
         await fetch(issuer)
+
+
+async def test_a_document_is_made_for_the_first_who_asks_and_once_for_all() -> None:
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(b"{}")
+        return made[-1]
+
+    document = Document(make)
+    assert not made
+
+    bodies = await asyncio.gather(*(document.body() for _ in range(5)))
+
+    assert len(made) == 1
+    assert all(body is made[0] for body in bodies)
+
+
+async def test_a_sidecar_that_nobody_asks_makes_no_documents(bridge: Rig) -> None:
+    runner = bridge.sidecar._runners[-1]
+    documents = [runner.app[OPENAPI], runner.app[ASYNCAPI]]
+    await bridge.get("/api/account")
+    assert [document._made for document in documents] == [None, None]
+
+    for path in ("/openapi.json", "/asyncapi.json"):
+        assert (await bridge.get(path, key=None)).status == 200
+    assert None not in [document._made for document in documents]

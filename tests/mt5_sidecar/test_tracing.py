@@ -14,7 +14,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from mt5_agent import protocol
-from mt5_sidecar.tracing import trace_id
+from mt5_sidecar.tracing import Tracing, of_caller, trace_id
 
 RigWith = Callable[..., Awaitable[Rig]]
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -158,3 +158,10 @@ async def test_with_spans_the_agent_is_told_of_the_calls_own(
         if span.name == "MetaTrader5.symbol_info" and span.trace_id.hex() == TRACE
     )
     assert told == f"00-{TRACE}-{call.span_id.hex()}-01"
+
+
+def test_a_callers_trace_ends_with_what_was_done_for_it() -> None:
+    with of_caller(CALLER["traceparent"]):
+        assert Tracing().here() == CALLER["traceparent"]
+
+    assert Tracing().here() == ""

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from cluster.paths import REPOSITORY
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings_model import Settings
 from router.conftest import MakeRouter
 from router.proxy import Router
 from router.redis_server import RedisServer

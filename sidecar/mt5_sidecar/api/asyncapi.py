@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mt5_sidecar import __version__
 from mt5_sidecar.api import answers, commands, said
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.openapi import PROBLEM, QUERY, numbers
 from mt5_sidecar.api.operation import KEY_HEADER, Operation
 from mt5_sidecar.api.status import JSON
@@ -19,7 +20,7 @@ from mt5_sidecar.domain.views import Account, OrderView, PositionView, TickView
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.streams.status import Status
 
-ASYNCAPI: Final = web.AppKey("asyncapi", bytes)
+ASYNCAPI: Final = web.AppKey("asyncapi", Document)
 
 _SCHEMAS: Final = "#/components/schemas/{name}"
 ITEMS: Final[dict[str, Any]] = {
@@ -57,7 +58,7 @@ _ID: Final = {"type": ["string", "integer", "null"]}
 
 async def asyncapi(request: web.Request) -> web.Response:
     """Answer with the description of the streams."""
-    return web.Response(body=request.app[ASYNCAPI], content_type=JSON)
+    return web.Response(body=await request.app[ASYNCAPI].body(), content_type=JSON)
 
 
 def described_streams(operations: Iterable[Operation]) -> bytes:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from mt5_sidecar import __version__
 from mt5_sidecar.api.asks import MOST_TICKET
+from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.history import LARGEST_PAGE
 from mt5_sidecar.api.operation import KEY_HEADER, Operation
 from mt5_sidecar.api.period import MOST_DAYS
@@ -24,7 +25,7 @@ from mt5_sidecar.domain.names import TIMEFRAMES
 
 KEY_PATTERN: Final = "^[!-~]{1,128}$"
 
-OPENAPI: Final = web.AppKey("openapi", bytes)
+OPENAPI: Final = web.AppKey("openapi", Document)
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 
@@ -109,7 +110,7 @@ PROBLEM: Final = {
 
 async def openapi(request: web.Request) -> web.Response:
     """Answer with the description of this API."""
-    return web.Response(body=request.app[OPENAPI], content_type=JSON)
+    return web.Response(body=await request.app[OPENAPI].body(), content_type=JSON)
 
 
 def described(operations: Iterable[Operation]) -> bytes:

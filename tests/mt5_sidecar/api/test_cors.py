@@ -88,7 +88,7 @@ async def test_a_stream_is_opened_for_listed_pages_our_own_host_and_who_is_no_pa
 
 async def test_origins_change_without_a_restart(bridge: Rig) -> None:
     bridge.put("access/mt5_bridge.yaml", f"cors_origins: ['{APP}']\n")
-    bridge.look()
+    await bridge.reloads()
 
     answer = await bridge.get("/api/account", headers={"Origin": APP})
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from sidecar_rig import OWN, Rig, api_key, heard, key_record
+from structlog.testing import capture_logs
 
 from mt5_sidecar.api import limits
 from mt5_sidecar.api.limits import Limits
@@ -91,3 +92,33 @@ async def test_the_table_of_callers_is_bounded(rig: Rig) -> None:
         taken._caller(f"jwt:{number}")
 
     assert len(taken._callers) == limits.MOST_CALLERS
+
+
+async def test_a_header_that_is_too_long_is_refused_and_the_next_request_is_served(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(header_limit_bytes=1024)
+    await rig.connected()
+
+    fits = await rig.get("/api/account", headers={"X-Filler": "x" * 900})
+    with capture_logs() as lines:
+        too_long = await rig.get("/api/account", headers={"X-Filler": "x" * 1100})
+        path_too_long = await rig.get(f"/api/account?fields={'x' * 1100}")
+
+    assert [fits.status, too_long.status, path_too_long.status] == [200, 400, 400]
+    assert "x" * 20 not in str(lines)  # it may hold a key
+    assert (await rig.get("/api/account")).status == 200
+
+
+async def test_a_body_that_is_too_large_is_a_problem_and_nothing_is_sent(rig_with: RigWith) -> None:
+    rig = await rig_with(body_limit_bytes=1024)
+    broker = await rig.trades()
+    order = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
+
+    fits = await rig.trade("POST", "/api/order", "k1", json=order)
+    too_large = await rig.trade("POST", "/api/order", "k2", json=order | {"comment": "x" * 1100})
+
+    assert fits.status == 200, fits.body
+    assert (too_large.status, too_large.problem) == (413, "/problems/body-too-large")
+    assert len(broker.sent) == 1
+    assert (await rig.get("/api/order/k2")).status == 404

@@ -14,7 +14,7 @@ from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.channels import CHANNELS, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.frame import text_frame
-from mt5_sidecar.streams.hub import Hub
+from mt5_sidecar.streams.hub import AT_ONCE, Hub
 
 
 class FakeWire:
@@ -296,3 +296,60 @@ async def test_state_that_a_slow_client_is_spared_is_counted_in_bytes_once(stage
 def pending(client: Client, count: int) -> None:
     wire: Any = client.wire
     wire.pending = count
+
+
+async def turn() -> None:
+    """Let the loop do once what is due."""
+    await asyncio.sleep(0)
+
+
+def heard(clients: list[Client]) -> list[list[int]]:
+    return [numbers(client, "positions") for client in clients]
+
+
+async def test_many_clients_are_told_in_several_turns_so_that_others_are_served_between(
+    stage: Stage,
+) -> None:
+    clients = [stage.client() for _ in range(2 * AT_ONCE + 1)]
+
+    stage.position(1)
+    told = [sum(map(bool, heard(clients)))]
+    for _ in range(2):
+        await turn()
+        told.append(sum(map(bool, heard(clients))))
+
+    assert told == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1]
+
+
+async def test_what_changes_between_two_turns_is_told_to_everybody_once_and_in_order(
+    stage: Stage,
+) -> None:
+    clients = [stage.client() for _ in range(2 * AT_ONCE)]
+
+    stage.position(1)
+    stage.event(7)
+    await turn()
+    stage.position(2)
+    for _ in range(4):
+        await turn()
+
+    assert all(told in ([1, 2], [2]) for told in heard(clients))
+    assert all(numbers(client, "deal") == [7] for client in clients)
+    seqs = [[m["seq"] for m in client.wire.messages] for client in clients]  # type: ignore[attr-defined]
+    assert all(told == sorted(told) and told[-1] == stage.board.seq for told in seqs)
+
+
+async def test_who_leaves_or_is_closed_between_two_turns_is_told_nothing_more(
+    stage: Stage,
+) -> None:
+    clients = [stage.client() for _ in range(AT_ONCE + 2)]
+
+    stage.position(1)
+    late = [c for c in clients if not numbers(c, "positions")]
+    for client in late:
+        client.close(4008, "meanwhile")
+        stage.hub.leave(client)
+    await turn()
+
+    assert len(late) == 2
+    assert heard(late) == [[], []]

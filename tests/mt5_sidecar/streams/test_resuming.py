@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from mt5_sidecar.metrics import Metrics
-from mt5_sidecar.settings import Settings
+from mt5_sidecar.settings_model import Settings
 from mt5_sidecar.streams import board as board_module
 from mt5_sidecar.streams.board import NOTHING_YET, Board
 from mt5_sidecar.streams.channels import ACCOUNT_KEY, CHANNELS, Channel, Choice

@@ -17,7 +17,7 @@ from scripted_broker import ScriptedBroker
 from stream_schema import Checked
 
 from mt5_sidecar.app import Sidecar
-from mt5_sidecar.settings import Settings, load
+from mt5_sidecar.settings_model import Settings, load
 
 POD_UID = "0b0f6c9e-pod"
 NEVER_S = 3600.0
@@ -70,7 +70,11 @@ class Rig:
         self.put_account(enabled=False)
         given = self._defaults() | settings
         self.settings = Settings(**given)
-        self.sidecar = Sidecar(self.settings, again=lambda: load(**given))
+
+        async def again() -> Settings:
+            return load(**given)
+
+        self.sidecar = Sidecar(self.settings, again=again)
         self.agents: list[ScriptedAgent] = []
         self._sockets: list[Any] = []
 
@@ -95,6 +99,11 @@ class Rig:
     def look(self) -> None:
         """Do what the sidecar does every second."""
         self.sidecar.housekeeping.look()
+
+    async def reloads(self) -> None:
+        """Look, and wait until changed settings are in use or refused."""
+        self.look()
+        await self.sidecar.housekeeping.reloading.finished()
 
     def put(self, name: str, content: str | bytes) -> None:
         """Swap a file in, as the kubelet does: a new file under the old name."""
