@@ -69,7 +69,7 @@ async def _measure(folder: Path, effort: Effort, count: int) -> list[Finding]:
             for stage in (ours, naive):
                 await _round(stage, effort.ticks, counts=number > 0)
         findings = _findings(ours, naive, count)
-        if count <= FEW:
+        if count <= FEW and not effort.burst_cpu_s:  # told, and nothing that a quick run holds
             findings += [*_last(ours, count), await _beside_one_that_stalls(ours, effort, count)]
         return findings
 
