@@ -93,7 +93,8 @@ def table(findings: Sequence[Finding]) -> str:
 
 def page(findings: Sequence[Finding], *, date: str, rounds: int) -> str:
     """Return docs/benchmarks.md."""
-    begins = PAGE_BEGINS.format(date=date, rounds=rounds, machine=machine(), fastapi=_fastapi())
+    told = f"{machine()}, at a load average of {os.getloadavg()[1]:.0f}"
+    begins = PAGE_BEGINS.format(date=date, rounds=rounds, machine=told, fastapi=_fastapi())
     return begins + table(findings)
 
 

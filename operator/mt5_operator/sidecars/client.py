@@ -61,11 +61,17 @@ class _State(msgspec.Struct):
     trade_message: str = ""
     selftest: str = ""
     evidence: msgspec.Raw = msgspec.Raw(b"{}")
+    orders: _Orders | msgspec.UnsetType | None = msgspec.UNSET
+    """None: its journal cannot be used, and reads go on. Unset: a sidecar that has to be asked."""
 
 
 class _Orders(msgspec.Struct):
     epoch: int
     active: bool
+
+    @property
+    def seen(self) -> OrdersSeen:
+        return OrdersSeen(self.epoch, self.active)
 
 
 class HttpSidecars:
@@ -111,7 +117,10 @@ class HttpSidecars:
             no_trading=told.trade_message if told.trade_allowed is False else "",
             selftest=told.selftest,
             evidence=_evidence(told.evidence),
+            orders=told.orders.seen if isinstance(told.orders, _Orders) else None,
         )
+        if told.orders is not msgspec.UNSET:
+            return seen
         try:
             orders = await self._orders("GET", target, _ORDERS)
         except SidecarUnreachable:
@@ -136,8 +145,7 @@ class HttpSidecars:
         return await self._orders("POST", target, path, timeout=self._order_timeout, json=body)
 
     async def _orders(self, method: str, target: Target, path: str, **rest: Any) -> OrdersSeen:
-        told = _decoded(await self._asked(method, target, path, **rest), _Orders)
-        return OrdersSeen(told.epoch, told.active)
+        return _decoded(await self._asked(method, target, path, **rest), _Orders).seen
 
     async def _asked(self, method: str, target: Target, path: str, **rest: Any) -> bytes:
         async with self._request(method, target, path, **rest) as response:

@@ -14,6 +14,8 @@ from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import InvalidRequest
 from mt5_sidecar.orders import OrderDesk
+from mt5_sidecar.orders.errors import OrderError
+from mt5_sidecar.orders.office import Office
 
 # 30 days of keys, at some 2 kB each.
 LARGEST_JOURNAL_BYTES: Final = 256 * 1024 * 1024
@@ -66,6 +68,14 @@ async def _adopt(desk: OrderDesk, request: web.Request) -> bytes:
         raise InvalidRequest("this slot trades: a journal is adopted before it is activated")
     await desk.activation.adopt(await request.read())
     return encode(_told(desk))
+
+
+def orders_of(office: Office) -> dict[str, Any] | None:
+    """Return the answer of `GET /internal/orders`; None while the journal cannot be used."""
+    try:
+        return _told(office.desk)
+    except OrderError:
+        return None
 
 
 def _told(desk: OrderDesk) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from mt5_sidecar.api.activation import orders_of
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.operation import presented_key
@@ -74,6 +75,7 @@ def state_answer(context: Context) -> dict[str, Any]:
         "versions": versions(context),
         "files": {**context.terminal.file_versions, "access": context.access.version},
         "evidence": context.evidence.answer(),
+        "orders": orders_of(context.office),
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from scripted_broker import ScriptedBroker
 from sidecar_rig import OWN, TRADER, Answer, Rig, eventually
 
+from mt5_sidecar.api.ops import state_answer
 from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -83,6 +84,7 @@ async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
     assert (await rig.get("/api/positions")).status == 200
     assert (await rig.ops("/readyz")).status == 200
     assert "mt5_sidecar_orders_ready 0.0" in (await rig.ops("/metrics")).body.decode()
+    assert state_answer(rig.context)["orders"] is None
     # Never repaired, never replaced.
     assert file.read_bytes() == content
     assert not broker.sent

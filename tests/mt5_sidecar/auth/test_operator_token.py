@@ -69,6 +69,9 @@ async def test_the_operator_reads_the_state_that_it_was_promised(operated: Rig) 
     assert seen["versions"]["backend"] == "scripted"
     assert seen["evidence"]["logins"] == 1
     assert seen["last_contact"].endswith("Z")
+    bearer = {"Authorization": f"Bearer {token()}"}
+    orders = await operated.ops("/internal/orders", headers=bearer)
+    assert seen["orders"] == orders.json
 
 
 @pytest.mark.parametrize("forged", FORGED)
