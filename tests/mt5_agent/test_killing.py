@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ LONGEST_PAUSE_S = 0.12
 PATIENCE_S = 300.0
 """Longest wait for one thing: at 2 % of a core, as at nice 19 beside others, a start takes a
 minute. A fault shows as a wait that never ends, however long it is."""
+MOST_FILES = 32
+"""Open in an agent, however many workers and terminals it has had."""
 HEALTHY_SHARE = 0.15  # so many kills wait until the account is connected; the others do not
 BUY = {"action": 1, "symbol": "EURUSD", "volume": 0.01, "type": 0}
 
@@ -108,5 +111,6 @@ async def test_an_account_survives_random_kills_and_no_order_is_misjudged(
     await sidecar.serves()
     children = agent.children()
     assert children.keys() == {"worker", "terminal"}
+    assert len(list(Path(f"/proc/{agent.pid}/fd").iterdir())) < MOST_FILES  # noqa: ASYNC240
     assert await agent.end() == 0
     await ended(*children.values(), *agent.descendants())
