@@ -105,9 +105,9 @@ fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each tim
 		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
 
 .PHONY: chaos
-chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20
+chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20 FIRST=7
 	@$(PY) -m cluster binaries
-	@MT5_CHAOS_SEEDS=$(or $(SEEDS),10) $(PY) -m pytest tests/operator_cluster/test_chaos.py
+	@MT5_CHAOS_SEEDS=$(if $(filter file,$(origin SEEDS)),10,$(SEEDS)) MT5_CHAOS_FIRST=$(if $(filter file,$(origin FIRST)),0,$(FIRST)) $(PY) -m pytest tests/operator_cluster/test_chaos.py
 
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)

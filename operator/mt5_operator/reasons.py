@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NO_WINDOWS_NODE = "NoWindowsNode"
     WINDOWS_FAILED_ALIKE = "WindowsFailedAlike"
     SAME_PATTERN = "SamePattern"
+    BROKER_OUTAGE = "BrokerOutage"
     # Events of a move.
     MOVED_TO_WINDOWS = "MovedToWindows"
     MOVED_TO_LINUX = "MovedToLinux"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,8 @@ from cluster.backends import Cluster
 from cluster.images import Image, build_image
 from cluster.kubectl import Kubectl
 from cluster.local import LocalCluster
+from cluster.waiting import wait_for
+from mt5_operator.reconcile import resize
 
 pytestmark = pytest.mark.e2e
 
@@ -155,3 +158,40 @@ def test_kubelet_comes_back_when_it_is_killed(node_cluster: Cluster, node_kubect
 
     node_kubectl("run", "again", "--image=docker.io/test-cluster/pause:1")
     node_kubectl.wait_for_ready("pod", "again", timeout_s=60)
+
+
+def test_what_a_kubelet_says_of_resources_is_what_the_operator_reads(
+    node_kubectl: Kubectl,
+) -> None:
+    # Whether it changes those of a container that runs depends on the machine: with cgroups of
+    # version 1 it says `PodResizeInProgress` for ever. Then accounts move.
+    def asked(cpu: str) -> dict[str, Any]:
+        amounts = {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+        names = {"initContainers": "sidecar", "containers": "terminal"}
+        return {group: [{"name": n, "resources": amounts}] for group, n in names.items()}
+
+    def has(cpu: str) -> bool:
+        wanted = {some[0]["name"]: some[0]["resources"] for some in asked(cpu).values()}
+        return resize.has(node_kubectl.get("pod", "resized") or {}, wanted)
+
+    image = {"image": "docker.io/test-cluster/pause:1"}
+    spec = {group: [each | image for each in some] for group, some in asked("50m").items()}
+    spec["initContainers"][0]["restartPolicy"] = "Always"
+    kind = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "resized"}}
+    node_kubectl.apply(kind | {"spec": spec})
+    node_kubectl.wait_for_ready("pod", "resized", timeout_s=60)
+    wait_for(lambda: has("50m"), what="the kubelet to say what the pod has", timeout_s=20)
+
+    told = json.dumps({"spec": asked("100m")})
+    options = ("--subresource=resize", "--type=strategic", "--patch", told)
+    node_kubectl("patch", "pod", "resized", *options)
+
+    wait_for(
+        lambda: has("100m") or _in_progress(node_kubectl), what="the kubelet to begin", timeout_s=60
+    )
+    assert has("100m") != _in_progress(node_kubectl)
+
+
+def _in_progress(kubectl: Kubectl) -> bool:
+    status = (kubectl.get("pod", "resized") or {})["status"]
+    return any(each["type"] == "PodResizeInProgress" for each in status["conditions"])

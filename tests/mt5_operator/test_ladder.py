@@ -179,9 +179,13 @@ def test_a_broker_that_is_down_restarts_no_pod_and_is_told_once() -> None:
     assert set(steps) == {None}
     assert told == 1
     assert world.healer.outages() == {"Broker-1": (500, 500)}
+    assert not world.healer.ended_outage("Broker-1")
+    over = 0
     for account in accounts:
         world.look(WELL, account)
+        over += world.healer.ended_outage("Broker-1")
     assert world.healer.outages() == {}
+    assert over == 1
 
 
 def test_one_of_many_that_cannot_reach_its_broker_gets_a_new_pod_but_keeps_its_profile() -> None:

@@ -15,7 +15,16 @@ from mt5_operator.brokers.tally import Sample
 from mt5_operator.capacity import waiting
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import event
-from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, POD, SECRET, STATEFUL_SET, Kind
+from mt5_operator.cluster.kinds import (
+    ACCOUNT,
+    BROKER,
+    CONFIG_MAP,
+    NODE,
+    POD,
+    SECRET,
+    STATEFUL_SET,
+    Kind,
+)
 from mt5_operator.desired.template import template_id
 from mt5_operator.errors import NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
@@ -334,6 +343,35 @@ async def test_a_spec_that_changes_while_a_status_is_written_is_not_overlooked(
     assert cached["spec"]["symbols"] == ["GBPUSD"]
     feed(bench.world, ACCOUNT, "MODIFIED", stale | {"spec": cached["spec"]})
     assert bench.due() == set()
+
+
+@pytest.mark.parametrize("edit", ["scaled", "emptied", "deleted", "files"])
+async def test_what_was_found_right_is_compared_again_when_a_hand_changed_it(
+    bench: Bench, edit: str
+) -> None:
+    await connected(bench)
+    await bench.reconcile()
+    kind = CONFIG_MAP if edit == "files" else STATEFUL_SET
+    name = "demo-account" if edit == "files" else "demo-a"
+    written = bench.cluster.applied.count(kind.name)
+    await bench.reconcile()
+    assert bench.cluster.applied.count(kind.name) == written
+    there = bench.world.caches[kind].get(Key("ns", name))
+    assert there
+    there["metadata"]["resourceVersion"] = str(bench.cluster.version + 1)
+    if edit == "scaled":
+        there["spec"]["replicas"] = 7
+    elif edit == "emptied":
+        there["spec"]["template"]["spec"]["containers"][0]["env"] = []
+    elif edit == "files":
+        there["data"] = {}
+    bench.cluster.version += 1
+    feed(bench.world, kind, "DELETED" if edit == "deleted" else "MODIFIED", there)
+
+    await bench.reconcile()
+
+    assert bench.cluster.applied.count(kind.name) == written + 1
+    assert bench.replicas() == {"demo-a": 1}
 
 
 async def test_our_own_status_is_no_news(bench: Bench) -> None:

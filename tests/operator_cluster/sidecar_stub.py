@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,6 +57,8 @@ class SidecarStub:
         # How many pods traded at once, at most.
         self.most_at_once = 0
         self.calls: list[tuple[str, str]] = []
+        # When a pod was told to trade, and who else did at that moment.
+        self.activations: list[tuple[float, str, list[str]]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -92,7 +95,12 @@ class SidecarStub:
                 return 200, {**self.says_of.get(uid, says), "pod_uid": uid}
             if verb != "GET" or path.endswith("/journal"):
                 self.calls.append((uid, f"{verb} {path.rpartition('/')[2]}"))
-            return self._orders(self.journal(uid), verb, path, raw)
+            before = self.journal(uid).active
+            answer = self._orders(self.journal(uid), verb, path, raw)
+            if self.journal(uid).active and not before:
+                others = [each for each, j in self.journals.items() if j.active and each != uid]
+                self.activations.append((time.monotonic(), uid, others))
+            return answer
 
     def _orders(
         self, journal: Journal, verb: str, path: str, raw: bytes

@@ -4,6 +4,7 @@ brokers, and the hours of the settings are seconds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from cluster.paths import REPOSITORY
 from operator_cluster import stub_brokers
 from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import Operator, eventually, steady
-from operator_cluster.redis_process import RedisServer
+from operator_cluster.redis_process import RedisServer, running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.stub_brokers import StubBrokers
 
@@ -221,10 +222,15 @@ def test_a_bad_line_fails_a_criterion_and_moves_nobody(
     kubectl.apply(secret(), account(server="Simulator-DropsLink"))
     name = "simulator-dropslink"
 
-    eventually(lambda: criterion(kubectl, "NoDrops", name).get("state") == "Failed", timeout_s=60)
+    def failed() -> bool:
+        # Seconds are whole: a first look that is short makes it a little more or less. The next
+        # trial begins soon, and is too early to tell.
+        found = criterion(kubectl, "NoDrops", name)
+        return found.get("state") == "Failed" and bool(re.search(r"8[3-7]\.", found["evidence"]))
+
+    eventually(failed, timeout_s=60)
     assert steady(lambda: platform(kubectl), for_s=5)
 
-    assert "85." in criterion(kubectl, "NoDrops", name)["evidence"]
     assert platform(kubectl) == "Linux"
     assert status(kubectl, name)["verdict"] == "Testing"
     assert operator.metric("mt5_operator_fresh_starts_total") == 0
@@ -396,6 +402,56 @@ def test_of_two_brokers_that_fit_alike_the_older_counts_and_both_say_so(
         eventually(lambda: told in overlapping(name), timeout_s=60)  # noqa: B023 - awaited here
     kubectl.delete("mt5broker", "zz-top")
     eventually(lambda: not overlapping("zoe"), timeout_s=60)
+
+
+@pytest.fixture
+def another(plane: ControlPlane, kubectl: Kubectl) -> Iterator[tuple[Kubectl, Operator]]:
+    """Return another installation in the same cluster; it has a namespace of its own."""
+    place = plane.kubectl.within(f"{kubectl.namespace[:50]}-other")
+    place("create", "namespace", place.namespace)
+    stub = SidecarStub()
+    stub.says = StubBrokers(place)
+    stub.start()
+    with running_redis() as redis:
+        operator = Operator(
+            plane.kubeconfig,
+            place.namespace,
+            redis_url=redis.url,
+            sidecar=stub.address,
+            # Three of them without a word: the first one is taken for gone.
+            **{**SHORT, "broker_status_s": 5},
+        )
+        yield place, operator
+        operator.stop()
+    stub.stop()
+    let_go = '{"metadata": {"finalizers": null}}'
+    place("patch", "mt5account", "theirs", "--type=merge", "--patch", let_go)
+    place("delete", "namespace", place.namespace, "--wait=false")
+
+
+def test_of_two_installations_one_reviews_a_broker_and_neither_undoes_the_others_words(
+    start: Start, kubectl: Kubectl, another: tuple[Kubectl, Operator]
+) -> None:
+    within, other = another
+    kubectl.apply(broker("zoe", ["Simulator-D*"]), broker("zz-top", ["simulator-d*"]))
+    operator = start()
+    kubectl.apply(secret(), account())
+    eventually(lambda: status(kubectl, "zoe").get("verdict") == "LinuxCompatible", timeout_s=60)
+    ours = status(kubectl, "zoe")["reviewer"]
+
+    other.lead()
+    within.apply(secret(), account("theirs", login=7))
+    await_reason(within, "Connected", "theirs")
+
+    assert compatible(within, "theirs")[1] == "BrokerAcceptsLinux"
+    assert steady(lambda: condition(kubectl.get("mt5broker", "zoe"), "Overlapping"), for_s=3)
+    assert condition(kubectl.get("mt5broker", "zoe"), "Overlapping")
+    assert status(kubectl, "zoe")["reviewer"] == ours
+    assert not [line for line in other.writes_by_kind() if "MT5Broker" in line]
+
+    operator.stop()
+    eventually(lambda: status(kubectl, "zoe")["reviewer"] != ours, timeout_s=60)
+    assert status(kubectl, "zoe")["verdict"] == "LinuxCompatible"
 
 
 def test_a_pinned_account_alone_makes_no_broker(start: Start, kubectl: Kubectl) -> None:

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,17 +32,33 @@ from operator_cluster.sidecar_stub import SidecarStub
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 SEEDS = int(os.environ.get("MT5_CHAOS_SEEDS", "1"))
+FIRST = int(os.environ.get("MT5_CHAOS_FIRST", "0"))
 STEPS = int(os.environ.get("MT5_CHAOS_STEPS", "14"))
 NODES = 2
+# Longer than a leader's end, a Redis that is away and a handover take together.
+ASTRAY_S = 60
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an account should be in the end."""
+
+    login: int
+    suspended: bool = False
+    cpu: str = ""
 
 
 class Watchman(threading.Thread):
-    """Looks all the time whether a client could reach an account that is not its own."""
+    """Looks all the time whether a client could reach an account that is not its own, and whether
+    two slots of an account trade."""
 
-    def __init__(self, kubectl: Kubectl, redis: RedisServer) -> None:
+    def __init__(self, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub) -> None:
         super().__init__(daemon=True)
-        self._kubectl, self._redis = kubectl, redis
+        self._kubectl, self._redis, self._sidecars = kubectl, redis, sidecars
         self._over = threading.Event()
+        self._judged = 0
+        # Since when an account's route leads to a slot that is fenced while the other trades.
+        self._astray: dict[str, float] = {}
         # Account of each pod that was ever seen, by uid; a pod name is of one account for ever.
         self._pods: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
@@ -57,6 +75,7 @@ class Watchman(threading.Thread):
         self.join(20)
 
     def _look(self) -> None:
+        asked_at, active = time.monotonic(), set(self._sidecars.active())
         routes = self._redis.routes()
         pods = self._kubectl.list("pod", selector="app.kubernetes.io/name=mt5-account")
         accounts = self._kubectl.list("mt5accounts")
@@ -68,7 +87,9 @@ class Watchman(threading.Thread):
             self._pods[pod["metadata"]["uid"]] = name
             ending = "deletionTimestamp" in pod["metadata"]
             serving[name] = serving.get(name, 0) + (not ending)
-        self.harm += [f"{count} pods of {name}" for name, count in serving.items() if count > 1]
+        self.harm += [f"{count} pods of {name}" for name, count in serving.items() if count > 2]
+        self._judge({pod["metadata"]["uid"] for pod in pods}, asked_at)
+        trading = {self._pods[uid]: uid for uid in active if uid in self._pods}
         for wanted, route in routes.items():
             owner = self._pods.get(route["uid"])
             if owner in ids and ids[owner] != wanted:
@@ -76,6 +97,25 @@ class Watchman(threading.Thread):
             if route["epoch"] < self._epochs.get(wanted, 0):
                 self.harm.append(f"the epoch of {wanted} went back to {route['epoch']}")
             self._epochs[wanted] = route["epoch"]
+            other = trading.get(owner or "", "")
+            if not route["address"] or route["uid"] in active or not other:
+                self._astray.pop(wanted, None)
+            elif time.monotonic() - self._astray.setdefault(wanted, asked_at) > ASTRAY_S:
+                self.harm.append(f"the route of {wanted} leads to a fenced slot of {owner}")
+
+    def _judge(self, there: set[str], asked_at: float) -> None:
+        """Look at those who were told to trade before `there` was asked for.
+
+        Whose pod is still there was there, and traded, when another pod of its account was told
+        to. Who is gone may have been gone by then: it harms nobody.
+        """
+        for at, uid, others in self._sidecars.activations[self._judged :]:
+            if at >= asked_at:
+                return
+            self._judged += 1
+            name = self._pods.get(uid)
+            both = [o for o in others if o in there and self._pods.get(o) == name is not None]
+            self.harm += [f"{uid} and {other} of {name} traded" for other in both]
 
 
 class Chaos:
@@ -93,7 +133,8 @@ class Chaos:
         self.chance = random.Random(seed)  # noqa: S311 - a seed is the point
         self.done: list[str] = []
         # What every account should be: its login, and whether it is suspended.
-        self.wanted = {f"a{n}": (n + 1, False) for n in range(5)}
+        self.wanted = {f"a{n}": Wanted(n + 1) for n in range(5)}
+        self.platform = "Linux"
         self.born = len(self.wanted)
 
     def step(self) -> None:
@@ -123,6 +164,12 @@ class Chaos:
             self.harm_a_route_shard,
             self.forge_a_route,
             self.suspend_or_resume,
+            self.change_the_template,
+            self.change_the_template,
+            self.ask_for_a_restart,
+            self.cordon_a_node,
+            self.uncordon_the_nodes,
+            self.pin_the_broker,
             self.add_an_account,
             self.delete_an_account,
         ]
@@ -154,7 +201,8 @@ class Chaos:
         self.redis.start()
 
     def delete_a_pod(self) -> None:
-        self.kubectl("delete", "pod", f"{self._any()}-a-0", "--ignore-not-found", "--wait=false")
+        name = f"{self._any_slot()}-0"
+        self.kubectl("delete", "pod", name, "--ignore-not-found", "--wait=false")
 
     def lose_a_node(self) -> None:
         name = f"fake-linux-{self.chance.randrange(NODES)}"
@@ -169,10 +217,10 @@ class Chaos:
         change = {
             "spec": {"replicas": 0, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}
         }
-        self.kubectl.patch("statefulset", f"{self._any()}-a", change)
+        self.kubectl.patch("statefulset", self._any_slot(), change)
 
     def delete_a_stateful_set(self) -> None:
-        self.kubectl.delete("statefulset", f"{self._any()}-a", wait=False)
+        self.kubectl.delete("statefulset", self._any_slot(), wait=False)
 
     def delete_the_files(self) -> None:
         self.kubectl.delete("configmap", f"{self._any()}-account", "mt5-bridge-access", wait=False)
@@ -187,14 +235,38 @@ class Chaos:
 
     def suspend_or_resume(self) -> None:
         name = self._any()
-        login, suspended = self.wanted[name]
-        self.kubectl.patch("mt5account", name, {"spec": {"suspend": not suspended}})
-        self.wanted[name] = (login, not suspended)
+        wanted = replace(self.wanted[name], suspended=not self.wanted[name].suspended)
+        self.kubectl.patch("mt5account", name, {"spec": {"suspend": wanted.suspended}})
+        self.wanted[name] = wanted
+
+    def change_the_template(self) -> None:
+        name, cpu = self._any(), f"{self.chance.randrange(21, 60)}m"
+        change = {"spec": {"resources": {"requests": {"cpu": cpu}}}}
+        self.kubectl.patch("mt5account", name, change)
+        self.wanted[name] = replace(self.wanted[name], cpu=cpu)
+
+    def ask_for_a_restart(self) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.kubectl.annotate("mt5account", self._any(), {"mt5bridge.io/restart-at": now})
+
+    def cordon_a_node(self) -> None:
+        self.plane.kubectl("cordon", f"fake-linux-{self.chance.randrange(NODES)}")
+
+    def uncordon_the_nodes(self) -> None:
+        self.plane.kubectl("uncordon", *(f"fake-linux-{number}" for number in range(NODES)))
+
+    def pin_the_broker(self) -> None:
+        platform = self.chance.choice(["Linux", "Windows"])
+        spec = {"servers": ["Simulator-Demo"], "platform": platform}
+        meta = {"name": "simulator-demo"}
+        kind = {"apiVersion": "mt5bridge.io/v1alpha1", "kind": "MT5Broker"}
+        self.plane.kubectl.apply({**kind, "metadata": meta, "spec": spec}, server_side=True)
+        self.platform = platform
 
     def add_an_account(self) -> None:
         name, login = f"a{self.born}", self.born + 1
         self.kubectl.apply(account(name, login=login))
-        self.wanted[name] = (login, False)
+        self.wanted[name] = Wanted(login)
         self.born += 1
 
     def delete_an_account(self) -> None:
@@ -205,6 +277,9 @@ class Chaos:
 
     def _any(self) -> str:
         return self.chance.choice(sorted(self.wanted))
+
+    def _any_slot(self) -> str:
+        return f"{self._any()}-{self.chance.choice('ab')}"
 
     def _restart(self, replica: Operator) -> None:
         replica.kill()
@@ -225,6 +300,16 @@ def replicas(
             name=f"operator-{number}",
             route_compare_s=3,
             stuck_pod_s=3,
+            broker_review_s=1,
+            move_max=2,
+            move_pause_s=0,
+            move_gather_s=0,
+            move_min_ready_s=0,
+            move_drain_s=0.5,
+            move_deadline_s=15,
+            move_failure_pause_s=0,
+            move_backoff_min_s=1,
+            move_backoff_max_s=2,
         )
         for number in range(2)
     ]
@@ -233,64 +318,109 @@ def replicas(
         operator.stop()
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.fixture
+def a_windows_node(plane: ControlPlane) -> Iterator[None]:
+    """Let there be a Windows node, and no broker that is known, for a test."""
+    (name,) = plane.add_fake_nodes(1, os="windows")
+    yield
+    plane.kubectl("delete", "node", name)
+    plane.kubectl("delete", "mt5brokers", "--all", "--wait=true")
+
+
+@pytest.mark.usefixtures("a_windows_node")
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 def test_whatever_happens_no_route_is_wrong_and_all_ends_as_it_should(
     plane: ControlPlane,
     kubectl: Kubectl,
     redis: RedisServer,
+    sidecars: SidecarStub,
     replicas: list[Operator],
     seed: int,
 ) -> None:
     chaos = Chaos(plane, kubectl, redis, replicas, seed)
-    watchman = Watchman(kubectl, redis)
-    kubectl.apply(secret(), *(account(name, login=n) for name, (n, _) in chaos.wanted.items()))
+    watchman = Watchman(kubectl, redis, sidecars)
+    born = [account(name, login=wanted.login) for name, wanted in chaos.wanted.items()]
+    kubectl.apply(secret(), *born)
     replicas[0].lead()
     replicas[1].start()
     watchman.start()
     try:
         for _ in range(STEPS):
             chaos.step()
+        chaos.pin_the_broker()
+        chaos.uncordon_the_nodes()
         told = f"seed {seed}: {chaos.done}"
         eventually(
-            lambda: not _wrong(kubectl, redis, chaos.wanted),
+            lambda: not _wrong(kubectl, redis, sidecars, chaos),
             timeout_s=120,
             what=f"{told} to end as it should",
         )
     except Exception as error:
-        error.add_note(f"seed {seed}: {chaos.done}; wrong: {_wrong(kubectl, redis, chaos.wanted)}")
+        error.add_note(f"{chaos.done}; wrong: {_wrong(kubectl, redis, sidecars, chaos)}")
         raise
     finally:
         watchman.end()
 
     assert not watchman.harm, told
     assert watchman.looks > STEPS
+    assert sidecars.activations
 
 
 def _wrong(
-    kubectl: Kubectl, redis: RedisServer, wanted: dict[str, tuple[int, bool]]
+    kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, chaos: Chaos
 ) -> dict[str, Any]:
     """Return what is not as the specs say; the garbage collector has its own time."""
     accounts = {item["metadata"]["name"]: item for item in kubectl.list("mt5accounts")}
     pods = {p["metadata"]["name"]: p for p in kubectl.list("pod")}
     sets = {s["metadata"]["name"]: s for s in kubectl.list("statefulset")}
     routes, found = redis.routes(), dict[str, Any]()
-    if set(accounts) != set(wanted):
+    if set(accounts) != set(chaos.wanted):
         found["accounts"] = sorted(accounts)
-    for name, (login, suspended) in wanted.items():
-        told = condition(accounts.get(name)).get("reason")
-        pod = pods.pop(f"{name}-a-0", {})
-        address = routes.pop(str(login), {}).get("address")
-        should = "" if suspended else f"{pod.get('status', {}).get('podIP')}:8080"
-        if told != ("Suspended" if suspended else "Connected") or address != should:
-            found[name] = (told, address, should)
-        template = sets.pop(f"{name}-a", {"spec": {}})["spec"].get("template", {"spec": {}})
-        if template["spec"].get("terminationGracePeriodSeconds") == 1:
-            found[f"{name}-a"] = "edited by hand"
+    for name, wanted in chaos.wanted.items():
+        status = accounts.get(name, {}).get("status", {})
+        slot = f"{name}-{status.get('slot')}"
+        pod, route = pods.pop(f"{slot}-0", {}), routes.pop(str(wanted.login), {})
+        its = [sets.pop(slot, {"spec": {}})]
+        if wanted.suspended:  # the other slot stays, without a pod
+            its += [sets.pop(f"{name}-{each}") for each in "ab" if f"{name}-{each}" in sets]
+        found |= _wrong_one(name, wanted, accounts.get(name), pod, route, its)
+        trades = [uid for uid in sidecars.active() if uid == pod.get("metadata", {}).get("uid")]
+        if not wanted.suspended and (not trades or _platform(pod) != chaos.platform):
+            found[f"{name}-0"] = (trades, _platform(pod), chaos.platform, status.get("move"))
     orphans = {"pods": pods, "sets": sets, "routes": routes}
     found |= {kind: sorted(left) for kind, left in orphans.items() if left}
     if not redis.client.get("mt5:routes:complete"):
         found["marker"] = "missing"
     return found
+
+
+def _wrong_one(
+    name: str,
+    wanted: Wanted,
+    account: dict[str, Any] | None,
+    pod: dict[str, Any],
+    route: dict[str, Any],
+    sets: list[dict[str, Any]],
+) -> dict[str, Any]:
+    found = dict[str, Any]()
+    told = condition(account).get("reason")
+    should = "" if wanted.suspended else f"{pod.get('status', {}).get('podIP')}:8080"
+    address = route.get("address")
+    if told != ("Suspended" if wanted.suspended else "Connected") or address != should:
+        found[name] = (told, address, should)
+    for each in sets:
+        template = each["spec"].get("template", {"spec": {}})["spec"]
+        if template.get("terminationGracePeriodSeconds") == 1:
+            found[f"{name} set"] = "edited by hand"
+    containers = pod.get("spec", {}).get("containers", [])
+    cpu = [each["resources"]["requests"]["cpu"] for each in containers]
+    if wanted.cpu and cpu and cpu != [wanted.cpu]:
+        found[f"{name} cpu"] = (cpu, wanted.cpu)
+    return found
+
+
+def _platform(pod: dict[str, Any]) -> str:
+    return str(pod.get("spec", {}).get("os", {}).get("name", "")).capitalize()
 
 
 def _id(manifest: dict[str, Any]) -> str:

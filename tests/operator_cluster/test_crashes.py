@@ -20,7 +20,7 @@ from operator_cluster.redis_process import RedisServer
 
 pytestmark = pytest.mark.cluster
 
-SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "6"))
+SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "3"))
 EXPECTED = {
     "kept": ("True", "Connected", True),
     "suspended": ("False", "Suspended", False),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -22,9 +23,13 @@ OUTAGE = {"state": "Disconnected", "reason": "BrokerUnreachable", "message": "aw
 
 @pytest.fixture
 def healing(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    plane: ControlPlane,
+    kubectl: Kubectl,
+    redis: RedisServer,
+    sidecars: SidecarStub,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Operator]:
-    """Return an operator with little patience."""
+    """Return an operator with little patience; its ladder may be a test's own."""
     process = Operator(
         plane.kubeconfig,
         kubectl.namespace,
@@ -34,7 +39,7 @@ def healing(
         heal_after_max_s=2,
         heal_grace_s=1,
         heal_forget_s=4,
-        heal_ladder='["NewPod", "OtherNode"]',
+        heal_ladder=getattr(request, "param", '["NewPod", "OtherNode"]'),
     )
     yield process
     process.stop()
@@ -74,9 +79,68 @@ def test_an_account_that_does_not_come_back_gets_a_new_pod_another_node_and_then
     assert uid(kubectl) == last, "who is well keeps the pod"
 
 
+@pytest.fixture
+def storage(plane: ControlPlane, kubectl: Kubectl) -> Iterator[dict[str, str]]:
+    """Return the storage of an account for whose claim there is a volume."""
+    name = kubectl.namespace
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": name,
+        "hostPath": {"path": "/nowhere"},
+    }
+    kind = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+    plane.kubectl.apply(kind | {"spec": spec})
+    yield {"size": "1Gi", "storageClassName": name}
+    plane.kubectl("delete", "pv", name, "--wait=false")
+
+
+@pytest.mark.parametrize("healing", ['["CleanProfile"]'], indirect=True)
+def test_a_clean_profile_is_another_directory_of_the_same_volume(
+    healing: Operator, kubectl: Kubectl, sidecars: SidecarStub, storage: dict[str, str]
+) -> None:
+    healing.lead()
+    kubectl.apply(secret(), account(storage=storage))
+    await_reason(kubectl, "Connected")
+    first, volume = uid(kubectl), _volume(kubectl)
+    assert volume == storage["storageClassName"]
+    assert _directories(kubectl) == {"terminal": ["terminal"], "sidecar": ["journal"]}
+
+    sidecars.says_of[first] = dict(FAULT)
+
+    eventually(lambda: uid(kubectl) not in ("", first), timeout_s=40)
+    await_reason(kubectl, "Connected")
+    assert _directories(kubectl) == {
+        "terminal": ["terminal-1"],
+        "sidecar": ["journal"],
+        "tidy-profiles": [],
+    }
+    assert _volume(kubectl) == volume
+    assert _healing(kubectl)["profile"] == 1
+    last = uid(kubectl)
+    eventually(lambda: _healing(kubectl).get("taken") == 0, timeout_s=20)
+    assert steady(lambda: uid(kubectl), for_s=2), "who is well keeps the pod"
+    assert uid(kubectl) == last
+
+
+def _volume(kubectl: Kubectl) -> str:
+    claim = kubectl.get("pvc", "data-demo-a-0") or {"spec": {}}
+    return str(claim["spec"].get("volumeName", ""))
+
+
+def _directories(kubectl: Kubectl) -> dict[str, list[str]]:
+    spec = (kubectl.get("pod", "demo-a-0") or {})["spec"]
+    return {
+        each["name"]: [m["subPath"] for m in each["volumeMounts"] if "subPath" in m]
+        for each in spec["initContainers"] + spec["containers"]
+    }
+
+
 def test_a_broker_that_is_down_restarts_no_pod(
     healing: Operator, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
+    # An earlier test's installation reviewed it, and is not known to be gone.
+    kubectl("delete", "mt5brokers", "--all", "--wait=true")
     healing.lead()
     names = [f"a{n}" for n in range(6)]
     kubectl.apply(secret(), *(account(name, login=n + 1) for n, name in enumerate(names)))
@@ -92,6 +156,13 @@ def test_a_broker_that_is_down_restarts_no_pod(
     events = [event["reason"] for event in kubectl.list("events.events.k8s.io")]
     assert events.count("BrokerOutage") == 1
     assert "Healing" not in events
+    eventually(lambda: condition(kubectl.get("mt5broker", "simulator-demo"), "Outage"))
+    told = condition(kubectl.get("mt5broker", "simulator-demo"), "Outage")
+    assert (told["status"], told["reason"]) == ("True", "BrokerOutage")
+    assert re.search(r"Simulator-Demo: [3-6] of 6 accounts", told["message"])
+
+    sidecars.says = dict(CONNECTED)
+    eventually(lambda: not condition(kubectl.get("mt5broker", "simulator-demo"), "Outage"))
 
 
 def _healing(kubectl: Kubectl) -> dict[str, object]:

@@ -323,7 +323,7 @@ def test_a_drained_node_is_left_by_a_move_and_no_pod_is_evicted(
     eventually(lambda: kubectl.get("poddisruptionbudget", "mt5-bridge-accounts") is None)
 
 
-SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "3"))
+SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))
 
 
 @pytest.mark.timeout(240)

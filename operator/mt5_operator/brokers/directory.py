@@ -86,7 +86,14 @@ class Directory:
 
     def clients_of(self, name: str) -> list[Key]:
         """Return the accounts of a broker."""
-        return [key for server in self._servers_of(name) for key in self._keys[server]]
+        return [key for server in self.servers_of(name) for key in self._keys[server]]
+
+    def servers_of(self, name: str) -> Iterator[str]:
+        """Return the servers whose accounts belong to a broker."""
+        for server in self._keys:
+            found = self.match(server)
+            if found and found.broker.name == name:
+                yield server
 
     def ties(self, name: str) -> list[tuple[str, Match]]:
         """Return the servers for which this broker and another fit equally well."""
@@ -136,12 +143,6 @@ class Directory:
             found = self._matches[server]
             self._matches[server] = replace(found, broker=broker) if found else None
         return set(self.clients_of(broker.name))
-
-    def _servers_of(self, name: str) -> Iterator[str]:
-        for server in self._keys:
-            found = self.match(server)
-            if found and found.broker.name == name:
-                yield server
 
     def _rematched(self, name: str) -> set[Key]:
         # Accounts of the broker before and after the change.

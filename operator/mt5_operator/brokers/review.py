@@ -329,7 +329,11 @@ def meaning(status: Mapping[str, Any]) -> dict[str, Any]:
     told = {name: status.get(name) for name in _MEANING}
     told["criteria"] = [(item["name"], item["state"]) for item in status.get("criteria", [])]
     told["conditions"] = [
-        (item["type"], item["status"], item["reason"]) for item in status.get("conditions", [])
+        # Who overlaps is what a person must mend; the others' words change with every look.
+        (*(item[name] for name in ("type", "status", "reason")), item["message"])
+        if item["type"] == "Overlapping"
+        else (item["type"], item["status"], item["reason"])
+        for item in status.get("conditions", [])
     ]
     return told
 
@@ -343,6 +347,7 @@ _MEANING = (
     "windowsAcceptedAt",
     "movedBackAt",
     "reprobe",
+    "reviewer",
 )
 _NOT_THE_PLATFORM = (
     "Windows failed as Linux did, so the platform is not the cause: look at the network, the"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -39,6 +39,8 @@ _log = structlog.get_logger()
 
 # What the queue knows the search for servers without a broker by.
 UNKNOWN_SERVERS = Key("", "")
+# An installation that writes none of so many statuses in a row reviews no more.
+_SILENT_REVIEWS: Final = 3
 
 
 def hear(world: World, book: Book, key: Key, target: Target, seen: SidecarSeen) -> None:
@@ -154,6 +156,9 @@ async def _reviewed(context: Context, manifest: Manifest) -> None:
         await _refused(context, manifest, str(error))
         return
     keys = world.directory.clients_of(name)
+    if _is_anothers(context, manifest, keys):
+        context.brokers.pop(name, None)
+        return
     known = context.brokers.get(name)
     uid = manifest["metadata"]["uid"]
     before = known[1] if known and known[0] == uid else broker_status(manifest)
@@ -167,6 +172,20 @@ async def _reviewed(context: Context, manifest: Manifest) -> None:
     by_hand = spec.platform is not BrokerCompatibility.AUTO
     if found.try_again and not by_hand and not world.settings.broker_dry_run:
         await _try_again(context, found.try_again, facts)
+
+
+def _is_anothers(context: Context, manifest: Manifest, keys: list[Key]) -> bool:
+    """Tell whether another installation reviews a broker: two would undo each other's writes.
+
+    Whoever has accounts there takes over from one that has not looked for long.
+    """
+    status, world = broker_status(manifest), context.world
+    if status.reviewer in ("", context.identity.installation):
+        return False
+    if not keys or status.looked_at is None:
+        return not keys
+    silent_s = (world.now() - status.looked_at).total_seconds()
+    return silent_s < _SILENT_REVIEWS * world.settings.broker_status_s
 
 
 def _await_nodes(world: World, key: Key, found: Reviewed) -> None:
@@ -241,7 +260,10 @@ def _node(pod: Manifest) -> str:
 async def _tell(context: Context, manifest: Manifest, spec: BrokerSpec, found: Reviewed) -> None:
     previous = manifest.get("status", {})
     told = found.status.model_copy(
-        update={"observed_generation": manifest["metadata"]["generation"]}
+        update={
+            "observed_generation": manifest["metadata"]["generation"],
+            "reviewer": context.identity.installation,
+        }
     )
     status = told.model_dump(mode="json", by_alias=True, exclude_none=True)
     status["conditions"] = _conditions(context, manifest, spec, found)
@@ -299,9 +321,25 @@ def _conditions(
                 message=_overlap(ties),
             )
         )
+    if down := _down(context, manifest["metadata"]["name"]):
+        items.append(
+            _condition(manifest, "Outage", value=True, reason=Reason.BROKER_OUTAGE, message=down)
+        )
     before = {item["type"]: item for item in manifest.get("status", {}).get("conditions", [])}
     now = seconds_text(context.world.now())
     return [dated(item, before.get(item["type"]), now) for item in items]
+
+
+def _down(context: Context, name: str) -> str:
+    """Return which servers of a broker are down; empty if none is."""
+    outages = context.healer.outages()
+    down = [
+        f"{server}: {outages[server][0]} of {outages[server][1]} accounts"
+        for server in (sorted(context.world.directory.servers_of(name)) if outages else ())
+        if server in outages
+    ]
+    told = f"lost their connection, and their pods are left alone: {'; '.join(down[:5])}"
+    return told if down else ""
 
 
 def _overlap(ties: list[tuple[str, Match]]) -> str:

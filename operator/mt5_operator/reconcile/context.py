@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from mt5_operator.apikeys import ApiKey
 from mt5_operator.brokers.book import Book
@@ -81,6 +82,8 @@ class Context:
     budgets: Budgets
     healer: Healer = field(default_factory=lambda: Healer(Settings()))
     admission: Admission = field(default_factory=Admission)
+    # What an account's objects were made of when none was left to write (`workload`).
+    settled: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     resizes: Resizes = field(default_factory=Resizes)
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)

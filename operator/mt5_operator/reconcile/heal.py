@@ -13,6 +13,7 @@ from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.healing import LOCAL, Step
 from mt5_operator.moving.look import Look, other
 from mt5_operator.names import Key
+from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.reconcile.refresh import replace_pod
 from mt5_operator.reconcile.slots import pod_key
@@ -59,6 +60,9 @@ async def take(
     server = account.spec.server
     if context.healer.began_outage(server):
         await _tell_outage(context, manifest, server)
+    elif context.healer.ended_outage(server):
+        _log.info("broker server is back", server=server)
+        _review(context, server)
     if step is None:
         return
     reason = serving(seen).reason
@@ -105,12 +109,19 @@ async def _new_pod(context: Context, account: Account, seen: Seen, *, why: str) 
 
 async def _tell_outage(context: Context, manifest: Manifest, server: str) -> None:
     down, everyone = context.healer.outages().get(server, (0, 0))
+    _review(context, server)
     _log.error("broker server is down", server=server, accounts=everyone, down=down)
     note = (
         f"{down} of {everyone} accounts of {server} lost their connection: the broker is down, or"
         " the way there. Their pods are left alone"
     )
-    await _event(context, manifest, "BrokerOutage", note)
+    await _event(context, manifest, Reason.BROKER_OUTAGE.value, note)
+
+
+def _review(context: Context, server: str) -> None:
+    # For its condition Outage.
+    if found := context.world.directory.match(server):
+        context.world.queue.add(Key("", found.broker.name))
 
 
 async def _event(context: Context, manifest: Manifest, reason: str, note: str) -> None:

@@ -32,6 +32,7 @@ class _Server:
     accounts: set[Key] = field(default_factory=set)
     down: set[Key] = field(default_factory=set)
     told: bool = False
+    ended: bool = False
 
 
 class Healer:
@@ -95,6 +96,14 @@ class Healer:
         if found is None or found.told or not self._out(found):
             return False
         found.told = True
+        return True
+
+    def ended_outage(self, server: str) -> bool:
+        """Tell once for each outage of a broker server that it is over."""
+        found = self._servers.get(server)
+        if found is None or not found.ended:
+            return False
+        found.ended = False
         return True
 
     def _troubled(
@@ -161,7 +170,8 @@ class Healer:
         self._where[key] = name
         server.accounts.add(key)
         (server.down.add if down else server.down.discard)(key)
-        server.told = server.told and self._out(server)
+        if server.told and not self._out(server):
+            server.told, server.ended = False, True
 
     def _out(self, server: _Server) -> bool:
         settings = self._settings

@@ -64,7 +64,7 @@ async def take(context: Context, manifest: Manifest, account: Account, look: Loo
         return  # another pod by now
     problem = problem or _refusal(pod)
     late = begun >= context.world.settings.resize_deadline_s
-    if not problem and _has(pod, wanted):
+    if not problem and has(pod, wanted):
         await _done(context, manifest, pod, look)
     elif problem or late:
         await _given_up(context, manifest, pod, look, problem or _pending(pod))
@@ -108,7 +108,7 @@ def _wanted(context: Context, account: Account, look: Look, slot: str) -> dict[s
     return {each["name"]: each["resources"] for _, each in _containers({"spec": spec})}
 
 
-def _has(pod: Manifest, wanted: dict[str, Resources]) -> bool:
+def has(pod: Manifest, wanted: dict[str, Resources]) -> bool:
     """Tell whether the kubelet says that the containers run with what is asked for."""
     status = pod.get("status", {})
     if _condition(pod, "PodResizePending") or _condition(pod, "PodResizeInProgress"):

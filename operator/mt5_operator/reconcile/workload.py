@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -31,13 +32,38 @@ async def bring_about(
     context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
 ) -> Seen:
     """Write what differs from what the account asks for; return what was seen with its problem."""
-    settings, platform = context.world.settings, seen.platform or Platform.LINUX
-    refusals, key = context.refusals, account.key
-    files = account_files(account)
+    key = account.key
     if seen.held:
         # Nothing of it runs (`account._in_line`): it has no pod until its turn comes.
         wanted = {slot: replace(s, replicas=0) if s.there else s for slot, s in wanted.items()}
-    renewed = {
+    basis = _basis(context, account, seen, wanted)
+    if context.settled.get(key) == basis:
+        return seen
+    context.settled.pop(key, None)
+    files, renewed = account_files(account), _renewed(context, account, seen, wanted)
+    all_of_it = {"files": files, "workloads": renewed}
+    if problem := context.refusals.standing(key, all_of_it):
+        return replace(seen, workload_problem=problem)
+    try:
+        done = [await ensure(context, CONFIG_MAP, files)]
+        done += [await ensure(context, STATEFUL_SET, each) for each in renewed.values()]
+    except Refused as error:
+        problem = f"the API server refuses the pod: {error.message}"
+        context.refusals.add(key, all_of_it, problem)
+        return replace(seen, workload_problem=problem)
+    context.refusals.forget(key)
+    kept = {slot: stand for slot, stand in wanted.items() if slot not in renewed}
+    done += [await _kept(context, account, slot, stand) for slot, stand in kept.items()]
+    if not any(done):
+        context.settled[key] = basis
+    return seen
+
+
+def _renewed(
+    context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
+) -> dict[str, Manifest]:
+    settings, platform = context.world.settings, seen.platform or Platform.LINUX
+    return {
         slot: healed(
             stateful_set(account, platform, slot, settings, replicas=stand.replicas),
             seen.healing,
@@ -46,43 +72,44 @@ async def bring_about(
         for slot, stand in wanted.items()
         if stand.there and stand.renewed
     }
-    all_of_it = {"files": files, "workloads": renewed}
-    if problem := refusals.standing(key, all_of_it):
-        return replace(seen, workload_problem=problem)
-    try:
-        await ensure(context, CONFIG_MAP, files)
-        for workload in renewed.values():
-            await ensure(context, STATEFUL_SET, workload)
-    except Refused as error:
-        problem = f"the API server refuses the pod: {error.message}"
-        refusals.add(key, all_of_it, problem)
-        return replace(seen, workload_problem=problem)
-    refusals.forget(key)
-    for slot, stand in wanted.items():
-        if slot not in renewed:
-            await _kept(context, account, slot, stand)
-    return seen
 
 
-async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> None:
-    """Scale or remove a slot whose template stays as it is."""
+def _basis(
+    context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
+) -> tuple[Any, ...]:
+    """Return all that the objects of an account are made of, and the versions that there are.
+
+    Comparing them whole is most of what a look costs that finds nothing to do.
+    """
+    caches, (space, name) = context.world.caches, account.key
+    entries = [caches[CONFIG_MAP].entry(Key(space, names.account_files(name)))]
+    sets = caches[STATEFUL_SET]
+    entries += [sets.entry(Key(space, names.stateful_set(name, slot))) for slot in names.SLOTS]
+    there = tuple((entry.uid, entry.version) if entry else None for entry in entries)
+    asked = (account.uid, account.generation, seen.platform, seen.healing, tuple(wanted.items()))
+    return (*asked, there)
+
+
+async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> bool:
+    """Scale or remove a slot whose template stays as it is; tell whether that was to be done."""
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     store = context.world.caches[STATEFUL_SET]
     manifest = store.get(key)
     if manifest is None or "deletionTimestamp" in manifest["metadata"]:
-        return
+        return False
     uid = manifest["metadata"]["uid"]
     if not stand.there:
         with contextlib.suppress(NotFound, Conflict):
             await context.world.api.delete(STATEFUL_SET, key, uid=uid)
             _log.info("slot removed", object=str(key))
-        return
+        return True
     if manifest["spec"].get("replicas") == stand.replicas:
-        return
+        return False
     patch = {"metadata": {"uid": uid}, "spec": {"replicas": stand.replicas}}
     written = await context.world.api.merge(STATEFUL_SET, key, patch, manager=names.MANAGER)
     store.feed(written)
     _log.info("slot scaled", object=str(key), replicas=stand.replicas)
+    return True
 
 
 async def hold(context: Context, manifest: Manifest) -> None:

@@ -235,6 +235,9 @@ class BrokerStatus(Model):
     reprobe: Annotated[
         str, Field(max_length=256, description="The annotation mt5bridge.io/reprobe acted on.")
     ] = ""
+    reviewer: Annotated[
+        str, Field(max_length=64, description="The installation that reviews it: of several, one.")
+    ] = ""
     conditions: Annotated[
         list[Condition] | None,
         Field(

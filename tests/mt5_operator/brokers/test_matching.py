@@ -130,3 +130,22 @@ def test_ties_are_told_to_all_who_take_part() -> None:
     assert [server for server, _ in found.ties("x")] == ["X-Demo", "X-Live"]
     assert found.ties("x") == found.ties("y")
     assert found.ties("z") == []
+
+
+def test_a_tie_stays_told_while_the_brokers_are_written_and_accounts_come_and_go() -> None:
+    found, patterns = directory(), {"x": "X-*", "y": "x-*"}
+    for name, pattern in patterns.items():
+        found.keep_broker(broker(name, pattern))
+
+    def told(name: str) -> list[tuple[str, tuple[str, ...]]]:
+        return [(server, match.tied) for server, match in found.ties(name)]
+
+    before = told("x")
+    assert before
+    for verdict in Verdict:
+        for name, pattern in patterns.items():
+            found.keep_broker(broker(name, pattern, verdict=verdict))
+            assert told("x") == told("y") == before
+    found.keep_client(Key("ns", "three"), Client("X-Demo", auto=False))
+    found.drop_client(Key("ns", "three"))
+    assert told("x") == told("y") == before
