@@ -260,7 +260,7 @@ def _wine() -> Iterator[Wine | None]:
     from contract_wine import wine
 
     with wine.unpacked(wine.build()) as root:
-        place = root / IN_WINE
+        place = root.outside / IN_WINE
         try:
             shutil.copytree(STUB, place, dirs_exist_ok=True)
             shutil.copy(WAY, place)

@@ -21,6 +21,7 @@ import aiohttp
 from bench.cores import SERVER
 from bench.findings import Finding
 from bench.listeners import Audience
+from bench.percentiles import percentile
 from bench.processes import Started, cpu_s
 from bench.rounds import Effort
 from bench.sidecar import AUTHORIZED, connected, serving, sidecar
@@ -43,6 +44,7 @@ class Stage:
     """From the first client's message to the last one's."""
     rounds_s: list[float] = field(default_factory=list)
     """The middle delay of each round."""
+    rounds_p99_s: list[float] = field(default_factory=list)
     last_s: list[float] = field(default_factory=list)
     """From the change to the last client's message."""
 
@@ -67,7 +69,7 @@ async def _measure(folder: Path, effort: Effort, count: int) -> list[Finding]:
             for stage in (ours, naive):
                 await _round(stage, effort.ticks, counts=number > 0)
         findings = _findings(ours, naive, count)
-        if count <= FEW:
+        if count <= FEW and not effort.burst_cpu_s:  # told, and nothing that a quick run holds
             findings += [*_last(ours, count), await _beside_one_that_stalls(ours, effort, count)]
         return findings
 
@@ -80,6 +82,7 @@ async def _round(stage: Stage, ticks: int, *, counts: bool) -> None:
         delays_s = [delay_s for tick in heard for delay_s in tick]
         stage.delays_s += delays_s
         stage.rounds_s.append(median(delays_s))
+        stage.rounds_p99_s.append(percentile(delays_s, 99))
         stage.last_s += [max(tick) for tick in heard]
         stage.spread_s += [max(tick) - min(tick) for tick in heard]
         stage.cpu_us.append(spent_s / len(delays_s) * 1e6)
@@ -145,14 +148,15 @@ async def _snapshot(folder: Path) -> object:
 
 
 async def _beside_one_that_stalls(ours: Stage, effort: Effort, count: int) -> Finding:
-    """Return what P4 asks for: rounds with and without one that reads nothing, in turns."""
+    """Return what P4 asks for: rounds with and without one that reads nothing, in turns, and of
+    each the least disturbed round: at the 99th percentile, a neighbour is all that shows."""
     alone, beside = replaced(ours), replaced(ours)
     for _ in range(effort.rounds):
         await _round(alone, effort.ticks, counts=True)
         stalled = await ours.audience.stalled()
         await _round(beside, effort.ticks, counts=True)
         stalled.close()
-    before_ms, after_ms = _percentile_ms(alone, 99), _percentile_ms(beside, 99)
+    before_ms, after_ms = min(alone.rounds_p99_s) * 1e3, min(beside.rounds_p99_s) * 1e3
     return Finding(
         target_id="P4",
         what=f"{count} clients: p99 while one more reads nothing",

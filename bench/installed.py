@@ -26,7 +26,7 @@ def installed() -> Iterator[Installation]:
     cluster = node_backend(os.environ.get("CLUSTER", ""), place)
     try:
         cluster.start()
-        install(cluster, images.build())
+        install(cluster, images.build(), shared_broker=False)
         system = cluster.kubectl.within(NAMESPACE)
         key = create_key(system, "bench", accounts=["*"], scopes=["read"])
         url = f"http://{node_address(cluster.kubectl)}:{NODE_PORT}"

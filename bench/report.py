@@ -41,7 +41,7 @@ is higher the least disturbed bursts, is held against `bench/recorded.json`, the
 runs on a busy machine. It fails when a ratio is more than 15 % lower, twice in a row. So it does
 when a figure breaks its limit that no neighbour moves far: the sidecar's memory (54 MB), that of
 an idle client (22 kB) and of the agent (50 MB), and the age of a price at a client (500 ms). It
-takes two to three minutes, quiet or busy.
+takes two minutes, and four where others want the cores.
 
 ## What each optimisation bought
 

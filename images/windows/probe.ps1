@@ -23,12 +23,19 @@ $work = Join-Path $env:TEMP 'mt5-probe'
 $program = Join-Path $work 'terminal64.exe'
 if (Test-Path "$Root\terminal\terminal64.exe") {
     Copy-Item -Recurse -Force "$Root\terminal" $work
+    $began = [DateTime]::UtcNow
     $process = Start-Process -FilePath $program -ArgumentList '/portable' -PassThru
-    $end = [DateTime]::UtcNow.AddSeconds($WatchSeconds)
+    $null = $process.Handle # or there is no ExitCode later
+    $end = $began.AddSeconds($WatchSeconds)
     $pipe = $false
+    $pipeSeconds = $null
     while (-not $process.HasExited -and [DateTime]::UtcNow -lt $end) {
-        # Where the package would connect to.
-        $pipe = $pipe -or @([IO.Directory]::GetFiles('\\.\pipe\') -like '*MT5.Terminal.*').Count -gt 0
+        # Where the package would connect to. A pipe of somebody else with an odd name makes this fail.
+        try { $pipes = [IO.Directory]::GetFiles('\\.\pipe\') } catch { $pipes = @() }
+        if (-not $pipe -and @($pipes -like '*MT5.Terminal.*').Count -gt 0) {
+            $pipe = $true
+            $pipeSeconds = [Math]::Round(([DateTime]::UtcNow - $began).TotalSeconds)
+        }
         Start-Sleep -Seconds 2
         $process.Refresh()
     }
@@ -45,9 +52,9 @@ if (Test-Path "$Root\terminal\terminal64.exe") {
         if (-not $process.WaitForExit(60000)) { $process.Kill() }
     }
     $journals = @(Get-ChildItem "$work\logs\*.log" -ErrorAction SilentlyContinue | Sort-Object LastWriteTime)
-    $lines = @($journals | ForEach-Object { Get-Content -Encoding Unicode $_ })
+    $lines = @($journals | ForEach-Object { Get-Content -Encoding Unicode $_.FullName })
     $result.terminal = [ordered]@{
-        lived = $lived; window = $window; pipe = $pipe; memory_bytes = $memory
+        lived = $lived; window = $window; pipe = $pipe; pipe_seconds = $pipeSeconds; memory_bytes = $memory
         exit_code = $(if ($process.HasExited) { $process.ExitCode } else { $null })
         initialize = $answer; journal = @($lines | Select-Object -Last 60)
     }

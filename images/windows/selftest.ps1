@@ -82,6 +82,8 @@ $findings = @(
         @(($image -eq "$node"), "image build $image, node build $node")
     }
     Test-Finding 'package' {
+        # With 'Stop', Windows PowerShell takes any word on stderr, a warning even, for an error.
+        $ErrorActionPreference = 'Continue'
         $said = & "$Root\python\python.exe" -c "import MetaTrader5 as m; print(m.__version__, m.last_error())" 2>&1
         @(($LASTEXITCODE -eq 0), "$said")
     }

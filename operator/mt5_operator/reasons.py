@@ -74,6 +74,7 @@ class Reason(StrEnum):
     TERMINAL_MISSING = "TerminalMissing"
     TERMINAL_FAULT = "TerminalFault"
     ALGO_TRADING_DISABLED = "AlgoTradingDisabled"
+    SELF_TEST_FAILED = "SelfTestFailed"
     WINE_FAULT = "WineFault"
     PLATFORM_REJECTED = "PlatformRejected"
     UNKNOWN = "Unknown"

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from mt5_agent.pipe import Done, Job
 from mt5_agent.protocol import Fault, Outcome, Priority
@@ -68,7 +69,9 @@ class Calls:
         self._patience_s = patience_s
         self._heap: list[_Call] = []
         self._count = 0
-        self._arrived = asyncio.Event()
+        self._running: _Call | None = None
+        self._worker: WorkerProcess | None = None
+        self._fault: asyncio.Future[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed: str | None = "no terminal is logged in"
@@ -105,8 +108,9 @@ class Calls:
         """Line `job` up; `finish` is called exactly once, unless `owner` is dropped."""
         if self._closed is not None:
             return finish(_not_sent(self._closed))
-        self._heap = [call for call in self._heap if not call.over]
-        heapq.heapify(self._heap)
+        if self._heap:
+            self._heap = [call for call in self._heap if not call.over]
+            heapq.heapify(self._heap)
         if len(self._heap) >= self._most_waiting:
             return finish(_not_sent(f"{self._most_waiting} calls wait already"))
         loop = asyncio.get_running_loop()
@@ -114,7 +118,7 @@ class Calls:
         call = _Call(priority, self._count, job, finish, owner, loop.time() + within_s)
         call.timer = loop.call_at(call.deadline_s, self._expire, call)
         heapq.heappush(self._heap, call)
-        self._arrived.set()
+        self._hand_over()
         return None
 
     async def ask(self, job: Job, priority: Priority, *, within_s: float) -> Ending:
@@ -129,46 +133,76 @@ class Calls:
         return await future
 
     async def serve(self, worker: WorkerProcess) -> None:
-        """Hand calls to `worker`, one at a time.
+        """Hand calls to `worker`, one at a time, until cancelled.
 
         Raises:
             WorkerGone: It ended.
             WorkerHangs: It must be ended.
         """
-        while True:
-            call = await self._next()
-            self._idle.clear()
-            try:
-                await self._make(worker, call)
-            finally:
-                call.end(_unknown("the worker was ended during this call"))
-                self._idle.set()
-
-    async def _next(self) -> _Call:
-        while True:
-            while self._heap:
-                call = heapq.heappop(self._heap)
-                if not call.over:
-                    return call
-            self._arrived.clear()
-            await self._arrived.wait()
-
-    async def _make(self, worker: WorkerProcess, call: _Call) -> None:
-        loop = asyncio.get_running_loop()
-        call.sent_s = loop.time()
-        limit_s = max(call.deadline_s - call.sent_s, self._patience_s)
+        self._fault = asyncio.get_running_loop().create_future()
+        self._worker = worker
         try:
-            async with asyncio.timeout(limit_s):
-                done = await worker.do(call.job)
-        except TimeoutError as error:
-            raise WorkerHangs(call.job.call) from error
-        call.end(_ending(done, loop.time() - call.sent_s))
+            self._hand_over()
+            await self._fault
+        finally:
+            self._worker = None
+            self._leave_running()
+
+    def _hand_over(self) -> None:
+        # From callback to callback: a task between them would cost each call a turn of the loop.
+        loop = asyncio.get_running_loop()
+        while self._worker is not None and self._running is None:
+            call = self._next()
+            if call is None:
+                return
+            self._running = call
+            self._idle.clear()
+            call.sent_s = loop.time()
+            self._worker.give(call.job, partial(self._answered, call))
+
+    def _next(self) -> _Call | None:
+        while self._heap:
+            call = heapq.heappop(self._heap)
+            if not call.over:
+                return call
+        return None
+
+    def _answered(self, call: _Call, done: Done | None) -> None:
+        if self._running is not call:
+            return
+        if done is None:
+            self._break(WorkerGone())
+            return
+        self._running = None
+        self._idle.set()
+        try:
+            call.end(_ending(done, asyncio.get_running_loop().time() - call.sent_s))
+        finally:
+            self._hand_over()
+
+    def _hangs(self, call: _Call) -> None:
+        if self._running is call:
+            self._break(WorkerHangs(call.job.call))
+
+    def _break(self, error: Exception) -> None:
+        self._worker = None
+        self._leave_running()
+        if self._fault is not None and not self._fault.done():
+            self._fault.set_exception(error)
+
+    def _leave_running(self) -> None:
+        call, self._running = self._running, None
+        self._idle.set()
+        if call is not None:
+            call.end(_unknown("the worker was ended during this call"))
 
     def _expire(self, call: _Call) -> None:
-        if call.sent_s:
-            call.end(_unknown("no answer before the deadline"))
-        else:
+        if not call.sent_s:
             call.end(_not_sent("the deadline passed while the call waited"))
+            return
+        call.end(_unknown("no answer before the deadline"))
+        # One that was handed over late may run on for a while, answered or not.
+        asyncio.get_running_loop().call_at(call.sent_s + self._patience_s, self._hangs, call)
 
 
 def _ending(done: Done, duration_s: float) -> Ending:

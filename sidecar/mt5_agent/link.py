@@ -5,7 +5,6 @@ business."""
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -13,12 +12,11 @@ import msgspec
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.first import first
-from mt5_agent.outbox import Outbox
+from mt5_agent.outbox import Outbox, is_large
 from mt5_agent.protocol import (
     OLDEST_VERSION,
     VERSION,
     Answer,
-    Frames,
     FromSidecar,
     Goodbye,
     Hello,
@@ -27,12 +25,10 @@ from mt5_agent.protocol import (
     Snapshot,
     State,
     Welcome,
-    decode_from_sidecar,
-    encode,
 )
 from mt5_agent.settings import Settings
+from mt5_agent.wire import Wire
 
-_READ_BYTES: Final = 65_536
 _WELCOME_S: Final = 5.0
 _TOKEN_LOOK_S: Final = 0.2
 _MOST_BACKOFF_S: Final = 2.0
@@ -74,7 +70,7 @@ class Link:
         self._outbox = Outbox(most=2 * settings.max_in_flight)
         self._version = VERSION
         self._wake = asyncio.Event()
-        self._writer: asyncio.StreamWriter | None = None
+        self._wire: Wire | None = None
         self._told: State | None = None
         self.connection = object()
         """Names the present connection: an answer must never reach the sidecar of another."""
@@ -85,9 +81,14 @@ class Link:
 
     def send(self, answer: Answer, connection: object) -> None:
         """Send `answer` if `connection` is still the present one."""
-        if connection is self.connection:
-            self._outbox.put(answer)
-            self._wake.set()
+        if connection is not self.connection:
+            return
+        wire = self._wire
+        if wire is not None and wire.writable and self._outbox.is_empty and not is_large(answer):
+            wire.write(answer)  # at once: lined up, it would wait a turn of the loop
+            return
+        self._outbox.put(answer)
+        self._wake.set()
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
@@ -101,65 +102,65 @@ class Link:
 
     async def goodbye(self, reason: str) -> None:
         """Say why the agent goes, after what was to be said before it."""
-        if self._writer is None:
+        if self._wire is None:
             return
         try:
-            await self._flush(self._writer)
-            self._writer.write(encode(Goodbye(reason=reason)))
-            await self._writer.drain()
+            await self._flush(self._wire)
+            self._wire.write(Goodbye(reason=reason))
+            await self._wire.drained()
         except OSError:
             return
 
     async def _once(self, backoff: Backoff) -> None:
         token = await _token(self._settings.token_file)
         host, _, port = self._settings.sidecar_address.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        wire = Wire(room=lambda: not self._outbox.is_full)
+        await asyncio.get_running_loop().create_connection(lambda: wire, host, int(port))
         try:
-            frames = await self._greet(reader, writer, token)
+            await self._greet(wire, token)
             backoff.reset()
             _log.info("sidecar joined")
-            await self._speak(writer, frames)
+            await self._speak(wire)
         finally:
             gone, self.connection = self.connection, object()
-            self._writer = None
+            self._wire = None
             self._outbox.clear()
             self._source.left(gone)
-            writer.close()
+            wire.close()
 
-    async def _greet(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
-    ) -> "_Incoming":
+    async def _greet(self, wire: Wire, token: str) -> None:
         hello = Hello(
             version=VERSION, oldest_version=OLDEST_VERSION, token=token, **self._source.hello()
         )
-        writer.write(encode(hello))
-        incoming = _Incoming(reader)
+        wire.write(hello)
         async with asyncio.timeout(_WELCOME_S):
-            message = await incoming.next()
+            message = await wire.first()
         if isinstance(message, Goodbye):
             raise ProtocolError(f"the sidecar refused: {message.reason}")
         if not isinstance(message, Welcome) or not OLDEST_VERSION <= message.version <= VERSION:
             raise ProtocolError("the sidecar did not answer with Welcome")
         self._version = message.version
-        return incoming
 
-    async def _speak(self, writer: asyncio.StreamWriter, incoming: "_Incoming") -> None:
-        self._writer, self._told = writer, None
+    async def _speak(self, wire: Wire) -> None:
+        self._wire, self._told = wire, None
         self._source.joined()
-        await first(self._listen(incoming), self._tell(writer))
+        wire.listen(self._hear)
+        await first(wire.ended(), self._tell(wire))
 
-    async def _listen(self, incoming: "_Incoming") -> None:
-        while not isinstance(message := await incoming.next(), Goodbye):
+    def _hear(self, message: FromSidecar) -> None:
+        if isinstance(message, Goodbye):
+            _log.info("the sidecar leaves: %s", message.reason)
+            if self._wire is not None:
+                self._wire.leave()
+        else:
             self._source.handle(message, self)
-            await self._outbox.room()  # who takes no answers may ask no more
-        _log.info("the sidecar leaves: %s", message.reason)
 
-    async def _tell(self, writer: asyncio.StreamWriter) -> None:
+    async def _tell(self, wire: Wire) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + self._settings.heartbeat_s
         while True:
             self._wake.clear()
-            await self._flush(writer)
+            await self._flush(wire)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due_s):
                     await self._wake.wait()
@@ -168,44 +169,31 @@ class Link:
                 self._told = None
                 due_s = loop.time() + self._settings.heartbeat_s
 
-    async def _flush(self, writer: asyncio.StreamWriter) -> None:
+    async def _flush(self, wire: Wire) -> None:
         # At each drain a sidecar that does not read stops us: snapshots are replaced meanwhile, not
         # queued, and a large answer goes a part at a time, after all that is small.
         part: Part | Answer | None = None
         while True:
             if part is not None:
-                writer.write(encode(part))
+                wire.write(part)
             for message in self._outbox.small(self._version):
-                writer.write(encode(message))
-                await writer.drain()
-            self._tell_news(writer)
-            await writer.drain()
+                wire.write(message)
+                await wire.drained()
+            self._tell_news(wire)
+            await wire.drained()
             part = self._outbox.part()
+            wire.read_on()  # who takes no answers may ask no more
             if part is None:
                 return
 
-    def _tell_news(self, writer: asyncio.StreamWriter) -> None:
+    def _tell_news(self, wire: Wire) -> None:
         state = self._source.state()
         if _meaning(state) != _meaning(self._told):
             self._told = state
             told = msgspec.structs.replace(state, polls=self._source.polls())
-            writer.write(encode(told))
+            wire.write(told)
         for snapshot in self._source.take():
-            writer.write(encode(snapshot))
-
-
-class _Incoming:
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader, self._frames = reader, Frames()
-        self._bodies: deque[bytes] = deque()
-
-    async def next(self) -> FromSidecar:
-        while not self._bodies:
-            data = await self._reader.read(_READ_BYTES)
-            if not data:
-                raise ProtocolError("the sidecar closed the connection")
-            self._bodies.extend(self._frames.feed(data))
-        return decode_from_sidecar(self._bodies.popleft())
+            wire.write(snapshot)
 
 
 def _meaning(state: State | None) -> object:
@@ -216,6 +204,7 @@ def _meaning(state: State | None) -> object:
     return (
         *(state.state, state.reason, state.message, state.login, state.server, state.login_id),
         *(state.since_ms, state.versions, state.trade_allowed, state.utc_offset_s),
+        *(state.trade_message, state.selftest),
         *(evidence.logins, evidence.drops, evidence.worker_restarts, evidence.terminal_restarts),
         *(evidence.terminal_starts, evidence.logins_refused, evidence.authorised_then_lost),
         evidence.reasons,

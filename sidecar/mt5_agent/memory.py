@@ -2,12 +2,14 @@
 """How much memory the container uses, and how much it may use before the kernel kills in it.
 
 Read from the cgroup: under Wine most of the terminal's memory belongs to processes that are not
-our children. Where there is no cgroup with a limit (Windows), nothing is known.
+our children. On Windows from the job that all of them are in.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from mt5_agent import job
 
 SOFT_SHARE: Final = 0.9
 """Of the container's limit, where no setting says otherwise: history that was pulled in stays in
@@ -30,16 +32,23 @@ class Memory:
 
 
 def look(folder: Path, soft_limit_bytes: int) -> Memory | None:
-    """Return what `folder`, a cgroup's, says; None where it has no limit and none was set."""
+    """Return what our job says, or `folder`, a cgroup's; None where it has no limit and none was
+    set."""
+    seen = job.memory() or _of_cgroup(folder)
+    if seen is None:
+        return None
+    used, limit = seen
+    soft = soft_limit_bytes or int(limit * SOFT_SHARE)
+    return Memory(used_bytes=used, soft_limit_bytes=soft) if soft else None
+
+
+def _of_cgroup(folder: Path) -> tuple[int, int] | None:
     try:
         stat = (folder / "memory.stat").read_text(encoding="ascii")
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()
     except OSError:
         return None
-    if not soft_limit_bytes and not limit.isdecimal():
-        return None  # "max"
-    soft = soft_limit_bytes or int(int(limit) * SOFT_SHARE)
-    return Memory(used_bytes=_used(stat), soft_limit_bytes=soft)
+    return _used(stat), int(limit) if limit.isdecimal() else 0  # "max"
 
 
 def _used(stat: str) -> int:

@@ -1,38 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers on their way out: small ones at once, large ones a part at a time between them."""
 
-import asyncio
 from collections import deque
 from collections.abc import Iterator
 
-from mt5_agent.protocol import Answer, Part, cut
+from mt5_agent.protocol import PART_BYTES, Answer, Part, cut
 
 
 class Outbox:
     """What one sidecar has asked for and not taken yet; never more than `most` answers for long."""
 
     def __init__(self, *, most: int) -> None:
-        """Let `room` wait while more than `most` answers are here."""
+        """Be full with more than `most` answers."""
         self._most = most
         self._answers: deque[Answer] = deque()
         self._large: deque[Iterator[Part | Answer]] = deque()
-        self._room = asyncio.Event()
-        self._room.set()
 
     def put(self, answer: Answer) -> None:
         """Line `answer` up."""
         self._answers.append(answer)
-        self._measure()
 
     def clear(self) -> None:
         """Forget all of it: who asked is gone."""
         self._answers.clear()
         self._large.clear()
-        self._measure()
 
-    async def room(self) -> None:
-        """Wait until so much was taken that more may be asked."""
-        await self._room.wait()
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing waits here."""
+        return not self._answers and not self._large
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so much waits here that no more may be asked."""
+        return len(self._answers) + len(self._large) > self._most
 
     def small(self, version: int) -> Iterator[Part | Answer]:
         """Yield what goes out now; of a large answer that is its first message."""
@@ -41,7 +42,6 @@ class Outbox:
             first = next(messages)
             if isinstance(first, Part):
                 self._large.append(messages)
-            self._measure()
             yield first
 
     def part(self) -> Part | Answer | None:
@@ -51,11 +51,9 @@ class Outbox:
             if message is not None:
                 return message
             self._large.popleft()
-            self._measure()
         return None
 
-    def _measure(self) -> None:
-        if len(self._answers) + len(self._large) > self._most:
-            self._room.clear()
-        else:
-            self._room.set()
+
+def is_large(answer: Answer) -> bool:
+    """Tell whether `answer` must not go out in one piece before what is small."""
+    return len(memoryview(answer.result)) > PART_BYTES

@@ -13,6 +13,7 @@ from mt5_agent.calls import Calls
 from mt5_agent.pipe import SELECT, TICKS, Job
 from mt5_agent.protocol import AccountInfo, Priority, SnapshotKind, TerminalInfo, Tick
 from mt5_agent.report import Report, utc_ms
+from mt5_agent.rights import no_trading
 from mt5_agent.settings import Settings
 from mt5_agent.wanted import Wanted
 
@@ -76,28 +77,33 @@ class Poller:
         Raises:
             WrongAccount: what was seen is not the wanted account's; none of it was shown.
         """
+        account: AccountInfo | None = None
         seen = [(kind, await self._ask(Job(call))) for kind, call in _KINDS]
         # Once more at the end: the terminal may have changed accounts in between.
-        for account in (seen[0][1], await self._ask(Job("account_info"))):
-            self._check_account(account)
+        for raw in (seen[0][1], await self._ask(Job("account_info"))):
+            account = self._checked(raw) or account
         for kind, data in seen:
             if data is not None:
                 self._board.put(kind, data)
-        await self._look_at_link(synchronised=all(data is not None for _, data in seen))
+        await self._look_at_link(account, synchronised=all(data is not None for _, data in seen))
 
-    def _check_account(self, data: msgspec.Raw | None) -> None:
+    def _checked(self, data: msgspec.Raw | None) -> AccountInfo | None:
+        if data is None:
+            return None
         # The login only: a server may be wanted by address and shown by name.
-        login = self._wanted.login
-        if data is not None and login is not None and _ACCOUNT.decode(data).login != login.login:
+        account, login = _ACCOUNT.decode(data), self._wanted.login
+        if login is not None and account.login != login.login:
             raise WrongAccount
+        return account
 
-    async def _look_at_link(self, *, synchronised: bool) -> None:
+    async def _look_at_link(self, account: AccountInfo | None, *, synchronised: bool) -> None:
         data = await self._ask(Job("terminal_info"))
         if data is None:
             return
         info = _TERMINAL.decode(data)
         self._report.contact()
-        self._report.set(trade_allowed=info.trade_allowed and not info.tradeapi_disabled)
+        why_not = no_trading(info, account)
+        self._report.set(trade_allowed=not why_not, trade_message=why_not)
         self._report.versions(terminal_build=info.build)
         self._link_moved(info.connected and synchronised)
 

@@ -6,15 +6,16 @@ does not look at its stdin, so on Linux the kernel kills it when the supervisor 
 `setpriv --pdeathsig`, because the order has to be given between fork and exec (it survives exec,
 also into Wine, whose Windows Python could not give it itself), and Python code there is not safe
 beside threads. Until setpriv has run, the child was given no call yet, and sees its stdin close.
-On Windows a job object does the same (`mt5_agent.windows`).
+On Windows a job object does the same (`mt5_agent.job`).
 """
 
 import asyncio
 import contextlib
 import logging
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 
@@ -25,63 +26,121 @@ def _found(program: str) -> str | None:  # shutil.which would cost each account 
 
 _SETPRIV: Final = _found("setpriv") if sys.platform == "linux" else None
 _BOUND: Final = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
+_STDIN: Final = 0
+_STDOUT: Final = 1
 _log = logging.getLogger(__name__)
+
+
+class _Ears(asyncio.SubprocessProtocol):
+    """Hears a process and its end."""
+
+    def __init__(self, heard: Callable[[bytes], None] | None) -> None:
+        self._heard = heard
+        self._transport: asyncio.SubprocessTransport | None = None
+        self.exited = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101  asyncio's promise
+        self._transport = transport
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        del fd
+        if self._heard is not None:
+            self._heard(data)
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._transport is not None:
+            self._transport.close()
+
+
+class _Direct(asyncio.Protocol):
+    """Takes the place of asyncio's own protocol of a process's stdout, which hands each piece on in
+    a turn of the loop of its own: a call's answer comes through here."""
+
+    def __init__(self, heard: Callable[[bytes], None], rest: asyncio.BaseProtocol) -> None:
+        self._heard, self._rest = heard, rest
+
+    def data_received(self, data: bytes) -> None:
+        self._heard(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard(b"")
+        self._rest.connection_lost(exc)  # it counts the pipes
 
 
 class Child:
     """A process of ours. Nothing secret is ever in `argv`; its environment is the supervisor's
     own."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Own `process`."""
-        self.process = process
+    def __init__(self, transport: asyncio.SubprocessTransport, ears: _Ears) -> None:
+        """Own the process of `transport`."""
+        self._transport, self._ears = transport, ears
 
     @classmethod
-    async def start(cls, argv: Sequence[str], *, speaks: bool) -> "Child":
-        """Start `argv`; `speaks`: its stdout is read.
+    async def start(
+        cls, argv: Sequence[str], *, heard: Callable[[bytes], None] | None = None
+    ) -> "Child":
+        """Start `argv`; `heard` is called with what it says on stdout, and with b"" at the end.
 
         Raises:
             OSError: There is no such program.
         """
         if _BOUND and _found(argv[0]) is None:
             raise FileNotFoundError(argv[0])  # setpriv itself would start, and then say so
-        stdout = asyncio.subprocess.PIPE if speaks else asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            *_BOUND, *argv, stdin=asyncio.subprocess.PIPE, stdout=stdout
+        transport, ears = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _Ears(heard),
+            *(*_BOUND, *argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if heard is None else subprocess.PIPE,
+            stderr=None,
         )
-        return cls(process)
+        stdout = transport.get_pipe_transport(_STDOUT)
+        if heard is not None and stdout is not None:
+            stdout.set_protocol(_Direct(heard, stdout.get_protocol()))
+        return cls(transport, ears)
 
     @property
     def pid(self) -> int:
         """Return the process's number."""
-        return self.process.pid
+        return self._transport.get_pid()
 
     @property
     def runs(self) -> bool:
         """Tell whether it has not ended yet."""
-        return self.process.returncode is None
+        return self._transport.get_returncode() is None
+
+    def tell(self, data: bytes) -> None:
+        """Write `data` to its stdin; to one that has ended it is said in vain."""
+        stdin = self._transport.get_pipe_transport(_STDIN)
+        if isinstance(stdin, asyncio.WriteTransport) and not stdin.is_closing():
+            stdin.write(data)
 
     async def ended(self) -> int:
         """Wait for its end and return the exit code."""
-        return await self.process.wait()
+        await self._ears.exited.wait()
+        return self._transport.get_returncode() or 0
 
     async def stop(self, patience_s: float) -> None:
         """Ask it to end by closing its stdin; kill it when it does not."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        stdin = self._transport.get_pipe_transport(_STDIN)
+        if stdin is not None:
+            stdin.close()
         try:
             async with asyncio.timeout(patience_s):
-                await self.process.wait()
+                await self.ended()
         except TimeoutError:
             await self.kill()
 
     async def kill(self) -> None:
         """End it now. Under Wine too this is the Linux process, which ends at once (MT5.md 0)."""
         with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+            self._transport.kill()
+        await self.ended()
+        self._transport.close()
 
 
 async def run(argv: Sequence[str], *, within_s: float) -> None:
@@ -101,4 +160,6 @@ async def run(argv: Sequence[str], *, within_s: float) -> None:
         _log.info("%s ended with code %d", argv[0], code)
     finally:
         if process.returncode is None:
-            await Child(process).kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

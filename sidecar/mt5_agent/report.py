@@ -80,6 +80,7 @@ class Report:
     def distrust(self, image_fault: str) -> Finding:
         """Say with every reason from now on what the image found wrong about itself."""
         self._beside = f" (The self-test of this image failed: {image_fault}.)"
+        self.set(selftest=image_fault)
         return Finding(Reason.TERMINAL_FAULT, "The terminal may not work in this image.")
 
     def show(self, state: StateName, finding: Finding | None = None) -> None:

@@ -10,8 +10,8 @@ import sys
 import time
 from types import FrameType
 
+from mt5_agent import job
 from mt5_agent import settings as agent_settings
-from mt5_agent import windows
 from mt5_agent.supervisor import Supervisor
 
 _BAD_USAGE = 64  # EX_USAGE of sysexits.h
@@ -45,7 +45,7 @@ def main() -> int:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (the sentence is enough)
         return _BAD_USAGE
     try:
-        windows.bind_children()
+        job.bind_children(settings.job_memory_limit_bytes)
     except OSError as error:
         logging.getLogger(__name__).warning("children may outlive this process: %s", error)
     for name in agent_settings.unknown(os.environ):

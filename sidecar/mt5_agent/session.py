@@ -177,6 +177,7 @@ class Session:
         try:
             await first(
                 self._calls.serve(worker),
+                _lives(worker),
                 self._poll(),
                 self._watch.listen(),
                 self._wanted.changed(),
@@ -233,6 +234,11 @@ class Session:
 _LOST: Final = Finding(
     Reason.BROKER_UNREACHABLE, "The terminal lost its broker; it connects again by itself."
 )
+
+
+async def _lives(worker: WorkerProcess) -> None:
+    await worker.ended()
+    raise WorkerGone  # known at once, so that no call is handed to one that is not there
 
 
 def _not_yet(done: Done) -> bool:

@@ -87,6 +87,9 @@ class Settings:
     """Between two planned restarts of the terminal, and before the first."""
     memory_soft_limit_bytes: int = 0
     """A container that uses more has its terminal restarted as planned. 0: 90 % of its limit."""
+    job_memory_limit_bytes: int = 0
+    """On Windows: more than this the terminal and all beside it never get. 0: the container's own
+    limit."""
     cgroup_dir: Path = Path("/sys/fs/cgroup")
     """Where the container's memory is read."""
     log_keep_days: float = 14.0

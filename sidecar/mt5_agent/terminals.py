@@ -112,7 +112,7 @@ class Terminal:
 
     async def _one_life(self, argv: list[str]) -> None:
         loop = asyncio.get_running_loop()
-        self._child, self._asked = await Child.start(argv, speaks=False), False
+        self._child, self._asked = await Child.start(argv), False
         self.restart_reason = ""
         self.started_s = loop.time()
         _log.info("terminal started, pid %d", self._child.pid)

@@ -1,66 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only Windows has: jobs, so that no process outlives the supervisor, and WM_CLOSE, which a
-terminal takes as a person's click and saves what it has.
+"""WM_CLOSE, which a terminal takes as a person's click and saves what it has.
 
-Elsewhere both do nothing: there the kernel's parent-death signal (`processes`) and the image's own
-command do the same. ctypes is loaded on Windows alone; it would cost each account some memory.
+Elsewhere than on Windows nothing is done: there the image has a command of its own.
 """
 
 import sys
-from typing import Any
 
-_EXTENDED_LIMITS = 9
-_KILL_ON_CLOSE = 0x2000
 _WM_CLOSE = 0x0010
-_kept: list[Any] = []
-"""The job's handle. It is never closed: when this process ends, Windows closes it, and ends all
-that is in the job."""
-
-
-def bind_children() -> None:
-    """Have Windows end every process that this one will have started, when this one ends.
-
-    Those that the worker starts (the package may start a terminal) are in the job, too.
-
-    Raises:
-        OSError: Windows does not do it.
-    """
-    if sys.platform != "win32":
-        return
-    import ctypes
-    from ctypes import wintypes
-
-    class Limits(ctypes.Structure):  # JOBOBJECT_EXTENDED_LIMIT_INFORMATION
-        _fields_ = (
-            ("times", ctypes.c_int64 * 2),
-            ("flags", wintypes.DWORD),
-            ("working_set", ctypes.c_size_t * 2),
-            ("processes", wintypes.DWORD),
-            ("affinity", ctypes.c_size_t),
-            ("classes", wintypes.DWORD * 2),
-            ("io", ctypes.c_uint64 * 6),
-            ("memory", ctypes.c_size_t * 4),
-        )
-
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-    kernel.CreateJobObjectW.restype = wintypes.HANDLE
-    kernel.GetCurrentProcess.restype = wintypes.HANDLE
-    kernel.SetInformationJobObject.argtypes = [
-        *(wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD)
-    ]
-    kernel.AssignProcessToJobObject.argtypes = [wintypes.HANDLE, wintypes.HANDLE]
-    job = kernel.CreateJobObjectW(None, None)
-    limits = Limits(flags=_KILL_ON_CLOSE)
-    bound = (
-        job
-        and kernel.SetInformationJobObject(
-            job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)
-        )
-        and kernel.AssignProcessToJobObject(job, kernel.GetCurrentProcess())
-    )
-    if not bound:
-        raise ctypes.WinError(ctypes.get_last_error())
-    _kept.append(job)
 
 
 def ask_to_close(pid: int) -> int:

@@ -2,7 +2,7 @@
 """The supervisor's end of a worker process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,8 @@ from mt5_agent.pipe import MAX_PIPE_BYTES, Done, Job, Ready
 from mt5_agent.processes import Child
 from mt5_agent.protocol import Frames, ProtocolError, encode
 
-_READ_BYTES: Final = 65_536
+_DONE: Final = msgspec.msgpack.Decoder(Done)
+_READY: Final = msgspec.msgpack.Decoder(Ready)
 _FIRST_WORD_S: Final = 60.0
 """Importing the package takes 2.6 s under Wine with a cold server (MT5.md 0); this is not a
 start."""
@@ -22,13 +23,15 @@ class WorkerGone(Exception):
 
 
 class WorkerProcess:
-    """One worker. `do` one job at a time; never answers after `kill`."""
+    """One worker. `give` it one job at a time; nothing comes from it after `kill`."""
 
-    def __init__(self, child: Child) -> None:
-        """Speak with `child`."""
-        self._child = child
+    def __init__(self) -> None:
+        """Speak with a process that `start` starts."""
+        self._child: Child | None = None
         self._frames = Frames(max_bytes=MAX_PIPE_BYTES)
-        self._bodies: list[bytes] = []
+        self._first_word: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._finish: Callable[[Done | None], None] | None = None
+        self._gone = asyncio.Event()
         self.package = ""
 
     @classmethod
@@ -38,11 +41,12 @@ class WorkerProcess:
         Raises:
             WorkerGone: It could not be.
         """
-        worker = cls(await Child.start(argv, speaks=True))
+        worker = cls()
+        worker._child = await Child.start(argv, heard=worker._heard)
         try:
             async with asyncio.timeout(_FIRST_WORD_S):
-                worker.package = msgspec.msgpack.decode(await worker._body(), type=Ready).package
-        except (TimeoutError, msgspec.DecodeError) as error:
+                worker.package = await worker._first_word
+        except TimeoutError as error:
             await worker.kill()
             raise WorkerGone("no first word") from error
         except BaseException:
@@ -53,7 +57,16 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """Return the process's number."""
-        return self._child.pid
+        return self._process.pid
+
+    def give(self, job: Job, finish: Callable[[Done | None], None]) -> None:
+        """Have `job` done, however long it takes; `finish` hears how it ended, or None when the
+        worker ended instead."""
+        if self._gone.is_set() or self._finish is not None:
+            finish(None)  # one that was left with a job would answer that one
+            return
+        self._finish = finish
+        self._process.tell(encode(job))
 
     async def do(self, job: Job) -> Done:
         """Have `job` done, however long it takes.
@@ -61,32 +74,57 @@ class WorkerProcess:
         Raises:
             WorkerGone: The worker ended instead.
         """
-        stdin = self._child.process.stdin
-        if stdin is None:
-            raise WorkerGone
-        try:
-            stdin.write(encode(job))
-            await stdin.drain()
-        except (ConnectionError, RuntimeError) as error:
-            raise WorkerGone(str(error)) from error
-        return msgspec.msgpack.decode(await self._body(), type=Done)
+        future: asyncio.Future[Done | None] = asyncio.get_running_loop().create_future()
 
-    async def ended(self) -> int:
-        """Wait for its end."""
-        return await self._child.ended()
+        def finish(done: Done | None) -> None:
+            if not future.done():
+                future.set_result(done)
+
+        self.give(job, finish)
+        done = await future
+        if done is None:
+            raise WorkerGone
+        return done
+
+    async def ended(self) -> None:
+        """Wait until it says no more; all that it said was heard."""
+        await self._gone.wait()
 
     async def kill(self) -> None:
         """End it, whatever it is doing."""
-        await self._child.kill()
+        await self._process.kill()
+        self._heard(b"")
 
-    async def _body(self) -> bytes:
-        stdout = self._child.process.stdout
-        while not self._bodies:
-            data = await stdout.read(_READ_BYTES) if stdout else b""
-            if not data:
-                raise WorkerGone("its output closed")
-            try:
-                self._bodies.extend(self._frames.feed(data))
-            except ProtocolError as error:
-                raise WorkerGone(str(error)) from error
-        return self._bodies.pop(0)
+    @property
+    def _process(self) -> Child:
+        if self._child is None:
+            raise WorkerGone
+        return self._child
+
+    def _heard(self, data: bytes) -> None:
+        if not data:
+            self._end("its output closed")
+            return
+        try:
+            for body in self._frames.feed(data):
+                self._understand(body)
+        except (ProtocolError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._end(str(error))
+
+    def _understand(self, body: bytes) -> None:
+        if not self._first_word.done():
+            self._first_word.set_result(_READY.decode(body).package)
+            return
+        done, finish = _DONE.decode(body), self._finish
+        self._finish = None
+        if finish is not None:
+            finish(done)
+
+    def _end(self, why: str) -> None:
+        self._gone.set()
+        if not self._first_word.done():
+            self._first_word.set_exception(WorkerGone(why))
+            self._first_word.exception()  # nobody may wait for it any more
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish(None)

@@ -16,6 +16,8 @@ SYMBOL_CHARACTERS: Final = 63
 
 DEFAULT_TIMEOUT_MS: Final = 60_000
 _LARGEST: Final = 2**64
+_FORGOTTEN: Final = "<built-in function> returned a result with an exception set"
+"""What Python says where the package did not look whether a number could be read."""
 _REALS: Final = frozenset({"volume", "price", "stoplimit", "sl", "tp"})
 _TEXTS: Final = frozenset({"symbol", "comment"})
 _ZEROS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -90,7 +92,9 @@ def seconds(moment: Any) -> int:
     """
     if isinstance(moment, datetime):
         moment = moment.timestamp()  # a naive one means the local zone, as in the package
-    return int(real(moment)) & 0xFFFFFFFF
+    if not _is_real(moment):
+        raise BadArgument
+    return int(moment) & 0xFFFFFFFF
 
 
 def symbol(value: Any) -> str:
@@ -101,17 +105,39 @@ def symbol(value: Any) -> str:
 
 
 def whole(value: Any) -> int:
-    """Return a whole number."""
+    """Return a whole number.
+
+    Raises:
+        SystemError: It is none; the package fails so.
+    """
     if not isinstance(value, int):
-        raise BadArgument
+        raise SystemError(_FORGOTTEN)  # noqa: TRY004 - what the package raises
     return value
+
+
+def ticket(name: str, value: Any) -> int:
+    """Return the keyword argument `name`, a number of 64 bits without a sign.
+
+    Raises:
+        BadArgument: It is no whole number.
+        SystemError: It does not fit; the package fails so.
+    """
+    return _unsigned(named(name, int, value))
 
 
 def real(value: Any) -> float:
-    """Return a number, whole or not."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadArgument
-    return value
+    """Return a number, whole or not.
+
+    Raises:
+        SystemError: It is none; the package fails so.
+    """
+    if not _is_real(value):
+        raise SystemError(_FORGOTTEN)
+    return float(value)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -123,6 +149,10 @@ def _checked(name: str, value: Any) -> Any:
         fits = isinstance(value, int)
     if not fits:
         raise BadArgument(f'Invalid "{name}" argument')
-    if isinstance(value, int) and not 0 <= value < _LARGEST:
-        raise SystemError("<built-in function> returned a result with an exception set")
+    return _unsigned(value) if isinstance(value, int) else value
+
+
+def _unsigned(value: int) -> int:
+    if not 0 <= value < _LARGEST:
+        raise SystemError(_FORGOTTEN)
     return value

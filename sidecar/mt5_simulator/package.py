@@ -89,9 +89,15 @@ def symbols_total() -> int | None:
     return found
 
 
-def symbols_get(*_ignored: Any, **kwargs: Any) -> tuple[structs.SymbolInfo, ...] | None:
-    """By keyword `group`: return its symbols. Positional arguments are not even looked at."""
-    found = CONNECTION.call("symbols_get", kwargs.get("group", ""))
+def symbols_get(*_ignored: Any, **kwargs: Any) -> tuple[structs.SymbolInfo, ...] | bool | None:
+    """By keyword `group`: return its symbols. Positional arguments are not even looked at. False,
+    where all others say None, when `group` is no text."""
+    try:
+        group = named("group", str, kwargs.get("group", ""))
+    except BadArgument as error:
+        CONNECTION.fail(-2, str(error))
+        return False
+    found = CONNECTION.call("symbols_get", group)
     return many(structs.SymbolInfo, _incompatible_when_detached(found))
 
 

@@ -10,7 +10,7 @@ from mt5_simulator.client import CONNECTION
 from mt5_simulator.structs import many
 
 
-def market_book_add(*args: Any) -> bool:
+def market_book_add(*args: Any) -> bool | None:
     """`symbol`: begin to receive its book."""
     return _booked("market_book_add", args)
 
@@ -20,7 +20,7 @@ def market_book_get(*args: Any) -> tuple[structs.BookInfo, ...] | None:
     return many(structs.BookInfo, CONNECTION.asked("market_book_get", args, symbol))
 
 
-def market_book_release(*args: Any) -> bool:
+def market_book_release(*args: Any) -> bool | None:
     """`symbol`: receive its book no more."""
     return _booked("market_book_release", args)
 
@@ -51,12 +51,12 @@ def copy_ticks_range(*args: Any) -> Any:
     return array(CONNECTION.asked("copy_ticks_range", args, symbol, seconds, seconds, whole), TICKS)
 
 
-def _booked(name: str, args: tuple[Any, ...]) -> bool:
+def _booked(name: str, args: tuple[Any, ...]) -> bool | None:
     try:
         arguments = placed(args, symbol)
     except BadArgument as error:
         CONNECTION.fail(-2, str(error))
-        return False
+        return None
     if not CONNECTION.attached:
         CONNECTION.fail(1, "Success")  # what the real package says, run under Wine (MT5.md 0)
         return False

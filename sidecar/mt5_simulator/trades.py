@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from mt5_simulator import structs
-from mt5_simulator.arguments import BadArgument, named, period, real, symbol, trade_request, whole
+from mt5_simulator.arguments import (
+    BadArgument,
+    named,
+    period,
+    real,
+    symbol,
+    ticket,
+    trade_request,
+    whole,
+)
 from mt5_simulator.client import CONNECTION
 from mt5_simulator.structs import S, many
 
@@ -92,13 +101,13 @@ def _held(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _past(name: str, dates: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
-        ticket, position = _number(kwargs, "ticket"), _number(kwargs, "position")
-        begin_s, end_s = period(dates, by_number=bool(ticket or position))
+        order, position = _number(kwargs, "ticket"), _number(kwargs, "position")
+        begin_s, end_s = period(dates, by_number=bool(order or position))
         group = _text(kwargs, "group")
     except BadArgument as error:
         CONNECTION.fail(-2, str(error))
         return None
-    return CONNECTION.call(name, begin_s, end_s, group, ticket, position)
+    return CONNECTION.call(name, begin_s, end_s, group, order, position)
 
 
 def _traded(kind: type[S], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> S | None:
@@ -118,4 +127,4 @@ def _text(kwargs: dict[str, Any], name: str) -> Any:
 
 
 def _number(kwargs: dict[str, Any], name: str) -> Any:
-    return named(name, int, kwargs.get(name, 0))
+    return ticket(name, kwargs.get(name, 0))

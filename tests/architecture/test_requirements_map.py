@@ -16,6 +16,9 @@ ISSUES: Final = {3, 4, 5, 6}
 ROW: Final = re.compile(r"^\|\s*R-[A-Z]+-")
 ID: Final = re.compile(r"(R-[A-Z])-(\d{3})")
 OPEN: Final = re.compile(r"open \((?:issue (\d+)|no issue)\)")
+NOT_PROVEN: Final = re.compile(
+    r"not proven here \((?:a MetaQuotes terminal|a Windows node|a broker): docs/[\w-]+\.md\)"
+)
 TEST: Final = re.compile(r"`tests/[\w./-]+\.py(::\w+)?`")
 TOP: Final = (
     "operator",
@@ -76,8 +79,11 @@ def unclear(shown: str) -> list[str]:
 
 
 def clear(part: str) -> bool:
-    """Tell whether a part of a last cell is a test, or open with an issue that we have."""
+    """Tell whether a part of a last cell is a test, open with an issue that we have, or beyond what
+    can be shown here."""
     found = OPEN.fullmatch(part)
+    if NOT_PROVEN.fullmatch(part):
+        return True
     if found is None:
         return TEST.fullmatch(part) is not None
     return found[1] is None or int(found[1]) in ISSUES
@@ -159,6 +165,16 @@ def test_only_a_deviation_needs_no_test(table: list[Row]) -> None:
     assert wrong == []
 
 
+def test_what_cannot_be_proven_here_is_shown_as_far_as_it_goes(table: list[Row]) -> None:
+    wrong = [
+        each.id
+        for each in table
+        if NOT_PROVEN.search(each.shown) and not any(map(TEST.fullmatch, each.shown.split("; ")))
+    ]
+
+    assert wrong == []
+
+
 def test_every_place_and_test_that_is_named_exists(table: list[Row]) -> None:
     wrong = {each.id: absent(each, ROOT) for each in table if absent(each, ROOT)}
 
@@ -198,6 +214,9 @@ def test_a_repeated_skipped_or_unknown_number_is_found(ids: list[str], wrong: li
         ("deviation", []),
         ("`tests/a/test_b.py::test_c`; open (issue 4)", []),
         ("open (issue 99)", ["open (issue 99)"]),
+        ("`tests/a/test_b.py`; not proven here (a Windows node: docs/windows.md)", []),
+        ("not proven here (a bad day: docs/x.md)", ["not proven here (a bad day: docs/x.md)"]),
+        ("not proven here", ["not proven here"]),
         ("open", ["open"]),
         ("done", ["done"]),
         ("tests/a/test_b.py", ["tests/a/test_b.py"]),

@@ -24,6 +24,7 @@ from typing import Final
 
 from cluster import base_image, build_context, packages
 from cluster.command import run, succeeds
+from cluster.contained import CONTAINED, unmount_below
 from cluster.errors import CommandFailed
 from cluster.paths import cache
 
@@ -110,7 +111,7 @@ def _commit_base(mark: str) -> None:
     try:
         root.mkdir(parents=True)
         root.chmod(0o755)
-        base_image.make_root(root)
+        _make_root(root)
         container = run([*_buildah(), "from", "scratch"]).strip()
         run([*_buildah(), "add", container, str(root), "/"])
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -119,6 +120,13 @@ def _commit_base(mark: str) -> None:
         run([*_buildah(), "tag", base_image.IMAGE, mark])
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _make_root(root: Path) -> None:
+    # debootstrap mounts, too: in a process of its own, whose namespaces end with it.
+    code = "import sys; from cluster import base_image as b; b.make_root(b.Path(sys.argv[1]))"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    run([*CONTAINED, sys.executable, "-c", code, root], env=environment)
 
 
 def _build(
@@ -169,7 +177,8 @@ def _buildah() -> list[str]:
     driver = "vfs" if file_system == "overlayfs" else "overlay"
     places = [f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}"]
     registries = _written(storage / "registries.conf", _REGISTRIES)
-    return ["buildah", *places, f"--storage-driver={driver}", f"--registries-conf={registries}"]
+    own = [*places, f"--storage-driver={driver}", f"--registries-conf={registries}"]
+    return [*CONTAINED, "buildah", *own]
 
 
 def _policy() -> list[str]:
@@ -197,6 +206,7 @@ def _environment() -> dict[str, str]:
 def _alone() -> Iterator[None]:
     with (_existing(cache() / "containers") / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        unmount_below(cache() / "containers")  # of builds before each had mounts of its own
         yield
 
 

@@ -183,10 +183,71 @@ def connections() -> dict[str, Case]:
     }
 
 
+def odd() -> dict[str, Case]:
+    """Return calls with arguments that somebody will try: too many, too few, of another kind."""
+    bare = "last_error terminal_info account_info symbols_total positions_total orders_total"
+    later = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    cases: dict[str, Case] = {f"{name}(1)": Case(name, 1) for name in bare.split()}
+    for name in ("history_orders_get", "history_deals_get", "history_deals_total"):
+        cases |= {
+            f"{name}(datetimes)": Case(name, INSTANT, later),
+            f"{name}(floats)": Case(name, 1.5, 2.5),
+            f"{name}(texts)": Case(name, "a", "b"),
+            f"{name}(reversed)": Case(name, 2, 1),
+        }
+    for name in ("positions_get", "orders_get", "symbols_get"):
+        cases |= {
+            f"{name}(group=int)": Case(name, group=5),
+            f"{name}(group=None)": Case(name, group=None),
+        }
+    return cases | {
+        "version(x=)": Case("version", x=1),
+        "symbol_info(None)": Case("symbol_info", None),
+        "symbol_info(empty)": Case("symbol_info", ""),
+        "symbol_info(two)": Case("symbol_info", "EURUSD", "X"),
+        "symbol_info_tick()": Case("symbol_info_tick"),
+        "symbol_select()": Case("symbol_select"),
+        "symbol_select(symbol, 1)": Case("symbol_select", "EURUSD", 1),
+        "symbol_select(symbol, str)": Case("symbol_select", "EURUSD", "yes"),
+        "market_book_get()": Case("market_book_get"),
+        "market_book_add()": Case("market_book_add"),
+        "market_book_add(int)": Case("market_book_add", 5),
+        "history_deals_get(ticket=negative)": Case("history_deals_get", ticket=-1),
+        "history_orders_get(position=of 65 bits)": Case("history_orders_get", position=2**64),
+        "copy_rates_from(float timeframe)": Case("copy_rates_from", "EURUSD", 1.0, 1, 1),
+        "copy_rates_range(None)": Case("copy_rates_range", "EURUSD", 1, None, None),
+        "symbol_select(None)": Case("symbol_select", None),
+        "order_calc_profit(None volume)": Case("order_calc_profit", 0, "EURUSD", None, 1.1, 1.2),
+        "market_book_release()": Case("market_book_release"),
+        "positions_get(symbol=int)": Case("positions_get", symbol=5),
+        "positions_get(symbol=, ticket=)": Case("positions_get", symbol="EURUSD", ticket=1),
+        "positions_get(ticket=negative)": Case("positions_get", ticket=-1),
+        "orders_get(ticket=of 65 bits)": Case("orders_get", ticket=2**64),
+        "copy_rates_from_pos(negative count)": Case("copy_rates_from_pos", "EURUSD", 1, 0, -1),
+        "copy_rates_from_pos(float count)": Case("copy_rates_from_pos", "EURUSD", 1, 0, 1.5),
+        "copy_rates_from_pos(timeframe 7)": Case("copy_rates_from_pos", "EURUSD", 7, 0, 1),
+        "copy_rates_from_pos(three)": Case("copy_rates_from_pos", "EURUSD", 1, 0),
+        "copy_rates_range(reversed)": Case("copy_rates_range", "EURUSD", 1, 2_000, 1_000),
+        "copy_ticks_from(str flags)": Case("copy_ticks_from", "EURUSD", 1, 1, "ALL"),
+        "copy_ticks_from(keywords)": Case(
+            "copy_ticks_from", symbol="EURUSD", date_from=1, count=1, flags=-1
+        ),
+        "order_calc_profit(keywords)": Case(
+            "order_calc_profit", action=0, symbol="EURUSD", volume=0.1, price_open=1.1
+        ),
+        "order_calc_profit(four)": Case("order_calc_profit", 0, "EURUSD", 0.1, 1.1),
+        "order_calc_margin(str action)": Case("order_calc_margin", "0", "EURUSD", 0.1, 1.1),
+        "order_check(None)": Case("order_check", None),
+        "order_check(tuple)": Case("order_check", (1, 2)),
+        "order_send(None)": Case("order_send", None),
+        "order_send(str)": Case("order_send", "buy"),
+    }
+
+
 def cases() -> dict[str, Case]:
     """Return all calls by name, in their order."""
     requested = requests("order_check") | requests("order_send")
-    return reads() | series() | requested | books() | connections()
+    return reads() | series() | requested | books() | odd() | connections()
 
 
 def outcome(case: Case, package: Any) -> dict[str, Any]:

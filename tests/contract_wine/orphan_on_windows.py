@@ -11,8 +11,8 @@ CHILD = "import time; time.sleep(300)"
 # Prints the child's number, then is killed.
 SUPERVISOR = """
 import subprocess, sys
-from mt5_agent import windows
-if sys.argv[1] == "with": windows.bind_children()
+from mt5_agent import job
+if sys.argv[1] == "with": job.bind_children()
 null = subprocess.DEVNULL
 child = subprocess.Popen([sys.executable, "-c", sys.argv[2]], stdin=null, stdout=null, stderr=null)
 print(child.pid, flush=True)

@@ -63,11 +63,11 @@ class SidecarEnd:
         assert self.state
         return self.state
 
-    def ask(self, call: str, *args: Any) -> protocol.Answer:
+    def ask(self, call: str, *args: Any, within_ms: int = 10_000) -> protocol.Answer:
         """Have a call made; return its answer."""
         self._asked += 1
         number = self._asked
-        self.send(protocol.Request(id=number, call=call, args=args, kwargs={}, deadline_ms=10_000))
+        self.send(protocol.Request(id=number, call=call, args=args, deadline_ms=within_ms))
         self.until(lambda: number in self.answers)
         return self.answers[number]
 

@@ -73,3 +73,15 @@ def test_on_windows_no_process_outlives_the_supervisor(pod: Pod) -> None:
     seen = run_in_agents_place(pod, "orphan_on_windows.py")
 
     assert seen == {"ran": True, "with_job": "gone", "without": "left"}
+
+
+def test_on_windows_the_memory_of_all_processes_is_known_by_their_job(pod: Pod) -> None:
+    seen = run_in_agents_place(pod, "memory_on_windows.py")
+
+    assert seen == {
+        "before": None,
+        "limit": 1 << 40,
+        "alone": True,
+        "child_counts": True,
+        "gone": True,
+    }

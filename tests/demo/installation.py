@@ -73,13 +73,27 @@ class Installation:
         wait_for_rollout(self.system, part)
 
 
-def install(cluster: Cluster, images: Mapping[str, Image], *, values: Sequence[Path] = ()) -> None:
-    """Install or upgrade MT5 Bridge from these images, and wait until it is ready."""
+def install(
+    cluster: Cluster,
+    images: Mapping[str, Image],
+    *,
+    values: Sequence[Path] = (),
+    shared_broker: bool = True,
+) -> None:
+    """Install or upgrade MT5 Bridge from these images, and wait until it is ready.
+
+    Without a `shared_broker` each simulated terminal is its own, and answers without asking it.
+    """
     cluster.load(*(image.archive for image in images.values()))
     words: list[str | Path] = ["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE]
     words += ["--create-namespace", "--values", "-", *_value_files(values)]
-    helm(cluster.kubeconfig, *words, stdin=json.dumps(local_values(images)))
-    for part in ("operator", "router", "redis", "simulated-broker"):
+    helm(
+        cluster.kubeconfig,
+        *words,
+        stdin=json.dumps(local_values(images, shared_broker=shared_broker)),
+    )
+    parts = ["operator", "router", "redis"] + ["simulated-broker"] * shared_broker
+    for part in parts:
         wait_for_rollout(cluster.kubectl.within(NAMESPACE), part)
 
 
@@ -87,7 +101,7 @@ def _value_files(values: Sequence[Path]) -> list[str]:
     return [word for file in values for word in ("--values", str(file))]
 
 
-def local_values(images: Mapping[str, Image]) -> dict[str, Any]:
+def local_values(images: Mapping[str, Image], *, shared_broker: bool = True) -> dict[str, Any]:
     """Return the chart's values for images that the node has already."""
 
     def image(name: str) -> dict[str, str]:
@@ -106,7 +120,7 @@ def local_values(images: Mapping[str, Image]) -> dict[str, Any]:
         "redis": {"image": never_pulled("redis")},
         "accounts": {
             "images": {"pullPolicy": "Never", "sidecar": image("sidecar")},
-            "simulator": {"sharedBroker": True},
+            "simulator": {"sharedBroker": shared_broker},
         },
         # One node, and no autoscaler to bring another: places are free or they are not.
         "capacity": {"warm": {"enabled": False}},

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each start of the Wine container makes ready, on plain folders."""
 
+import hashlib
 import importlib.util
+import json
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -133,12 +138,126 @@ def test_a_simulated_terminal_runs_beside_its_worker_in_windows_python() -> None
     assert "windows-python -m mt5_simulator.terminal" in env["MT5_AGENT_TERMINAL_COMMAND"]
 
 
+def test_nobody_looks_at_the_screen_unless_a_password_is_given() -> None:
+    without, with_one = start.screen({}), start.screen({"MT5_VIEWER_PASSWORD_FILE": "/run/p"})
+
+    assert [Path(argv[0]).name for argv in without] == ["Xvfb", "matchbox-window-manager"]
+    assert with_one == [*without, ["/opt/mt5/bin/viewer", "/run/p"]]
+
+
+@pytest.fixture
+def looked_at(tmp_path: Path) -> Callable[..., tuple[int, dict[str, str]]]:
+    """Return a function that runs the viewer on a stand-in for x11vnc; it returns the exit code and
+    what the stand-in saw."""
+    server = tmp_path / "x11vnc"
+    server.write_text(_SEES)
+    server.chmod(0o755)
+
+    def look(*words: str, typed: str = "", server: Path = server) -> tuple[int, dict[str, str]]:
+        env = {
+            "PATH": os.environ["PATH"],
+            "XDG_RUNTIME_DIR": str(tmp_path),
+            "MT5_VIEWER_SERVER": str(server),
+            "SEEN": str(tmp_path / "seen"),
+        }
+        script = REPOSITORY / "images" / "wine" / "bin" / "viewer"
+        done = subprocess.run([script, *words], env=env, input=typed, text=True, timeout=60)
+        seen = tmp_path / "seen"
+        return done.returncode, json.loads(seen.read_text()) if seen.exists() else {}
+
+    return look
+
+
+_SEES = """#!/usr/bin/env python3
+import json, os, pathlib, sys
+file = pathlib.Path(sys.argv[-1].removeprefix("rm:"))
+seen = {"words": " ".join(sys.argv[1:]), "file": file.read_text(), "mode": oct(file.stat().st_mode)}
+place = pathlib.Path(os.environ["SEEN"])
+place.with_suffix(".draft").write_text(json.dumps(seen))
+place.with_suffix(".draft").rename(place)
+"""
+
+
+def test_the_viewer_only_looks_on_loopback_and_asks_for_the_password(
+    looked_at: Callable[..., tuple[int, dict[str, str]]], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("pa ss;'\"$word")
+
+    code, seen = looked_at(str(secret))
+
+    assert code == 0
+    assert {"-viewonly", "-localhost", "-passwdfile"} <= set(seen["words"].split())
+    assert "-nopw" not in seen["words"]
+    assert (seen["file"], seen["mode"]) == ("pa ss;'\"$word\n", "0o100600")
+    assert "pa ss" not in seen["words"]
+    assert secret.exists()  # it belongs to whoever mounted it
+    assert not list(tmp_path.glob("viewer.*"))
+
+
+def test_a_viewer_without_a_password_or_without_its_program_does_not_start(
+    looked_at: Callable[..., tuple[int, dict[str, str]]], tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+
+    assert looked_at(str(empty)) == (64, {})
+    assert looked_at("-", typed="\n") == (64, {})
+    assert looked_at(str(empty), server=tmp_path / "none") == (69, {})
+
+
+def test_a_password_may_come_over_stdin_which_ends_the_look(
+    looked_at: Callable[..., tuple[int, dict[str, str]]], tmp_path: Path
+) -> None:
+    server = tmp_path / "waits"
+    server.write_text(_SEES + "import time\ntime.sleep(300)\n")
+    server.chmod(0o755)
+    reads, writes = os.pipe()
+    env = {
+        "PATH": os.environ["PATH"],
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "MT5_VIEWER_SERVER": str(server),
+        "SEEN": str(tmp_path / "seen"),
+    }
+    with subprocess.Popen(
+        [REPOSITORY / "images" / "wine" / "bin" / "viewer", "-"], stdin=reads, env=env
+    ) as viewer:
+        os.close(reads)
+        os.write(writes, b"secret\n")
+        end_s = time.monotonic() + 30
+        while not (tmp_path / "seen").exists():
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
+        assert viewer.poll() is None
+
+        os.close(writes)
+
+        assert viewer.wait(30) == 143  # x11vnc was ended
+    assert not list(tmp_path.glob("viewer.*"))
+
+
 @pytest.mark.parametrize("sha256", ["", "0" * 64])
 def test_a_terminal_is_not_baked_without_its_checksum(tmp_path: Path, sha256: str) -> None:
     write(tmp_path, "portable.zip")
 
     with pytest.raises(bake_terminal.CannotBake, match=r"portable\.zip"):
         bake_terminal.check(tmp_path / "portable.zip", sha256)
+
+
+def test_a_mounted_terminal_is_not_started_unless_it_is_the_one_that_was_meant(
+    image: Path,
+) -> None:
+    meant = hashlib.sha256((image / "terminal64.exe").read_bytes()).hexdigest()
+
+    refused = start.refusal(image, "0" * 64)
+    env = start.environment({"MT5_AGENT_TERMINAL_PATH": "Z:\\x"}, terminal=True, refused=refused)
+
+    assert meant in refused
+    assert start.refusal(image, meant.upper() + "\n") == start.refusal(image, "") == ""
+    assert start.refusal(image.parent / "nothing", "0" * 64) == ""  # TerminalMissing says enough
+    assert "MT5_AGENT_TERMINAL_COMMAND" not in env
+    assert env["MT5_AGENT_TERMINAL_MISSING_HINT"] == refused
+    assert env["MT5_AGENT_TERMINAL_PATH"] == "Z:\\opt\\mt5\\refused\\terminal64.exe"
 
 
 def test_more_than_one_given_file_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class SidecarEnd:
 
     def __init__(self, token_file: Path) -> None:
         self.token_file = token_file
+        self.patience_s = PATIENCE_S
         self.port = 0
         self.version = protocol.VERSION
         self.bodies: list[bytes] = []
@@ -123,7 +124,7 @@ class SidecarEnd:
         return await self.answer(self.request(call, *args, within_s=within_s, **kwargs))
 
     async def until(self, claim: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S), self._changed:
+        async with asyncio.timeout(self.patience_s), self._changed:
             await self._changed.wait_for(claim)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

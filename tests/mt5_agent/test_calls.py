@@ -16,13 +16,13 @@ class StubWorker:
     def __init__(self):
         self.did = []
 
-    async def do(self, job):
+    def give(self, job, finish):
         self.did.append(job.call)
-        if job.call == "hangs":
-            await asyncio.Event().wait()
         if job.call == "ends":
-            raise WorkerGone
-        return Done(ok=job.call != "refused", code=-2, text="Invalid")
+            finish(None)
+        elif job.call != "hangs":
+            answer = Done(ok=job.call != "refused", code=-2, text="Invalid")
+            asyncio.get_running_loop().call_soon(finish, answer)
 
 
 @pytest.fixture
@@ -51,6 +51,29 @@ async def test_orders_go_before_reads_and_reads_before_history(calls):
     serving.cancel()
 
     assert worker.did == ["order", "read", "history"]
+
+
+async def test_the_worker_has_one_call_at_a_time(calls):
+    class CountingWorker(StubWorker):
+        has, most = 0, 0
+
+        def give(self, job, finish):
+            self.has += 1
+            self.most = max(self.most, self.has)
+            super().give(job, lambda done: (self.done(), finish(done)))
+
+        def done(self):
+            self.has -= 1
+
+    worker, ends = CountingWorker(), [line_up(calls, "read") for _ in range(3)]
+
+    serving = asyncio.create_task(calls.serve(worker))
+    await ends[0]
+    ends += [line_up(calls, "later") for _ in range(2)]
+    await asyncio.gather(*ends)
+    serving.cancel()
+
+    assert (len(worker.did), worker.most) == (5, 1)
 
 
 async def test_a_refusal_by_the_package_is_failed_with_its_last_error(calls):

@@ -128,6 +128,19 @@ async def test_a_tick_of_last_friday_tells_no_clock(agent, sidecar):
     assert sidecar.state.utc_offset_s is None
 
 
+@pytest.mark.parametrize(
+    ("server", "who"), [("Simulator-AlgoOff", "AutoTrading"), ("Simulator-Investor", "investor")]
+)
+async def test_who_forbids_programs_to_trade_is_told_and_reads_work(agent, sidecar, server, who):
+    sidecar.login(server=server)
+    await sidecar.serves()
+
+    await sidecar.until(lambda: sidecar.state.trade_allowed is False)
+
+    assert who in sidecar.state.trade_message
+    assert sidecar.state.reason == ""  # connected all the same
+
+
 async def test_a_slow_log_in_is_waited_for(made_agent, sidecar):
     made_agent.environment["MT5_AGENT_LOGIN_TIMEOUT_S"] = "10"
     made_agent.environment["MT5_AGENT_SILENCE_S"] = "10"

@@ -220,13 +220,14 @@ async def test_a_failed_selftest_is_told_until_the_account_connects(installed, s
     await installed.agent.start()
     await sidecar.joined()
 
-    assert any("desktop (no window)" in state.message for state in sidecar.states)
+    assert {state.selftest for state in sidecar.states} == {"desktop (no window)"}
     sidecar.login(server="Simulator-BadPassword")
     refused = await sidecar.becomes("Refused", "BadCredentials")
     assert "desktop (no window)" in refused.message
     sidecar.login()
     await sidecar.serves()
     assert sidecar.state.message == ""
+    assert sidecar.state.selftest == "desktop (no window)"  # a fact of the image, and stays one
 
 
 async def test_a_worker_in_a_call_does_not_outlive_a_killed_supervisor(agent, sidecar, ended):

@@ -48,6 +48,18 @@ def test_without_a_limit_nothing_is_known(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("job_limit", "soft", "limit"), [(1000, 0, 900), (1000, 600, 600), (0, 600, 600), (0, 0, None)]
+)
+def test_on_windows_memory_is_that_of_the_job(tmp_path, monkeypatch, job_limit, soft, limit):
+    monkeypatch.setattr(memory.job, "memory", lambda: (700, job_limit))
+
+    seen = memory.look(tmp_path / "no-cgroup", soft)
+
+    assert (seen and seen.soft_limit_bytes) == limit
+    assert seen is None or (seen.used_bytes, seen.is_over) == (700, limit < 700)
+
+
+@pytest.mark.parametrize(
     ("seen", "words"),
     [
         (Condition(), ""),

@@ -671,6 +671,9 @@ async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_l
     assert (status["slot"], status["move"]["to"]) == ("a", "b")
     assert bench.replicas() == {"demo-a": 1, "demo-b": 1}
     assert bench.context.admission.accounts(Platform.LINUX) == 2
+    why = ": NoCapacity: scheduler: 0/1 nodes" if refused else ""
+    told = bench.cluster.told["Updating"]["message"]
+    assert told == f"TemplateChanged: to slot b, Starting: the new slot comes up{why}"
 
 
 async def test_who_waits_behind_others_has_no_pod_and_gets_it_in_its_turn(bench: Bench) -> None:

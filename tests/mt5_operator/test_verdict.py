@@ -177,3 +177,23 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
     assert seen.sidecar_started
     assert not seen.ready
     assert link(replace(WELL, pod=seen)).message == "CrashLoopBackOff: terminal: m"
+
+
+def told(seen: Seen) -> dict[str, str]:
+    return {item["type"]: item["message"] for item in conditions.conditions(seen)}
+
+
+def test_what_a_person_should_know_of_a_served_account_is_a_condition_of_its_own() -> None:
+    warned = replace(UP, no_trading="an investor password", selftest="fonts (missing)")
+
+    seen = replace(WELL, sidecar=warned)
+
+    assert ready(seen).reason is Reason.CONNECTED
+    assert told(seen)["AlgoTradingDisabled"] == "an investor password"
+    assert told(seen)["SelfTestFailed"] == "fonts (missing)"
+    assert not {"AlgoTradingDisabled", "SelfTestFailed"} & told(WELL).keys()
+    # A terminal that is not connected says nothing of rights; a suspended account nothing at all.
+    away = replace(warned, state="Disconnected")
+    assert told(replace(seen, sidecar=away)).keys() >= {"SelfTestFailed"}
+    assert "AlgoTradingDisabled" not in told(replace(seen, sidecar=away))
+    assert "SelfTestFailed" not in told(replace(seen, suspended=True))

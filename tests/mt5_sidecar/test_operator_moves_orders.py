@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sidecar_rig import POD_UID, TRADER, Rig
+from sidecar_rig import POD_UID, TRADER, Rig, eventually
 
+from mt5_agent import protocol
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.sidecars.client import HttpSidecars, Target
 from mt5_operator.sidecars.identity import Identity
@@ -75,6 +76,32 @@ async def test_a_move_takes_the_keys_along_and_an_order_is_sent_once(
     assert first.json["outcome"] == "Done"
     assert (again.json["replayed"], again.json["order"]) == (True, first.json["order"])
     assert len(broker.sent) == 1
+
+
+async def test_what_the_agent_warns_of_reaches_the_operator(rig_with: RigWith) -> None:
+    rig = known(await rig_with())
+    agent = rig.new_agent()
+    await rig.connected(agent)
+
+    async with Local(WHO.token, timeout_s=5) as sidecars:
+        before = await sidecars.state(target(rig))
+        agent.send(
+            protocol.State(
+                state="Connected",
+                login_id=agent.login_id,
+                trade_allowed=False,
+                trade_message="an investor password only looks",
+                selftest="fonts (missing)",
+            )
+        )
+        await eventually(lambda: rig.context.terminal.connection.selftest)
+        seen = await sidecars.state(target(rig))
+
+    assert (before.no_trading, before.selftest) == ("", "")
+    assert (seen.no_trading, seen.selftest) == (
+        "an investor password only looks",
+        "fonts (missing)",
+    )
 
 
 async def test_a_call_meant_for_another_pod_changes_nothing(rig_with: RigWith) -> None:

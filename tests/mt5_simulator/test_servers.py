@@ -140,6 +140,24 @@ def test_the_closed_market_stands_still_and_takes_no_order(bench):
     assert bench.ask("order_check", BUY)[0] == 10018
 
 
+@pytest.mark.parametrize(
+    ("server", "retcode"), [("Simulator-AlgoOff", 10027), ("Simulator-Investor", 10017)]
+)
+def test_where_programs_may_not_trade_reads_work_and_orders_are_refused(bench, server, retcode):
+    bench.login(server=server)
+    held = bench.ask("positions_get", "", 0, "")
+
+    terminal, account = bench.ask("terminal_info"), bench.ask("account_info")
+
+    assert (terminal[4], account[5]) == (
+        server != "Simulator-AlgoOff",
+        server != "Simulator-Investor",
+    )
+    assert ("investor mode" in bench.journal()) is (server == "Simulator-Investor")
+    assert bench.ask("order_send", BUY)[0] == retcode
+    assert len(bench.ask("positions_get", "", 0, "")) == len(held)
+
+
 def test_the_netting_server_has_one_position_of_a_symbol(bench):
     bench.login(server="Simulator-Netting")
     assert bench.ask("account_info")[7] == 0

@@ -8,6 +8,7 @@ the container's end; everything else that ends is reaped, and the screen is star
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -25,6 +26,8 @@ LINKED_FROM_BYTES: Final = 4096
 
 DATA: Final = "/var/lib/mt5/terminal"
 PYTHON: Final = "/opt/mt5/bin/windows-python"
+TERMINAL: Final = "terminal64.exe"
+NOWHERE: Final = HOME / "refused"
 WINESERVER: Final = "/usr/lib/wine/wineserver64"
 
 OWN: Final = ("bases", "config", "logs", "profiles", "tester", "mql5/logs", "mql5/files")
@@ -32,8 +35,11 @@ OWN: Final = ("bases", "config", "logs", "profiles", "tester", "mql5/logs", "mql
 PROGRAMS: Final = (".exe", ".dll")
 
 
-def environment(given: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
-    """Return the environment of everything in this container; what is given wins."""
+def environment(given: Mapping[str, str], *, terminal: bool, refused: str = "") -> dict[str, str]:
+    """Return the environment of everything in this container; what is given wins.
+
+    `refused`: why the terminal that is there must not be started.
+    """
     defaults = {
         "DISPLAY": DISPLAY,
         "WINEPREFIX": "/tmp/mt5/prefix",  # noqa: S108 -- the container's own volume
@@ -41,8 +47,14 @@ def environment(given: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
         "WINEDEBUG": "-all",
         "WINEDLLOVERRIDES": "mscoree,mshtml=",
         "PYTHONPATH": "/opt/mt5/lib:/opt/mt5/linux",
-        **agent_settings(given, terminal=terminal),
+        **agent_settings(given, terminal=terminal and not refused),
     }
+    if refused:
+        given = {
+            **given,
+            "MT5_AGENT_TERMINAL_PATH": f"{windows_path(str(NOWHERE))}\\{TERMINAL}",
+            "MT5_AGENT_TERMINAL_MISSING_HINT": refused,
+        }
     # HOME: a container runtime gives the user's, of the read-only image.
     found = {**defaults, **given, "HOME": "/tmp/mt5/home"}  # noqa: S108
     # Wine 10.0 of Debian 13 aborts at its start ("free(): invalid pointer") when TMPDIR is set.
@@ -73,6 +85,22 @@ def agent_settings(given: Mapping[str, str], *, terminal: bool) -> dict[str, str
     return settings
 
 
+def refusal(image: Path, sha256: str) -> str:
+    """Return why the terminal in `image` is not the one that was meant; empty: it is, or nobody
+    said which was meant."""
+    program = image / TERMINAL
+    if not sha256 or not program.is_file():
+        return ""
+    with program.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found == sha256.strip().lower():
+        return ""
+    return (
+        f"{program} has the sha256 {found}, and MT5_TERMINAL_SHA256 says {sha256}: mount the "
+        "terminal that was meant, or correct the checksum. It is not started."
+    )
+
+
 def windows_path(path: str) -> str:
     """Return an absolute path of Linux as Windows programs under Wine see it."""
     return "Z:" + path.replace("/", "\\")
@@ -97,8 +125,8 @@ def lay_prefix(seed: Path, prefix: Path) -> None:
 
 def restore(image: Path, data: Path) -> bool:
     """Bring the program files in `data` to what `image` has; return whether there is a terminal."""
-    if not (image / "terminal64.exe").is_file():
-        return (data / "terminal64.exe").is_file()
+    if not (image / TERMINAL).is_file():
+        return (data / TERMINAL).is_file()
     for source in walk(image):
         target = data / source.relative_to(image)
         if source.is_dir():
@@ -173,8 +201,11 @@ class Children:
         os.kill(self.agent, number)
 
 
-def screen() -> list[list[str]]:
-    """Return the commands of the screen, its window manager, and the viewer if wanted."""
+def screen(given: Mapping[str, str]) -> list[list[str]]:
+    """Return the commands of the screen, its window manager, and the viewer if wanted.
+
+    Nobody looks without a password: what is wanted is a file that holds one.
+    """
     commands = [
         [
             "/usr/bin/Xvfb",
@@ -189,10 +220,8 @@ def screen() -> list[list[str]]:
         ],
         ["/usr/bin/matchbox-window-manager", "-use_titlebar", "no"],
     ]
-    viewer = "/usr/bin/x11vnc"
-    if os.environ.get("MT5_VIEWER") == "1" and Path(viewer).exists():
-        options = "-viewonly -localhost -forever -shared -nopw -quiet -noshm -rfbport 5900"
-        commands.append([viewer, "-display", DISPLAY, *options.split()])
+    if password_file := given.get("MT5_VIEWER_PASSWORD_FILE"):
+        commands.append([f"{HOME}/bin/viewer", password_file])
     return commands
 
 
@@ -201,11 +230,12 @@ def main() -> int:
     signals = [signal.SIGCHLD, signal.SIGTERM, signal.SIGINT]
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     data = Path(os.environ.get("MT5_AGENT_DATA_DIR", DATA))
-    terminal = restore(HOME / "terminal", data)
-    env = environment(os.environ, terminal=terminal)
+    refused = refusal(HOME / "terminal", os.environ.get("MT5_TERMINAL_SHA256", ""))
+    terminal = not refused and restore(HOME / "terminal", data)
+    env = environment(os.environ, terminal=terminal, refused=refused)
     make_ready(env)
     children = Children(env)
-    for argv in screen() if terminal else ():
+    for argv in screen(os.environ) if terminal else ():
         children.serve(argv)
     children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
     code = keep(children, signals)

@@ -140,7 +140,7 @@ def wine() -> Iterator[dict[str, str]]:
     """Give the environment of a prefix with a screen; both are gone afterwards."""
     env = start.environment({"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, terminal=True)
     start.make_ready(env)
-    screen = [subprocess.Popen(argv, env=env) for argv in start.screen()]  # noqa: S603
+    screen = [subprocess.Popen(argv, env=env) for argv in start.screen({})]  # noqa: S603
     try:
         yield env
     finally:

@@ -53,6 +53,8 @@ class Slot:
     said: Said | None = None
     # The pod does not become ready, and its sidecar does not answer: nothing can be taken over.
     stuck: bool = False
+    # What keeps the pod from getting ready, in words for people; empty if it is only on its way.
+    trouble: str = ""
 
     @property
     def serves(self) -> bool:

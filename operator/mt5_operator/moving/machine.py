@@ -8,7 +8,7 @@ from typing import Literal
 from mt5_operator.moving.look import Look, Said, Slot, fenced, other, seconds, text
 from mt5_operator.moving.need import goal_of, need
 from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
-from mt5_operator.spec.status import LastMove, Move, Trader
+from mt5_operator.spec.status import MESSAGE_LENGTH, LastMove, Move, Trader
 
 _Phase = Literal["Starting", "HandingOver", "Draining", "Returning"]
 
@@ -223,7 +223,7 @@ def _starting(look: Look, move: Move, rest: Slot) -> Step:
         return late
     deadline_s = seconds(move.started) + look.limits.deadline_s
     if not _up(rest, move) or rest.pod is None:
-        return Wait("the new slot comes up", deadline_s)
+        return Wait(_with("the new slot comes up", rest), deadline_s)
     proven_s = rest.pod.ready_since_s + look.limits.min_ready_s
     if look.now_s < proven_s:
         return Wait("the new slot is connected and must stay so for a while", proven_s)
@@ -262,7 +262,12 @@ def _overdue(look: Look, move: Move) -> bool:
 def _late(look: Look, move: Move) -> Step | None:
     if look.now_s <= seconds(move.started) + look.limits.deadline_s:
         return None
-    return _failed(look, move, f"the new slot was not ready in {look.limits.deadline_s:g} s")
+    told = f"the new slot was not ready in {look.limits.deadline_s:g} s"
+    return _failed(look, move, _with(told, look.slot(move.to)))
+
+
+def _with(told: str, slot: Slot) -> str:
+    return f"{told}: {slot.trouble}" if slot.trouble else told
 
 
 def _failed(look: Look, move: Move, why: str) -> Step:
@@ -270,7 +275,11 @@ def _failed(look: Look, move: Move, why: str) -> Step:
     again = before is not None and before.goal == move.goal and before.outcome == "Failed"
     failures = before.failures + 1 if again and before else 1
     last = LastMove(
-        goal=move.goal, outcome="Failed", at=text(look.now_s), failures=failures, message=why
+        goal=move.goal,
+        outcome="Failed",
+        at=text(look.now_s),
+        failures=failures,
+        message=why[:MESSAGE_LENGTH],
     )
     return SetMove(None, last)
 

@@ -15,6 +15,7 @@ from mt5_operator.healing import budget
 from mt5_operator.moving import look as moving
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.names import SLOTS, Key
+from mt5_operator.reasons import ON_ITS_WAY, Reason
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.settings import Settings
@@ -22,6 +23,7 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.verdict import link
 
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
@@ -151,6 +153,7 @@ def _slot(world: World, account: Account, slot: str, both: Both) -> Slot:
         pod=_pod(world, pod) if pod else None,
         said=_said(sidecar),
         stuck=_stuck(world, pod, sidecar),
+        trouble=_trouble(pod, sidecar),
     )
 
 
@@ -176,6 +179,12 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
 def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
     silent = sidecar is None or bool(sidecar.error)
     return silent and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
+
+
+def _trouble(pod: PodSeen | None, sidecar: SidecarSeen | None) -> str:
+    found = link(Seen(generation=0, pod=pod, sidecar=sidecar))
+    well = found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY
+    return "" if well else f"{found.reason}: {found.message}"
 
 
 def _sidecar(context: Context, key: Key, pod: PodSeen | None) -> SidecarSeen | None:

@@ -57,6 +57,9 @@ class _State(msgspec.Struct):
     message: str = ""
     credentials: str = "Unknown"
     pod_uid: str = ""
+    trade_allowed: bool | None = None
+    trade_message: str = ""
+    selftest: str = ""
     evidence: msgspec.Raw = msgspec.Raw(b"{}")
     orders: _Orders | msgspec.UnsetType | None = msgspec.UNSET
     """None: its journal cannot be used, and reads go on. Unset: a sidecar that has to be asked."""
@@ -111,6 +114,8 @@ class HttpSidecars:
             told.reason,
             told.message,
             told.credentials,
+            no_trading=told.trade_message if told.trade_allowed is False else "",
+            selftest=told.selftest,
             evidence=_evidence(told.evidence),
             orders=told.orders.seen if isinstance(told.orders, _Orders) else None,
         )

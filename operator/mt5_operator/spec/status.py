@@ -31,6 +31,8 @@ class Condition(Model):
     message: Annotated[str, Field(max_length=32768)]
 
 
+# Of a move that failed.
+MESSAGE_LENGTH: Final = 1024
 _TOLERANT: Final = ConfigDict(
     # A later version's status must stay readable after a step back.
     frozen=True,
@@ -92,7 +94,7 @@ class LastMove(Model):
     failures: Annotated[
         int, Field(ge=0, description="How often moves for this goal failed in a row.")
     ] = 0
-    message: Annotated[str, Field(max_length=1024, description="Why it failed.")] = ""
+    message: Annotated[str, Field(max_length=MESSAGE_LENGTH, description="Why it failed.")] = ""
 
 
 class Healing(Model):

@@ -54,7 +54,7 @@ def conditions(seen: Seen) -> list[Condition]:
         _condition(seen, "RouteReady", seen.route.published, _route(seen)),
         _condition(seen, "Compatible", _compatible(seen), _compatibility(seen)),
     ]
-    return found + _updating(seen) + _only_when_true(seen, verdict)
+    return found + _updating(seen) + _warnings(seen) + _only_when_true(seen, verdict)
 
 
 def _plain(part: Trader | Move | LastMove | None) -> Manifest | None:
@@ -67,6 +67,22 @@ def _updating(seen: Seen) -> list[Condition]:
     if found is None:
         return []
     return [_condition(seen, "Updating", found.now, Verdict(found.reason, found.message))]
+
+
+def _warnings(seen: Seen) -> list[Condition]:
+    """What does not keep the account from being served, and a person should know."""
+    sidecar = seen.sidecar if not seen.suspended else None
+    if sidecar is None:
+        return []
+    told = {
+        Reason.ALGO_TRADING_DISABLED: sidecar.no_trading if sidecar.connected else "",
+        Reason.SELF_TEST_FAILED: sidecar.selftest,
+    }
+    return [
+        _condition(seen, reason.value, True, Verdict(reason, message))  # noqa: FBT003 - the value itself
+        for reason, message in told.items()
+        if message
+    ]
 
 
 def _only_when_true(seen: Seen, verdict: Verdict) -> list[Condition]:

@@ -64,6 +64,9 @@ class SidecarSeen:
     message: str = ""
     credentials: str = "Unknown"
     error: str = ""
+    # Why programs may not trade there; why the image does not trust itself. Empty: nothing known.
+    no_trading: str = ""
+    selftest: str = ""
     # None: its journal cannot be used, or it did not answer.
     orders: OrdersSeen | None = None
     # Counters change with every look; they are for the broker's review, and no news by themselves.

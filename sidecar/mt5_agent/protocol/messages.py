@@ -111,6 +111,10 @@ class State(Message, frozen=True, tag="state"):
     trade_allowed: bool | None = None
     utc_offset_s: int | None = None
     journal: tuple[str, ...] = ()
+    trade_message: str = ""
+    """Why `trade_allowed` is False, and what to do."""
+    selftest: str = ""
+    """What the image found wrong about itself at its start; empty: nothing."""
     polls: dict[str, tuple[int, ...]] = {}
     """Microseconds that each look took since the last State, waiting included, by what was asked:
     names of `POLLS`."""

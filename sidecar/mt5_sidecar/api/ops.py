@@ -68,6 +68,8 @@ def state_answer(context: Context) -> dict[str, Any]:
         "connected": seen.connected,
         "credentials": seen.credentials,
         "trade_allowed": seen.trade_allowed,
+        "trade_message": seen.trade_message,
+        "selftest": seen.selftest,
         "since": utc_iso(context.terminal.since_ms),
         "last_contact": _moment(context.feed.contact_ms),
         "versions": versions(context),

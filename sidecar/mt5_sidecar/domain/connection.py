@@ -29,6 +29,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     last_contact_ms: int = 0
     utc_offset_s: int | None = None
     trade_allowed: bool | None = None
+    trade_message: str = ""
+    selftest: str = ""
     versions: Versions = Versions()
     evidence: Evidence = Evidence()
 
@@ -61,7 +63,9 @@ def connection(
         last_contact_ms=agent.last_contact_ms,
         utc_offset_s=agent.utc_offset_s,
         trade_allowed=agent.trade_allowed,
+        trade_message=agent.trade_message,
         versions=agent.versions,
+        selftest=agent.selftest,
         evidence=agent.evidence,
     )
 
@@ -101,6 +105,7 @@ def _logged_out(agent: State) -> Connection:
         last_contact_ms=agent.last_contact_ms,
         utc_offset_s=agent.utc_offset_s,
         versions=agent.versions,
+        selftest=agent.selftest,
         evidence=agent.evidence,
     )
 
@@ -113,6 +118,7 @@ def _waiting_for_secret(agent: State, state: StateName) -> Connection:
         credentials="Missing",
         last_contact_ms=agent.last_contact_ms,
         versions=agent.versions,
+        selftest=agent.selftest,
         evidence=agent.evidence,
     )
 

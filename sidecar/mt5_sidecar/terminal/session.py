@@ -121,9 +121,13 @@ class Session:
     async def _heard(self, silence_s: float) -> AsyncGenerator[protocol.FromAgent, None]:
         for body in self._frames.feed(b""):
             yield protocol.decode_from_agent(body)
-        while data := await asyncio.wait_for(self._reader.read(READ_BYTES), silence_s):
+        while data := await self._read(silence_s):
             for body in self._frames.feed(data):
                 yield protocol.decode_from_agent(body)
+
+    async def _read(self, silence_s: float) -> bytes:
+        async with asyncio.timeout(silence_s):  # wait_for makes a task for each read before 3.12
+            return await self._reader.read(READ_BYTES)
 
     async def _asked(self, request: protocol.Request) -> protocol.Answer:
         answer: asyncio.Future[protocol.Answer] = asyncio.get_running_loop().create_future()

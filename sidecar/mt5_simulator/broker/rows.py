@@ -23,14 +23,15 @@ DEPTH: Final = 5
 """Levels of the book on either side."""
 
 
-def account_row(book: Book, prices: Prices) -> Row:
-    """Return AccountInfo's 28 fields: a demo in dollars."""
+def account_row(book: Book, prices: Prices, *, trades: bool = True) -> Row:
+    """Return AccountInfo's 28 fields: a demo in dollars; `trades`: not with an investor's
+    password."""
     worth = prices.worth(book)
     mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_HEDGING
     if book.netting:
         mode = mt5.ACCOUNT_MARGIN_MODE_RETAIL_NETTING
     return (
-        *(book.login, 0, LEVERAGE, 200, 0, True, True, mode, CURRENCY_DIGITS, False),
+        *(book.login, 0, LEVERAGE, 200, 0, trades, True, mode, CURRENCY_DIGITS, False),
         *(worth.balance, 0.0, worth.profit, worth.equity, worth.margin, worth.margin_free),
         *(worth.margin_level, MARGIN_CALL_LEVEL, STOP_OUT_LEVEL, 0.0, 0.0, 0.0, 0.0, 0.0),
         *(f"Demo {book.login}", book.server, CURRENCY, COMPANY),

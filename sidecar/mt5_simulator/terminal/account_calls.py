@@ -17,7 +17,10 @@ class AccountCalls:
 
     def account_info(self) -> rows.Row | None:
         book = self._view.session.book
-        return None if book is None else rows.account_row(book, self._view.prices())
+        if book is None:
+            return None
+        trades = not self._view.scenario.investor
+        return rows.account_row(book, self._view.prices(), trades=trades)
 
     def positions_get(self, symbol: str, ticket: int, group: str) -> list[rows.Row]:
         prices = self._view.prices()

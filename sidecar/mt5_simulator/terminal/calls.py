@@ -45,8 +45,22 @@ class SessionCalls:
 
     def terminal_info(self) -> rows.Row:
         up, path = self._view.session.connected, self._view.data_dir
+        autotrading = self._view.scenario.autotrading
         return (
-            *(False, False, up, False, True, False, False, False, False, False, BUILD, MAX_BARS),
+            *(
+                False,
+                False,
+                up,
+                False,
+                autotrading,
+                False,
+                False,
+                False,
+                False,
+                False,
+                BUILD,
+                MAX_BARS,
+            ),
             *(0, 12_340 if up else 0, 0.0, 0.0, rows.COMPANY, "MetaTrader 5", "English"),
             *(path, path, path),
         )

@@ -47,6 +47,10 @@ class Scenario:
     """Orders are carried out, and their answers never arrive."""
     sessions: bool = False
     """The market closes for the weekend and for five minutes each night."""
+    autotrading: bool = True
+    """False: the terminal lets no program trade, as with its AutoTrading button up."""
+    investor: bool = False
+    """The password is one that only looks."""
     closed: bool = False
     """It is always the weekend: prices stand still, nothing can be traded."""
 
@@ -65,6 +69,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
         "Simulator-LosesReplies": Scenario(loses_replies=True),
         "Simulator-Sessions": Scenario(sessions=True),
         "Simulator-MarketClosed": Scenario(closed=True),
+        "Simulator-AlgoOff": Scenario(autotrading=False),
+        "Simulator-Investor": Scenario(investor=True),
         "Simulator-OldBuild": Scenario(refusal=(-5, "Unsupported version", "Old version")),
         "Simulator-NeedsOtp": Scenario(
             refusal=(-7, "Authorization failed: OTP required", "OTP required")

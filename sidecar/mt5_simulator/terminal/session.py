@@ -117,7 +117,8 @@ class Session:
             f"terminal synchronized with MT5 Bridge Simulator: {held} positions, {waiting} orders",
         )
         mode = "netting" if link.scenario.netting else "hedging"
-        self._say(link, f"trading has been enabled - {mode} mode")
+        rights = "disabled - investor" if link.scenario.investor else f"enabled - {mode}"
+        self._say(link, f"trading has been {rights} mode")
 
     def _follow(self, link: Link) -> None:
         outage = link.scenario.outage or (link.scenario.wine_outage if self._wine else None)

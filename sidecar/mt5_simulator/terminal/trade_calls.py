@@ -71,6 +71,10 @@ class TradeCalls:
     def _result(self, request: TradeRequest, prices: Prices) -> trading.Result:
         if not self._view.session.connected:
             return trading.Result(mt5.TRADE_RETCODE_CONNECTION)
+        if not self._view.scenario.autotrading:
+            return trading.Result(mt5.TRADE_RETCODE_CLIENT_DISABLES_AT)
+        if self._view.scenario.investor:
+            return trading.Result(mt5.TRADE_RETCODE_TRADE_DISABLED)
         if request.action == mt5.TRADE_ACTION_DEAL and self._is_requoted(request):
             return trading.Result(mt5.TRADE_RETCODE_REQUOTE)
         result = trading.send(request, self._view.book, prices)

@@ -63,6 +63,7 @@ async def test_the_operator_reads_the_state_that_it_was_promised(operated: Rig) 
     }
     assert (seen["state"], seen["reason"], seen["connected"]) == ("Connected", "", True)
     assert (seen["credentials"], seen["trade_allowed"]) == ("Valid", True)
+    assert (seen["trade_message"], seen["selftest"]) == ("", "")
     assert set(seen["files"]) == {"credentials", "account", "access"}
     assert all(seen["files"].values())
     assert seen["versions"]["backend"] == "scripted"
