@@ -166,7 +166,10 @@ def test_a_broker_that_blocks_wine_gets_its_accounts_moved_to_windows_once(
     assert platform(kubectl, "new") == "Windows"
     moved = operator.metric("mt5_operator_platform_moves_total")
     assert moved == 2
-    assert operator.metric("mt5_operator_broker_verdict", verdict="RequiresWindows") == 1
+    # Counted every few seconds.
+    eventually(
+        lambda: operator.metric("mt5_operator_broker_verdict", verdict="RequiresWindows") == 1
+    )
     assert steady(lambda: platform(kubectl), for_s=3)
     reasons = [event["reason"] for event in kubectl.list("events.events.k8s.io")]
     assert reasons.count("MovedToWindows") == 2
