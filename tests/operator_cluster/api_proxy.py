@@ -96,6 +96,11 @@ class ApiProxy:
         await self._runner.cleanup()
         await self._session.close()
         await asyncio.sleep(0.1)  # TLS connections say goodbye
+        # Watches wait for ever; left in a closed loop, they complain at the interpreter's end.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         if "/leases" not in request.path:
