@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import statistics
 import sys
 import time
@@ -145,7 +144,7 @@ class Scale:
 
     async def _resync(self, leader: Operator) -> None:
         await _quiet(leader)
-        written, number = _written(leader), len(self.keys)
+        written, number = leader.written(), len(self.keys)
         before = _Count(leader)
         # Its middle: a few accounts are looked at between resyncs as well. From the last look
         # before it to the first one after, so the rate is at least this.
@@ -155,7 +154,7 @@ class Scale:
         cpu = (last.cpu_s - before.cpu_s) / (last.done - before.done) * 1000
         self._tell("no-op resync: reconciles a second", f"{rate:.0f} /s", ">= 400")
         self._tell("no-op resync: CPU a reconcile", f"{cpu:.2f} ms", "<= 2")
-        self._tell("no-op resync: writes", _more(written, _written(leader)), "0")
+        self._tell("no-op resync: writes", _more(written, leader.written()), "0")
         self._tell("memory of the leader", f"{_rss_mb(leader):.0f} MB", "<= 250 at 5,000")
 
     async def _done(self, leader: Operator, count: float) -> tuple["_Count", "_Count"]:
@@ -210,7 +209,7 @@ class Scale:
         await _until(lambda: standby.answers("/readyz") == 200, timeout_s=120)
         self._tell("memory of the warm standby", f"{_rss_mb(standby):.0f} MB")
         await _quiet(leader)
-        written, began = _written(standby), time.monotonic()
+        written, began = standby.written(), time.monotonic()
         leader.kill()
         await _until(standby.leads, timeout_s=60)
         self._tell(
@@ -223,7 +222,7 @@ class Scale:
             lambda: standby.metric("mt5_operator_reconciles_total") >= count, timeout_s=300
         )
         self._tell("until it has looked at every account", f"{time.monotonic() - began:.1f} s")
-        self._tell("writes of the new leader", _more(written, _written(standby)), "0")
+        self._tell("writes of the new leader", _more(written, standby.written()), "0")
 
     def _tell(self, what: str, found: str, target: str = "") -> None:
         self.rows.append((what, found, target))
@@ -278,16 +277,6 @@ async def _until(done: Callable[[], bool], *, timeout_s: float, pause_s: float =
     async with asyncio.timeout(timeout_s):
         while not done():
             await asyncio.sleep(pause_s)
-
-
-def _written(operator: Operator) -> Counter[str]:
-    """Return how often it wrote what, but for its Lease."""
-    found: Counter[str] = Counter()
-    for line in operator.writes_by_kind():
-        labels, _, count = line.rpartition(" ")
-        if 'kind="Lease"' not in labels:
-            found[" ".join(re.findall(r'"([^"]*)"', labels))] += int(float(count))
-    return found
 
 
 def _more(before: Counter[str], after: Counter[str]) -> str:

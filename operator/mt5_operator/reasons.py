@@ -49,6 +49,13 @@ class Reason(StrEnum):
     MOVED_TO_WINDOWS = "MovedToWindows"
     MOVED_TO_LINUX = "MovedToLinux"
     FRESH_START = "FreshStart"
+    MOVED = "Moved"
+    MOVE_CANCELLED = "MoveCancelled"
+    # Events of resources that change in place, of the ladder, and of keys.
+    RESIZED = "Resized"
+    NOT_RESIZED = "NotResized"
+    HEALING = "Healing"
+    INVALID_API_KEY = "InvalidApiKey"
     # The account's object asks for something that cannot be.
     INVALID_SPEC = "InvalidSpec"
     UNKNOWN_FIELD = "UnknownField"

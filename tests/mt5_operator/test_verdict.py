@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from cluster.paths import REPOSITORY
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.status import conditions
-from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
 from mt5_operator.status.verdict import link, ready
 
 POD = PodSeen("u", ip="10.0.0.1", node="n", phase="Running", ready=True, sidecar_started=True)
@@ -197,3 +199,20 @@ def test_what_a_person_should_know_of_a_served_account_is_a_condition_of_its_own
     assert told(replace(seen, sidecar=away)).keys() >= {"SelfTestFailed"}
     assert "AlgoTradingDisabled" not in told(replace(seen, sidecar=away))
     assert "SelfTestFailed" not in told(replace(seen, suspended=True))
+
+
+def test_the_types_of_conditions_are_documented_and_no_other() -> None:
+    warned = replace(UP, no_trading="off", selftest="fonts")
+    seens = [
+        WELL,
+        replace(WELL, sidecar=warned),
+        replace(WELL, updating=Updating(now=True, reason=Reason.MOVING, message="moves")),
+        *(seen for _, seen, _ in ROWS),
+    ]
+    text = (REPOSITORY / "docs" / "reasons.md").read_text()
+    paragraph = re.search(r"^Conditions: (.+?)\n\n", text, re.MULTILINE | re.DOTALL)
+
+    assert paragraph
+    assert set(re.findall(r"`(\w+)`", paragraph[1])) == {
+        item["type"] for seen in seens for item in conditions.conditions(seen)
+    }

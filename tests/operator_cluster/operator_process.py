@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 from cluster.command import environment_without_proxies
@@ -126,10 +128,16 @@ class Operator:
 
     def writes(self) -> float:
         """Return how many requests other than GET, and other than for its Lease, it made."""
-        lines = self._get("/metrics")[1].splitlines()
-        ours = [line for line in lines if line.startswith("mt5_operator_api_requests_total{")]
-        fits = [line for line in ours if 'verb="GET"' not in line and 'kind="Lease"' not in line]
-        return sum(float(line.rpartition(" ")[2]) for line in fits)
+        return self.written().total()
+
+    def written(self) -> Counter[str]:
+        """Return the same by verb, kind and answer."""
+        found: Counter[str] = Counter()
+        for line in self.writes_by_kind():
+            labels, _, count = line.rpartition(" ")
+            if 'kind="Lease"' not in labels:
+                found[" ".join(re.findall(r'"([^"]*)"', labels))] += int(float(count))
+        return found
 
     def writes_by_kind(self) -> list[str]:
         """Return the counters of its requests, to explain a count."""

@@ -45,6 +45,15 @@ class Fleet:
         self._operator.lead()
         return self._operator
 
+    def trades(self) -> str:
+        """Lead an account until it trades in slot a; return its pod's uid."""
+        self.lead()
+        self.kubectl.apply(secret(), account())
+        await_reason(self.kubectl, "Connected")
+        first = self.uid("demo-a-0")
+        eventually(lambda: self.sidecars.active() == [first])
+        return first
+
     def stop(self) -> None:
         """End the operator."""
         if self._operator:
@@ -95,11 +104,7 @@ def fleet(
 def test_a_new_template_moves_an_account_to_the_other_slot_and_the_next_one_back(
     fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
 ) -> None:
-    fleet.lead()
-    kubectl.apply(secret(), account())
-    await_reason(kubectl, "Connected")
-    first = fleet.uid("demo-a-0")
-    eventually(lambda: sidecars.active() == [first])
+    first = fleet.trades()
     sidecars.journal(first).keys.append("k1")
 
     kubectl.patch("mt5account", "demo", {"spec": {"resources": {"requests": {"cpu": "30m"}}}})
@@ -147,11 +152,7 @@ def kubelet_says(kubectl: Kubectl, pod: str, **pending: str) -> None:
 def test_resources_change_in_place_where_the_node_can_and_by_a_move_where_it_cannot(
     fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
-    fleet.lead()
-    kubectl.apply(secret(), account())
-    await_reason(kubectl, "Connected")
-    first = fleet.uid("demo-a-0")
-    eventually(lambda: sidecars.active() == [first])
+    first = fleet.trades()
     kubelet_says(kubectl, "demo-a-0")
 
     def asks(cpu: str) -> None:
@@ -183,11 +184,7 @@ def test_resources_change_in_place_where_the_node_can_and_by_a_move_where_it_can
 def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
     fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
 ) -> None:
-    fleet.lead()
-    kubectl.apply(secret(), account())
-    await_reason(kubectl, "Connected")
-    first = fleet.uid("demo-a-0")
-    eventually(lambda: sidecars.active() == [first])
+    first = fleet.trades()
 
     fleet.lead(sidecar_image="mt5-bridge/sidecar:never-ready", move_deadline_s=3)
 
@@ -231,11 +228,7 @@ def test_an_operator_that_is_started_again_moves_nobody(
 def test_a_suspended_account_is_fenced_before_its_pod_goes(
     fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
-    fleet.lead()
-    kubectl.apply(secret(), account())
-    await_reason(kubectl, "Connected")
-    first = fleet.uid("demo-a-0")
-    eventually(lambda: sidecars.active() == [first])
+    first = fleet.trades()
 
     kubectl.patch("mt5account", "demo", {"spec": {"suspend": True}})
 

@@ -59,7 +59,7 @@ def in_place(slot: Slot, look: Look) -> bool:
 
 
 def _reason(look: Look, pod: Pod) -> str:
-    if look.restart_s is not None and pod.created_s < look.restart_s:
+    if _restart_due(look, pod):
         return "RestartAsked"
     if pod.template != look.template and not look.resizes:
         return "TemplateChanged"
@@ -68,8 +68,11 @@ def _reason(look: Look, pod: Pod) -> str:
 
 def moves_anyway(look: Look, pod: Pod) -> bool:
     """Tell whether a pod has to be replaced, whatever becomes of its template."""
-    restart = look.restart_s is not None and pod.created_s < look.restart_s
-    return restart or pod.leaving
+    return _restart_due(look, pod) or pod.leaving
+
+
+def _restart_due(look: Look, pod: Pod) -> bool:
+    return look.restart_s is not None and pod.created_s < look.restart_s
 
 
 def _allowed(disruption: Disruption, reason: str) -> bool:

@@ -11,6 +11,7 @@ from mt5_operator.cluster.kinds import CONFIG_MAP, SECRET
 from mt5_operator.desired.files import access
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
+from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.workload import ensure
 from mt5_operator.spec.parse import Manifest
@@ -67,7 +68,7 @@ async def _report(context: Context, secret: Manifest, problems: dict[str, str]) 
         about = {"apiVersion": "v1", "kind": "Secret", **secret}
         note = f"API key {name!r} is skipped: {problem}"
         now = micro_text(context.world.now())
-        await context.events.tell(about, "InvalidApiKey", note, warning=True, now=now)
+        await context.events.tell(about, Reason.INVALID_API_KEY.value, note, warning=True, now=now)
 
 
 async def _withdraw(context: Context, key: Key) -> None:

@@ -39,6 +39,7 @@ from mt5_operator.reconcile.slots import Both
 from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
+from mt5_operator.spec.status import Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating
 
 # What a sidecar says of its credentials when only a changed Secret helps.
@@ -147,11 +148,11 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     if manifest is None:
         raise _Gone
     both = Both(context, wanted)
-    traded = trader_of(manifest.get("status", {})) is not None
-    chosen = platform.choose(context, wanted, *_runs_now(manifest, both), traded=traded)
+    trader = trader_of(manifest.get("status", {}))
+    chosen = platform.choose(context, wanted, _runs_now(trader, both))
     due_s = _restart_due_s(manifest)
     look = slots.look(
-        context, manifest, wanted, chosen.platform, both, restart_s=_past(world, due_s)
+        context, manifest, wanted, chosen.platform, both, trader, restart_s=_past(world, due_s)
     )
     if unknown_fields(manifest):
         look = slots.unchanged(look)  # changes wait
@@ -167,9 +168,9 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
 
 
-def _runs_now(manifest: Manifest, both: Both) -> tuple[str, PodSeen | None, SidecarSeen | None]:
-    slot = both.first(manifest.get("status", {}))
-    return slot, both.pods[slot], both.sidecars[slot]
+def _runs_now(trader: Trader | None, both: Both) -> platform.Running:
+    slot = both.first(trader)
+    return platform.Running(slot, both.pods[slot], both.sidecars[slot], trader is not None)
 
 
 def _restart_due_s(manifest: Manifest) -> float | None:

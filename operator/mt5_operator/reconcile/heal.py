@@ -69,7 +69,7 @@ async def take(
     metrics.HEALING_STEPS.labels(step.value).inc()
     _log.warning("healing", account=str(account.key), step=step.value, reason=reason.value)
     note = f"{step}: the account is {reason} for long; step {seen.healing.taken} of the ladder"
-    await _event(context, manifest, "Healing", note)
+    await _event(context, manifest, Reason.HEALING, note)
     if step is Step.NEW_POD:
         await _new_pod(context, account, seen, why=f"healing: {reason}")
     # The others change the pod's template, from the budget that the status holds by now.
@@ -115,7 +115,7 @@ async def _tell_outage(context: Context, manifest: Manifest, server: str) -> Non
         f"{down} of {everyone} accounts of {server} lost their connection: the broker is down, or"
         " the way there. Their pods are left alone"
     )
-    await _event(context, manifest, Reason.BROKER_OUTAGE.value, note)
+    await _event(context, manifest, Reason.BROKER_OUTAGE, note)
 
 
 def _review(context: Context, server: str) -> None:
@@ -124,6 +124,6 @@ def _review(context: Context, server: str) -> None:
         context.world.queue.add(Key("", found.broker.name))
 
 
-async def _event(context: Context, manifest: Manifest, reason: str, note: str) -> None:
+async def _event(context: Context, manifest: Manifest, reason: Reason, note: str) -> None:
     now = micro_text(context.world.now())
-    await context.events.tell(manifest, reason, note, warning=True, now=now)
+    await context.events.tell(manifest, reason.value, note, warning=True, now=now)

@@ -125,7 +125,7 @@ def _asked(context: Context, account: Account, look: Look, move: Move) -> Taken 
 async def _began(context: Context, manifest: Manifest, move: Move) -> None:
     _log.info("move began", account=manifest["metadata"]["name"], to=move.to, reason=move.reason)
     note = f"moving to slot {move.to}: {move.reason}"
-    await _event(context, manifest, "Moving", note, warning=False)
+    await _event(context, manifest, Reason.MOVING, note, warning=False)
 
 
 async def _ended(
@@ -151,15 +151,16 @@ async def _ended(
     told = {"Done": f"moved to slot {move.to} in {took_s:.0f} s"}
     note = told.get(outcome, message or "the move is not wanted any more")
     failed = outcome == "Failed"
-    reason = {"Done": "Moved", "Failed": Reason.MOVE_FAILED.value}.get(outcome, "MoveCancelled")
+    ends = {"Done": Reason.MOVED, "Failed": Reason.MOVE_FAILED}
+    reason = ends.get(outcome, Reason.MOVE_CANCELLED)
     await _event(context, manifest, reason, note, warning=failed)
 
 
 async def _event(
-    context: Context, manifest: Manifest, reason: str, note: str, *, warning: bool
+    context: Context, manifest: Manifest, reason: Reason, note: str, *, warning: bool
 ) -> None:
     now = micro_text(context.world.now())
-    await context.events.tell(manifest, reason, note, warning=warning, now=now)
+    await context.events.tell(manifest, reason.value, note, warning=warning, now=now)
 
 
 # Calls.

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mt5_operator import metrics, names, placement
 from mt5_operator.brokers.choice import Choice, Where, choice
 from mt5_operator.brokers.suspicion import healthy
@@ -16,43 +18,32 @@ from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, SidecarSeen
 
 
-def choose(
-    context: Context,
-    account: Account,
-    slot: str,
-    pod: PodSeen | None,
-    sidecar: SidecarSeen | None,
-    *,
-    traded: bool,
-) -> Choice:
-    """Return the platform that an account should run on, and why.
+class Running(NamedTuple):
+    """What runs of an account; `traded`: its status remembers a pod that might trade."""
 
-    `slot` is the one it is in; `traded`: its status remembers a pod that might trade.
-    """
+    slot: str
+    pod: PodSeen | None
+    sidecar: SidecarSeen | None
+    traded: bool
+
+
+def choose(context: Context, account: Account, now: Running) -> Choice:
+    """Return the platform that an account should run on, and why."""
     world = context.world
     return choice(
         account.spec,
         world.directory.broker_of(account.key),
-        where(context, account, slot, pod, sidecar, traded=traded),
+        _where(context, account, now),
         windows_node=lambda: windows_node(world),
         dry_run=world.settings.broker_dry_run,
     )
 
 
-def where(
-    context: Context,
-    account: Account,
-    slot: str,
-    pod: PodSeen | None,
-    sidecar: SidecarSeen | None,
-    *,
-    traded: bool,
-) -> Where:
-    """Return how an account runs now."""
-    world = context.world
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
+def _where(context: Context, account: Account, now: Running) -> Where:
+    world, pod, sidecar = context.world, now.pod, now.sidecar
+    key = Key(account.key.namespace, names.stateful_set(account.key.name, now.slot))
     manifest = world.caches[STATEFUL_SET].get(key)
-    running = None if account.spec.suspend else _platform(manifest, pod, traded=traded)
+    running = None if account.spec.suspend else _platform(manifest, pod, traded=now.traded)
     runs = pod is not None and pod.answers and not pod.ending
     return Where(
         running=running,

@@ -21,6 +21,7 @@ from mt5_operator.errors import Conflict, NotFound, Refused
 from mt5_operator.moving.look import Look
 from mt5_operator.moving.need import moves_anyway
 from mt5_operator.names import Key
+from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.feed import wrote
 from mt5_operator.reconcile.slots import Both, pod_key
@@ -165,7 +166,7 @@ async def _done(context: Context, manifest: Manifest, pod: Manifest, look: Look)
     context.world.queue.add(account)  # the StatefulSet learns of it now
     metrics.RESIZES.labels("Done").inc()
     _log.info("resized", pod=str(key))
-    await _tell(context, manifest, "Resized", "the pod got other resources in place")
+    await _tell(context, manifest, Reason.RESIZED, "the pod got other resources in place")
 
 
 async def _given_up(
@@ -178,9 +179,9 @@ async def _given_up(
     metrics.RESIZES.labels("GivenUp").inc()
     _log.info("not resized, moves instead", account=str(account), why=why)
     note = f"other resources need a move to the other slot: {why}"
-    await _tell(context, manifest, "NotResized", note)
+    await _tell(context, manifest, Reason.NOT_RESIZED, note)
 
 
-async def _tell(context: Context, manifest: Manifest, reason: str, note: str) -> None:
+async def _tell(context: Context, manifest: Manifest, reason: Reason, note: str) -> None:
     now = micro_text(context.world.now())
-    await context.events.tell(manifest, reason, note[:1024], warning=False, now=now)
+    await context.events.tell(manifest, reason.value, note, warning=False, now=now)

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
@@ -22,6 +21,7 @@ from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
+from mt5_operator.spec.status import Move, Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
 from mt5_operator.status.verdict import link
 
@@ -52,9 +52,9 @@ class Both:
             _runs(pod) and self.sidecars[slot] is None for slot, pod in self.pods.items()
         )
 
-    def first(self, status: Mapping[str, Any]) -> str:
+    def first(self, trader: Trader | None) -> str:
         """Return the slot that trades by the account's status; else one with a pod."""
-        if trader := moving.trader_of(status):
+        if trader:
             return trader.slot
         live = [slot for slot in SLOTS if self.pods[slot] is not None]
         return (live or [*SLOTS])[0]
@@ -88,22 +88,23 @@ def look(
     account: Account,
     platform: Platform,
     both: Both,
+    trader: Trader | None,
     *,
     restart_s: float | None,
 ) -> Look:
     """Return all that the next step depends on, but for the routes."""
     world, status = context.world, manifest.get("status", {})
-    trader = moving.trader_of(status)
+    move = moving.move_of(status)
     nodes = {trader.node} if trader and trader.node else set()
     pods = (pod for pod in both.pods.values() if pod)
     world.hosted.keep(account.key, nodes | {pod.node for pod in pods if pod.node})
     return Look(
         now_s=world.now().timestamp(),
-        slots={slot: _slot(world, account, slot, both) for slot in SLOTS},
+        slots={slot: _slot(world, account, slot, both, move) for slot in SLOTS},
         template=template_id(account, platform, world.settings),
         platform=platform.value,
         trader=trader,
-        move=moving.move_of(status),
+        move=move,
         last=moving.last_of(status),
         restart_s=restart_s,
         suspended=account.spec.suspend,
@@ -138,7 +139,7 @@ def _pod_seen(world: World, manifest: Manifest) -> PodSeen:
     return replace(pod, lost=bool(pod.node) and _lost(world, pod.node))
 
 
-def _slot(world: World, account: Account, slot: str, both: Both) -> Slot:
+def _slot(world: World, account: Account, slot: str, both: Both, move: Move | None) -> Slot:
     key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
     manifest = world.caches[STATEFUL_SET].get(key)
     pod, sidecar = both.pods[slot], both.sidecars[slot]
@@ -153,7 +154,8 @@ def _slot(world: World, account: Account, slot: str, both: Both) -> Slot:
         pod=_pod(world, pod) if pod else None,
         said=_said(sidecar),
         stuck=_stuck(world, pod, sidecar),
-        trouble=_trouble(pod, sidecar),
+        # Of the slot that it moves to; nobody asks for the other's.
+        trouble=_trouble(pod, sidecar) if move and move.to == slot else "",
     )
 
 

@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Final
 
@@ -51,10 +52,7 @@ def outermost(handler: Handler, *, route: str) -> Handler:
         if tracing.tracer is None:
             parent = request.headers.get(HEADER, "")
             request[TRACE] = trace_id(parent) if parent else ""
-            if request[TRACE]:
-                with of_caller(parent):
-                    answer = await _answer(request, handler)
-            else:
+            with of_caller(parent) if request[TRACE] else nullcontext():
                 answer = await _answer(request, handler)
         else:
             answer = await _traced(request, handler, tracing, route)
