@@ -74,10 +74,9 @@ class Link:
             self._sessions.discard(before)
         self._listener.arrived(session)
 
-    def said(self, session: Session, message: protocol.FromAgent) -> None:
-        """Pass it on; one that was replaced is closed and says nothing."""
-        if session is self._current:
-            self._listener.said(message)
+    def said(self, message: protocol.FromAgent) -> None:
+        """Pass it on; who was replaced is closed, and heard no more."""
+        self._listener.said(message)
 
     def ended(self, session: Session, error: Exception | None) -> None:
         """Log why, if it was no plain end."""

@@ -26,7 +26,7 @@ class Host(Protocol):
     def greeted(self, session: "Session") -> None:
         """The other end has proved to be this pod's agent."""
 
-    def said(self, session: "Session", message: protocol.FromAgent) -> None:
+    def said(self, message: protocol.FromAgent) -> None:
         """The agent said this of its own accord."""
 
     def ended(self, session: "Session", error: Exception | None) -> None:
@@ -107,7 +107,7 @@ class Session:
             if message.id in self._waiting:
                 self._assembly.add(message)
         else:
-            self._host.said(self, message)
+            self._host.said(message)
 
     def ended(self, error: Exception | None) -> None:
         """Pass it on, with what was missing."""

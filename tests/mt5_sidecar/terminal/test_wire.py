@@ -15,6 +15,7 @@ from mt5_sidecar.terminal.wire import Wire
 HELLO_S = 10.0
 SILENCE_S = 15.0
 TOKEN = "of-this-pod"
+SETTINGS = Settings(account_id="a", login=1, server="s")
 
 
 class Clock:
@@ -204,16 +205,15 @@ class Host:
     def greeted(self, session: Session) -> None:
         """It may ask now."""
 
-    def said(self, session: Session, message: protocol.FromAgent) -> None:
-        """Nothing that matters."""
+    def said(self, message: protocol.FromAgent) -> None:
+        raise AssertionError("only after a hello")
 
     def ended(self, session: Session, error: Exception | None) -> None:
         session.close(str(error))
 
 
 async def greeted_session(*, places: int = 2) -> tuple[Session, Pipe]:
-    settings = Settings(account_id="a", login=1, server="s")
-    session, pipe = Session(Host(), Secret(TOKEN), settings), Pipe()
+    session, pipe = Session(Host(), Secret(TOKEN), SETTINGS), Pipe()
     hello = protocol.Hello(
         version=protocol.VERSION,
         oldest_version=1,
@@ -238,6 +238,17 @@ def requests(pipe: Pipe) -> list[protocol.Request]:
 async def turns() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def test_who_says_anything_before_hello_is_not_heard() -> None:
+    session, pipe = Session(Host(), Secret(TOKEN), SETTINGS), Pipe()
+    session.wire.connection_made(pipe)
+
+    session.wire.data_received(protocol.encode(protocol.State(state="Connected")))
+
+    assert pipe.closed
+    (goodbye,) = pipe.written
+    assert goodbye == protocol.Goodbye(reason="the first message must be hello")
 
 
 async def test_an_agent_that_does_not_read_is_asked_no_more_until_it_does() -> None:
