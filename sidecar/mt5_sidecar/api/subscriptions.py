@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client hears: choosing it, and having the terminal watch the symbols it takes."""
 
-from dataclasses import replace
-
 import msgspec
 
 from mt5_sidecar.api.commands import Subscription
@@ -33,7 +31,8 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
     symbols = await _known(context, wanted.symbols)
     channels = _channels(wanted)
-    before, client.choice = client.choice, client.choice.adding(channels, symbols)
+    before = client.choice
+    client.choose(before.adding(channels, symbols))
     _limit(context, client.choice, otherwise=before, socket=socket)
     client.wants = (client.wants or frozenset()) | channels
     if interval_ms != client.interval_ms:
@@ -47,8 +46,8 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Sub
     choice = socket.client.choice
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
     if symbols is not None and choice.symbols is None:
-        choice = replace(choice, symbols=frozenset(context.terminal.symbols))
-    socket.client.choice = choice.without(_channels(unwanted), symbols)
+        choice = choice._replace(symbols=frozenset(context.terminal.symbols))
+    socket.client.choose(choice.without(_channels(unwanted), symbols))
     watch_wanted(context)
     return subscribed(socket)
 
@@ -101,5 +100,5 @@ async def _known(context: Context, symbols: list[str] | None) -> frozenset[str] 
 def _limit(context: Context, choice: Choice, *, otherwise: Choice, socket: Socket) -> None:
     most = context.settings.ws_max_symbols
     if len(choice.symbols or ()) > most:
-        socket.client.choice = otherwise
+        socket.client.choose(otherwise)
         raise InvalidRequest(f"at most {most} symbols a client")
