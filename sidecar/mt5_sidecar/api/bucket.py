@@ -22,7 +22,7 @@ class Bucket:
         """Take a token; say whether there was one."""
         tokens = self.tokens + (now_s - self.at_s) * self.per_s
         # Not `min`: this is asked for every request, and a call costs more than the sum.
-        tokens = self.burst if tokens > self.burst else tokens  # noqa: FURB136
+        tokens = self.burst if tokens > self.burst else tokens
         self.at_s = now_s
         enough = tokens >= 1
         self.tokens = tokens - 1 if enough else tokens
