@@ -121,10 +121,12 @@ def demand_fresh(context: Context, query: Any) -> None:
     asked = query.get("max_age")
     if asked is None:
         return
-    age_s = (now_ms() - context.feed.contact_ms) / 1000
-    if age_s > _seconds(asked):
+    # A terminal without its broker answers us all the same, so contact alone says nothing of age.
+    stale_since_ms = context.feed.stale_since_ms
+    current_ms = context.feed.contact_ms if stale_since_ms is None else stale_since_ms
+    if (now_ms() - current_ms) / 1000 > _seconds(asked):
         reason = context.terminal.connection.reason
-        raise SnapshotTooOld("the terminal was last heard of earlier", reason=reason)
+        raise SnapshotTooOld("the account was last current earlier", reason=reason)
 
 
 def _seconds(text: str) -> float:

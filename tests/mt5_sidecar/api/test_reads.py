@@ -12,6 +12,7 @@ from scripted_agent import UTC_MS
 from sidecar_rig import KEY, Rig, eventually
 
 from mt5_sidecar import __version__
+from mt5_sidecar.api import snapshots
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.domain import views
@@ -114,6 +115,28 @@ async def test_reads_answer_the_last_snapshot_marked_stale_while_the_terminal_is
 )
 async def test_max_age_is_kept_or_refused(bridge: Rig, asked: str, status: int) -> None:
     assert (await bridge.get(f"/api/account?max_age={asked}")).status == status
+
+
+async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_broker(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = UTC_MS + 6000
+    monkeypatch.setattr(snapshots, "now_ms", lambda: now_ms)
+    terminal = bridge.context.terminal
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    await eventually(lambda: not terminal.connection.connected)
+    # It answers on, and shows what it had.
+    bridge.agent.says("Disconnected", "BrokerUnreachable", last_contact_ms=now_ms)
+    await eventually(lambda: terminal.connection.last_contact_ms == now_ms)
+
+    younger = await bridge.get("/api/positions?max_age=5")
+    named = await bridge.get("/api/ticks?symbols=EURUSD&max_age=5")
+    older = await bridge.get("/api/positions?max_age=7")
+
+    assert (younger.status, younger.problem) == (503, "/problems/snapshot-too-old")
+    assert younger.json["reason"] == "BrokerUnreachable"
+    assert named.status == 503
+    assert (older.status, older.json["stale"]) == (200, True)
 
 
 async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> bytes:
