@@ -367,3 +367,25 @@ async def _first_event(socket: Any) -> str:
 
 def _value(gauge: Any) -> float:
     return float(gauge.collect()[0].samples[0].value)
+
+
+async def test_orders_go_by_the_offset_that_is_configured_and_need_no_other(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(broker_utc_offset_s=10_800)
+    broker = await rig.trades()
+    limit = {"symbol": "EURUSD", "side": "buy", "type": "limit", "volume": "0.10", "price": "1.07"}
+    until = limit | {"expiration": "2026-12-01T00:00:00Z"}
+
+    status = await rig.get("/api/status")
+    answer = await rig.trade("POST", "/api/order", "k1", json=until)
+    rig.agent.says("Connected", utc_offset_s=None)
+    rig.agent.shows("orders", [order(9)])
+    await eventually(lambda: rig.context.board.items("orders"))
+    weekend = await rig.trade("POST", "/api/order", "k2", json=until | {"volume": "0.20"})
+
+    # The agent estimates 7200.
+    assert status.json["utc_offset_s"] == 10_800
+    assert (answer.status, weekend.status) == (200, 200)
+    assert [sent["expiration"] for sent in broker.sent] == [1_796_083_200 + 10_800] * 2
+    assert rig.context.feed.zone_s == rig.context.terminal.connection.utc_offset_s == 10_800

@@ -81,6 +81,7 @@ class ScriptedAgent:
         message: str = "",
         *,
         last_contact_ms: int = UTC_MS,
+        utc_offset_s: int | None = 7200,
     ) -> None:
         self.send(
             protocol.State(
@@ -93,7 +94,7 @@ class ScriptedAgent:
                     agent="0.1.0", backend="scripted", package="5.0.1", python="3.9.13"
                 ),
                 evidence=protocol.Evidence(logins=1),
-                utc_offset_s=7200,
+                utc_offset_s=utc_offset_s,
                 trade_allowed=True,
             )
         )
