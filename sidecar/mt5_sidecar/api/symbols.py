@@ -33,10 +33,13 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
 
     Raises:
         UnknownSymbol: the broker does not have it.
+        TerminalRefused: the terminal cannot say.
     """
     try:
         info: protocol.SymbolInfo = await context.terminal.call("symbol_info", name)
     except TerminalRefused as error:
+        if error.of_terminal:
+            raise
         raise UnknownSymbol(f"no symbol '{name}' at this broker") from error
     context.feed.contracts.learn(info)
     return info
@@ -47,12 +50,15 @@ async def live_tick(context: Context, name: str) -> bytes:
 
     Raises:
         UnknownSymbol: the broker does not have it, or gives no prices.
+        TerminalRefused: the terminal cannot say.
     """
     await symbol_info(context, name)
     try:
         await context.terminal.call("symbol_select", name, True)  # noqa: FBT003  the package's
         tick = await context.terminal.call("symbol_info_tick", name)
     except TerminalRefused as error:
+        if error.of_terminal:
+            raise
         raise UnknownSymbol(f"no prices of '{name}' at this broker") from error
     return context.feed.tick_json(name, tick)
 
