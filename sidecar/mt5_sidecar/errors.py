@@ -30,7 +30,10 @@ BridgeError
     Unexpected                  our fault
 """
 
-from typing import Any
+from typing import Any, Final
+
+# Codes at and below are about the terminal, not about what it was asked. Source: MT5.md 3.6.
+FIRST_INTERNAL_FAIL: Final = -10000
 
 
 class BridgeError(Exception):
@@ -108,6 +111,11 @@ class TerminalTimeout(Unavailable):
 
 class TerminalRefused(Unavailable):
     """The package answered None or False; `code` in the problem is its last_error."""
+
+    @property
+    def of_terminal(self) -> bool:
+        """The terminal itself failed: this says nothing of what it was asked."""
+        return int(self.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL
 
 
 class SnapshotTooOld(Unavailable):

@@ -14,7 +14,7 @@ from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
-from mt5_sidecar.api.symbols import checked_symbols, live_tick
+from mt5_sidecar.api.symbols import checked_symbols, live_ticks
 from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
@@ -141,8 +141,8 @@ async def _ticks(context: Context, socket: Socket, said: commands.TickData) -> A
         return "tick_data_processed", _whole(context, "tick_data")
     symbols = checked_symbols(",".join(named))
     watched = frozenset(symbols) & context.board.items("tick_data").keys()
-    more = [await live_tick(context, name) for name in symbols if name not in watched]
-    return "tick_data_processed", context.reads.body("tick_data", watched, tuple(more))
+    more = await live_ticks(context, (name for name in symbols if name not in watched))
+    return "tick_data_processed", context.reads.body("tick_data", watched, more)
 
 
 async def _signal(context: Context, socket: Socket, said: commands.TradingSignal) -> Answer:

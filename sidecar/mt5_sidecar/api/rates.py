@@ -46,7 +46,9 @@ async def _columns(
         await context.terminal.call("symbol_select", name, True)  # noqa: FBT003  the package's
     try:
         columns: past_views.Columns = await context.terminal.call(call, *args)
-    except TerminalRefused:
+    except TerminalRefused as error:
+        if error.of_terminal:
+            raise
         # Nothing is there yet: the terminal begins to load (MT5.md 5).
         return {}
     return columns

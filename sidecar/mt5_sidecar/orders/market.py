@@ -13,9 +13,6 @@ from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.symbols import Symbol, symbol
 
-# Codes at and below are about the terminal, not about the symbol (MT5.md 3.6).
-FIRST_INTERNAL_FAIL = -10000
-
 
 class Market:
     """Reads of one terminal. Each may raise what `Terminal.call` raises."""
@@ -84,7 +81,7 @@ class Market:
         try:
             info: SymbolInfo = await self._terminal.call("symbol_info", name)
         except TerminalRefused as error:
-            if int(error.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL:
+            if error.of_terminal:
                 raise
             raise UnknownSymbol(f"the broker has no symbol {name}") from error
         return info

@@ -243,6 +243,7 @@ class Terminal:
             password_mounted=mounted,
             login_id=self._login_id,
             logged_out=self._logged_out,
+            utc_offset_s=self._settings.broker_utc_offset_s,
         )
 
     def _review(self) -> None:

@@ -182,6 +182,26 @@ async def test_bars_that_cannot_be_are_refused(
     assert (await rig.get(f"/api/rates?{query}")).problem == f"/problems/{problem}"
 
 
+@pytest.mark.parametrize("path", ["symbols/EURUSD", "rates?symbol=EURUSD", "ticks?symbols=GBPUSD"])
+@pytest.mark.parametrize("call", ["symbol_info", "symbol_info_tick", "copy_rates_from_pos"])
+async def test_a_fault_of_the_terminal_is_not_told_as_a_symbol_that_is_not_there(
+    rig: Rig, broker: ScriptedBroker, path: str, call: str
+) -> None:
+    agent = broker.agent
+    agent.symbols["GBPUSD"] = symbol_info("GBPUSD")
+    agent.replies["copy_rates_from_pos"] = lambda r: done(r, BARS)
+    agent.replies[call] = lambda r: failed(r, -10004, "No IPC connection")
+
+    answer = await rig.get(f"/api/{path}")
+
+    asked = {"ticks": "symbol_info_tick", "rates": "copy_rates_from_pos"}.get(path.split("?")[0])
+    if call in ("symbol_info", asked):
+        assert (answer.status, answer.problem) == (502, "/problems/terminal-refused")
+        assert answer.json["code"] == -10004
+    else:
+        assert answer.status == 200
+
+
 async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedBroker) -> None:
     names = [symbol_info(name) for name in ("XAUUSD", "EURUSD", "EURJPY", "AUDEUR.m")]
     broker.agent.replies["symbols_get"] = lambda r: done(r, names)
