@@ -51,6 +51,7 @@ UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=F
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
+MISSPELT = {"kubectl.kubernetes.io/last-applied-configuration": UNKNOWN}
 
 
 class Cluster(ConfigMaps):
@@ -65,6 +66,8 @@ class Cluster(ConfigMaps):
         self.version = 100
         self.told: dict[str, Any] = {}
         self.account: dict[str, Any] = {}
+        self.scaled: dict[str, int] = {}
+        self.deleted: list[str] = []
 
     async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
         if kind is not SECRET:
@@ -91,8 +94,16 @@ class Cluster(ConfigMaps):
             return self.account
         return {**manifest, "metadata": {"uid": "u", **meta}}
 
-    async def merge(self, kind: Kind, key: Key, *_: Any, **__: Any) -> dict[str, Any]:
-        raise NotFound(404, "NotFound", key.name)
+    async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if kind is not STATEFUL_SET:
+            raise NotFound(404, "NotFound", key.name)
+        self.scaled[key.name] = patch["spec"]["replicas"]
+        self.version += 1
+        meta = {"name": key.name, "namespace": key.namespace, **patch["metadata"]}
+        return {**patch, "metadata": {**meta, "resourceVersion": str(self.version)}}
+
+    async def delete(self, kind: Kind, key: Key, **_: Any) -> None:
+        self.deleted.append(key.name)
 
 
 class Sidecars:
@@ -432,6 +443,85 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     route = bench.table.get("10001")
     assert route is not None
     assert (route.address, route.reason) == ("", "UnknownField")
+
+
+# A field that is misspelt while the account moves.
+
+
+def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
+    """Let the watch tell of a slot's StatefulSet."""
+    bench.cluster.version += 1
+    meta = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
+    meta |= {"resourceVersion": str(bench.cluster.version)}
+    labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
+    manifest = {"metadata": meta | labels, "spec": {"replicas": replicas}}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", manifest)
+
+
+async def amid_a_move(bench: Bench, **move: str) -> None:
+    """Let an account that trades in slot a be amid a move, and its spec be misspelt."""
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(2, active=True))
+    moment = "2026-01-01T00:00:00Z"
+    words = {"goal": "g", "template": "t", "reason": "TemplateChanged"}
+    move = words | {"since": moment, "started": moment} | move
+    trader = {"slot": "a", "epoch": 2, "pod": "p", "node": "n"}
+    bench.cluster.account["status"] |= {"trader": trader, "move": move}
+    slot_set(bench, "b")
+    bench.feed(annotations=MISSPELT)
+
+
+async def test_a_misspelt_field_keeps_no_drained_slot(bench: Bench) -> None:
+    await amid_a_move(bench, to="a", phase="Draining")
+
+    await bench.reconcile()
+    slot_set(bench, "b", replicas=0)
+    await bench.reconcile()
+
+    assert bench.cluster.scaled == {"demo-b": 0}
+    assert bench.cluster.deleted == ["demo-b"]
+    assert bench.cluster.told["Ready"]["reason"] == "UnknownField"
+
+
+async def test_a_move_to_what_is_misspelt_by_now_is_called_off_and_gives_its_place_back(
+    bench: Bench,
+) -> None:
+    await amid_a_move(bench, to="b", phase="Starting")
+    bench.context.fleet.recall([bench.cluster.account])
+
+    await bench.reconcile()
+
+    assert "move" not in bench.cluster.account["status"]
+    assert bench.cluster.scaled == {"demo-b": 0}
+    assert not bench.context.fleet.moving
+
+
+@pytest.mark.parametrize(("changed", "goes"), [(False, True), (True, False)])
+async def test_a_misspelt_field_lets_an_account_leave_its_node_as_it_is(
+    bench: Bench, *, changed: bool, goes: bool
+) -> None:
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    meta = {"name": "n", "uid": "n", "resourceVersion": "1"}
+    node = {"metadata": meta, "spec": {"unschedulable": True}}
+    feed(bench.world, NODE, "ADDED", node)
+    spec = {"resources": {"requests": {"cpu": "2"}}} if changed else {}
+    bench.feed(spec=spec, annotations=MISSPELT)
+    bench.cluster.applied.clear()
+
+    await bench.reconcile()
+
+    assert ("demo-b" in bench.replicas()) is goes
+    assert ("move" in bench.cluster.account["status"]) is goes
+    assert "ConfigMap" not in bench.cluster.applied
+
+
+async def test_who_waits_for_a_corrected_spec_takes_nobodys_turn(bench: Bench) -> None:
+    bench.feed(annotations=MISSPELT)
+
+    await bench.reconcile()
+
+    assert bench.context.admission.accounts(Platform.LINUX) == 0
 
 
 INVALID = {"server": "x" * 64}  # as an operator that is older than its CRD sees a spec

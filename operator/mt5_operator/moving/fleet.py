@@ -53,6 +53,11 @@ class Fleet:
         self._began_s = float("-inf")
         self._failed_s = float("-inf")
 
+    @property
+    def moving(self) -> int:
+        """Return how many moves are under way."""
+        return len(self._moving)
+
     def recall(self, accounts: Iterable[Mapping[str, Any]]) -> None:
         """Take in what the accounts' statuses say, before any may begin."""
         for manifest in accounts:

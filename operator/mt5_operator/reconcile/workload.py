@@ -44,7 +44,8 @@ async def bring_about(
     if problem := context.refusals.standing(key, all_of_it):
         return replace(seen, workload_problem=problem)
     try:
-        done = [await ensure(context, CONFIG_MAP, files)]
+        # What a misspelt spec says of trading, say, waits as well.
+        done = [not seen.unknown_fields and await ensure(context, CONFIG_MAP, files)]
         done += [await ensure(context, STATEFUL_SET, each) for each in renewed.values()]
     except Refused as error:
         problem = f"the API server refuses the pod: {error.message}"
@@ -84,8 +85,8 @@ def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, 
     sets = caches[STATEFUL_SET]
     entries += [sets.entry(Key(space, names.stateful_set(name, slot))) for slot in names.SLOTS]
     there = tuple((entry.uid, entry.version) if entry else None for entry in entries)
-    asked = (account.uid, account.generation, seen.platform, seen.healing, tuple(wanted.items()))
-    return hash((*asked, there))
+    asked = (account.uid, account.generation, seen.unknown_fields)
+    return hash((*asked, seen.platform, seen.healing, tuple(wanted.items()), there))
 
 
 async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> bool:
