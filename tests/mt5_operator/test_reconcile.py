@@ -26,7 +26,7 @@ from mt5_operator.cluster.kinds import (
     Kind,
 )
 from mt5_operator.desired.template import template_id
-from mt5_operator.errors import NotFound, Refused
+from mt5_operator.errors import ApiUnavailable, NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
@@ -37,6 +37,7 @@ from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
+from mt5_operator.reconcile.worker import Backoff, once
 from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
@@ -63,6 +64,7 @@ class Cluster(ConfigMaps):
         self.secrets = {"password": base64.b64encode(b"x").decode()}
         self.secret_gets = 0
         self.refuses: set[Kind] = set()
+        self.faults: dict[Kind, str] = {}
         self.version = 100
         self.told: dict[str, Any] = {}
         self.account: dict[str, Any] = {}
@@ -82,6 +84,8 @@ class Cluster(ConfigMaps):
         self.applied.append(f"{what}/{how['part']}" if how.get("part") else what)
         if kind in self.refuses:
             raise Refused(403, "Forbidden", "exceeded quota")
+        if kind in self.faults:
+            raise ApiUnavailable(self.faults[kind])
         if how.get("part") == "status":
             self.told = {c["type"]: c for c in manifest["status"]["conditions"]}
         if what == "shard":
@@ -259,6 +263,41 @@ async def test_a_refused_write_takes_no_connected_account_off_the_air(bench: Ben
     assert told["Connected"] == ("True", "Connected")
     assert told["RouteReady"] == ("True", "RoutePublished")
     assert "exceeded quota" in bench.cluster.told["Ready"]["message"]
+
+
+async def test_a_webhook_that_fails_for_one_account_is_told_and_ends_no_healing(
+    bench: Bench,
+) -> None:
+    webhook = "500: Internal error occurred: failed calling webhook policy.example"
+    bench.cluster.faults = {STATEFUL_SET: webhook}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    quiet = bench.context.healer._quiet_until
+
+    for _ in range(3):
+        await once(bench.context, backoff, KEY)
+
+    assert bench.context.healer._quiet_until == quiet
+    told = bench.cluster.told["Ready"]
+    assert (told["status"], told["reason"]) == ("False", "WorkloadRefused")
+    assert webhook in told["message"]
+    assert bench.context.refusals.next_s(KEY)
+    bench.cluster.faults.clear()
+    bench.seconds += 1
+    await once(bench.context, backoff, KEY)
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+
+
+async def test_one_write_without_an_answer_is_tried_again_and_not_told(bench: Bench) -> None:
+    bench.cluster.faults = {STATEFUL_SET: "429: too many requests"}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    await once(bench.context, backoff, KEY)
+
+    bench.cluster.faults.clear()
+    await once(bench.context, backoff, KEY)
+
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
 
 
 async def test_a_lost_nodes_account_is_served_while_its_sidecar_answers(bench: Bench) -> None:
