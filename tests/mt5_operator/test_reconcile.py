@@ -484,6 +484,37 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     assert (route.address, route.reason) == ("", "UnknownField")
 
 
+@pytest.mark.parametrize("how", ["unreadable", "without its id"])
+@pytest.mark.parametrize("moves", [True, False])
+async def test_an_account_that_cannot_move_holds_up_no_other(
+    bench: Bench, how: str, *, moves: bool
+) -> None:
+    settings = Settings(move_gather_s=0 if moves else 2, move_pause_s=0, move_max=1)
+    fleet = Fleet(settings, now_s=lambda: bench.seconds, due=bench.world.queue.add)
+    bench.context = replace(bench.context, fleet=fleet)
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    change = {"resources": {"requests": {"cpu": "2"}}}
+    bench.feed(spec=change)
+    await bench.reconcile()
+    assert not fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+
+    if how == "unreadable":
+        bench.feed(spec=change | INVALID)
+    else:
+        rival = manifest("rival")
+        rival["metadata"] |= {"namespace": "other", "finalizers": [names.FINALIZER]}
+        rival["metadata"] |= {"creationTimestamp": "2020-01-01T00:00:00Z"}
+        feed(bench.world, ACCOUNT, "ADDED", rival)
+        bench.world.index.give_up(KEY)
+        bench.feed(spec=change)
+    await bench.reconcile()
+    bench.seconds += 10
+
+    assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
+    assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+
+
 # A field that is misspelt while the account moves.
 
 

@@ -88,6 +88,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
     context.admission.leave(key, None)
     context.healer.forget(key)
+    context.fleet.step_aside(key)
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
     seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
@@ -126,6 +127,8 @@ async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sig
     """Take steps until there is none to take; return the last look."""
     sight = await _sight(context, wanted, conflict)
     for _ in range(_STEPS):
+        if sight.seen.conflict:
+            context.fleet.step_aside(wanted.key)  # it asks again when it has its id
         if sight.seen.conflict or not sight.both.asked:
             return sight, moves.waits()
         seen = await routing.route(context, wanted, sight.seen)
