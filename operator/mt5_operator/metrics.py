@@ -50,6 +50,11 @@ NODES_OVER_CAP: Final = Gauge(
 HEALING_STEPS: Final = Counter(
     f"{PREFIX}_healing_steps", "Steps of the ladder by rung.", ["step"], registry=REGISTRY
 )
+HEALING_QUIET: Final = Gauge(
+    f"{PREFIX}_healing_quiet",
+    "1 while no account is healed: the leader is new, or the API server or Redis was away.",
+    registry=REGISTRY,
+)
 BROKER_OUTAGES: Final = Gauge(
     f"{PREFIX}_broker_outages",
     "Broker servers that most of their accounts cannot reach.",

@@ -95,6 +95,7 @@ async def _flush(context: Context) -> None:
 async def _count(context: Context) -> None:
     brokers.count(context)
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
+    metrics.HEALING_QUIET.set(context.healer.quiet)
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(context.reasons.values()).items():
         metrics.ACCOUNTS.labels(reason).set(number)
