@@ -66,9 +66,13 @@ class OrderDesk:
         self._on_outcome = on_outcome
         self._gate = Gate()
         self._turn = asyncio.Lock()
+        # Trades that had their turn: what was read of the account before the last one is old.
+        self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        self._preparer = Preparer(Market(terminal, settings, sleep), settings)
+        market = Market(terminal, settings, sleep, clock)
+        self._changes = market.changes
+        self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
         self._reconciler = Reconciler(
@@ -167,9 +171,20 @@ class OrderDesk:
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)
+        basis = self._basis()
         planned = await self._planned(wanted)
         async with self._turn:
-            return await self._send(planned)
+            try:
+                if self._basis() != basis:
+                    # "What is left out stays" means as the trade before left it.
+                    planned = await self._planned(wanted)
+                return await self._send(planned)
+            finally:
+                self._turns += 1
+
+    def _basis(self) -> tuple[int, Trading]:
+        """Return what a plan is made on: what was traded before it, and what may be traded."""
+        return self._turns, self._trading()
 
     async def _planned(self, wanted: Record) -> Record:
         plan = await self._preparer.plan(
@@ -206,6 +221,8 @@ class OrderDesk:
         sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)
         verdict = await self._called(sent)
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
+        if verdict.outcome in ("Done", "Placed"):
+            self._changes.made(sent)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

@@ -60,19 +60,22 @@ class Preparer:
     async def _waiting_order(
         self, record: Record, body: ModifyOrder | CancelOrder, terms: Terms
     ) -> Plan:
-        order = await self._market.order(record.ask.ticket)
         if isinstance(body, ModifyOrder):
+            order = await self._market.changed_order(record.ask.ticket)
             symbol = await self._market.symbol(order.symbol, priced=True)
             return plan_modify_order(body, order, symbol, terms)
+        order = await self._market.order(record.ask.ticket)
         return plan_cancel(order, await self._market.symbol(order.symbol, priced=False), terms)
 
     async def _position(
         self, record: Record, body: ModifyPosition | ClosePosition | CloseBy, terms: Terms
     ) -> Plan:
+        if isinstance(body, ModifyPosition):
+            held = await self._market.changed_position(record.ask.ticket)
+            symbol = await self._market.symbol(held.symbol, priced=True)
+            return plan_modify_position(body, held, symbol, terms)
         held = await self._market.position(record.ask.ticket)
         symbol = await self._market.symbol(held.symbol, priced=not isinstance(body, CloseBy))
-        if isinstance(body, ModifyPosition):
-            return plan_modify_position(body, held, symbol, terms)
         if isinstance(body, ClosePosition):
             return plan_close(record, body, held, symbol, terms)
         other = await self._market.position(body.position_by)
