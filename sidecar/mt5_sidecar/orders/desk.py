@@ -130,6 +130,7 @@ class OrderDesk:
 
         Raises:
             KeyInFlight: It is being looked at just now.
+            Settling, KeyOfEarlierLife: The journal is new, and an earlier life may have sent it.
             KeyUnknown: It was never sent, or is forgotten.
         """
         record = await self._ledger.journal.get(checked_key(key))
@@ -137,6 +138,7 @@ class OrderDesk:
             return told(record, replayed=True)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        self._earlier.deny(self._account_id, key)
         raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
 
     async def reconcile(self) -> None:
@@ -191,6 +193,7 @@ class OrderDesk:
             wanted,
             trading=self._trading(),
             utc_offset_s=self._terminal.connection.utc_offset_s,
+            now_ms=self._clock(),
         )
         return msgspec.structs.replace(wanted, request=plan.request, context=plan.context)
 

@@ -28,7 +28,9 @@ class Preparer:
         self._market = market
         self._settings = settings
 
-    async def plan(self, record: Record, *, trading: Trading, utc_offset_s: int | None) -> Plan:
+    async def plan(
+        self, record: Record, *, trading: Trading, utc_offset_s: int | None, now_ms: int
+    ) -> Plan:
         """Return the checked request of `record`.
 
         Raises:
@@ -39,6 +41,7 @@ class Preparer:
             hedging=await self._market.hedging(),
             utc_offset_s=utc_offset_s,
             deviation_points=self._settings.deviation_points,
+            now_s=now_ms // 1000,
         )
         if isinstance(record.ask.body, NewOrder):
             return await self._new_order(record, record.ask.body, trading, terms)

@@ -22,6 +22,7 @@ from mt5_sidecar.orders.errors import (
     JournalFailed,
     JournalForeign,
     KeyInFlight,
+    KeyOfEarlierLife,
     KeyReused,
     KeyUnknown,
     LookalikeUnknown,
@@ -288,6 +289,31 @@ async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> No
     met = await again.desk.submit("k", buy())
 
     assert (met.outcome, met.order, met.replayed) == ("Done", first.order, True)
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+async def test_a_key_whose_journal_is_lost_is_never_told_to_be_unknown(shop: Shop) -> None:
+    """`key-unknown` reads as "never sent": who believes it of a made order sends another."""
+    first = await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    await again.begin()
+    again.terminal.quiet = True
+    with pytest.raises(Settling):
+        await again.desk.outcome("k")
+    for _ in range(20):
+        shop.world.advance(2000)
+        await again.desk.reconcile()
+    with pytest.raises(KeyOfEarlierLife):
+        await again.desk.outcome("k")
+    with pytest.raises(KeyUnknown):
+        await again.desk.outcome("never-used")
+    await again.desk.submit("k", buy())
+
+    assert (await again.desk.outcome("k")).order == first.order
     assert again.sends == 0
     await again.desk.stop()
 
