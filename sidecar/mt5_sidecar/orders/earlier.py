@@ -8,6 +8,7 @@ in the journal, or was never sent.
 
 from collections.abc import Callable
 
+from mt5_agent.protocol import Deal, Order
 from mt5_sidecar.orders.errors import KeyOfEarlierLife, Settling
 from mt5_sidecar.orders.findings import executing, found, standing
 from mt5_sidecar.orders.gate import Gate
@@ -109,7 +110,7 @@ class EarlierLife:
 
     async def _remember(self, sight: Sight) -> None:
         facts = {"earlier_settled": "yes"}
-        seen = (*sight.all_orders, *sight.deals)
+        seen: tuple[Order | Deal, ...] = (*sight.all_orders, *sight.deals)
         if not any(is_token(one.comment) or one.magic >= FIRST_OWN_MAGIC for one in seen):
             # Nothing was ever sent before this journal: it knows every key there is.
             facts["known_since_ms"] = "0"

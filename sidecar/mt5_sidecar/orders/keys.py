@@ -16,8 +16,7 @@ PREFIX: Final = "mt5b-"
 # Source: MT5.md 3.5: the package refuses a comment of 30 characters.
 TOKEN_LENGTH: Final = 29
 # 50 bits of the hash: what must be left of a comment that a broker cut.
-SHORTEST_STEPS: Final = frozenset({".", ".."})
-_TOKEN: Final = len(PREFIX) + 10
+SHORTEST_TOKEN: Final = len(PREFIX) + 10
 # Magics of ours lie in [2^52, 2^53): a JSON number of JavaScript holds them exactly.
 FIRST_OWN_MAGIC: Final = 2**52
 
