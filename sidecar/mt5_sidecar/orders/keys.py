@@ -15,13 +15,12 @@ from mt5_sidecar.orders.errors import BadKey
 PREFIX: Final = "mt5b-"
 # Source: MT5.md 3.5: the package refuses a comment of 30 characters.
 TOKEN_LENGTH: Final = 29
-# 50 bits of the hash: what must be left of a comment that a broker cut.
-SHORTEST_TOKEN: Final = len(PREFIX) + 10
 # Magics of ours lie in [2^52, 2^53): a JSON number of JavaScript holds them exactly.
 FIRST_OWN_MAGIC: Final = 2**52
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _STEPS: Final = frozenset({".", ".."})
+# Ten characters, 50 bits of the hash, must be left of a comment that a broker cut.
 _TOKEN: Final = re.compile(r"mt5b-[a-z2-7]{10,24}")
 
 
