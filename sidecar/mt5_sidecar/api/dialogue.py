@@ -157,7 +157,7 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
     context.access.demand(socket.principal, Scope.READ)
     if name == OUTCOME:
         result = await outcome_of(context, params)
-        return "mt5_command_result", encode(CommandResult(name, True, result))  # noqa: FBT003  a field
+        return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     channel = READS.get(name)
     if channel is None:
         known = ", ".join(sorted([OUTCOME, *READS, *TRADES]))
