@@ -15,7 +15,6 @@ from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.symbols import Symbol, symbol
 
-
 T = TypeVar("T", Position, Order)
 
 
