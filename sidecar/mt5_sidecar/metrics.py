@@ -97,6 +97,11 @@ class Metrics:
         self.snapshot_kept, self.snapshot_made = reads.labels("kept"), reads.labels("made")
         self.snapshot_reads = reads
         self.sockets = Gauge("mt5_sidecar_ws_clients", "Open WebSockets", registry=r)
+        self.watched = Gauge(
+            "mt5_sidecar_watched_symbols",
+            "Symbols that are polled: those of the account's spec and what streams named",
+            registry=r,
+        )
         self.ws_messages = Counter(
             "mt5_sidecar_ws_messages", "Messages to WebSocket clients", ("type",), registry=r
         )

@@ -65,6 +65,7 @@ class Terminal:
         self.since_ms = clock()
         self.agent_epoch = ""
         metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
+        metrics.watched.set_function(lambda: len(self.symbols))
 
     @property
     def agent_port(self) -> int:
