@@ -76,6 +76,11 @@ class Metrics:
             "Entries and files of the access volume that could not be read since the start",
             registry=r,
         )
+        self.account_unreadable = Gauge(
+            "mt5_sidecar_account_unreadable",
+            "1 while account.json cannot be read: trading is off",
+            registry=r,
+        )
         self.settings_reloads = Counter(
             "mt5_sidecar_settings_reloads",
             "Changes of the settings' files: applied, refused, or waiting for a new pod",
