@@ -13,6 +13,7 @@ from mt5_sidecar.errors import InvalidRequest, TooManySymbols
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 
 MOST_INTERVAL_MS = 60_000
+STEP_MS = 10
 
 
 class Subscribed(msgspec.Struct, frozen=True):
@@ -109,8 +110,8 @@ def checked_interval(asked_ms: int | None, *, default: int) -> int:
         return default
     if not 0 <= asked_ms <= MOST_INTERVAL_MS:
         raise InvalidRequest(f"interval_ms is 0 to {MOST_INTERVAL_MS}")
-    # Steps of 10 ms keep the number of timers, one an interval, small.
-    return round(asked_ms, -1)
+    # Steps of 10 ms keep the number of timers, one an interval, small. Up: 4 is not every change.
+    return -(-asked_ms // STEP_MS) * STEP_MS
 
 
 def _channels(of: Subscription) -> frozenset[Channel]:

@@ -225,6 +225,18 @@ async def test_a_flood_of_messages_is_closed_4029(bridge: Rig) -> None:
     assert (await closed(socket))[0] == 4029
 
 
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 10), (4, 10), (15, 20), (60_000, 60_000)])
+async def test_an_interval_is_never_shorter_than_asked_for(
+    bridge: Rig, asked: int, given: int
+) -> None:
+    socket = await bridge.ws(f"/ws?interval_ms={asked}")
+    welcome = await heard(socket, "welcome")
+    await ask(socket, "subscribe", data={"interval_ms": asked})
+
+    assert welcome["data"]["subscribed"]["interval_ms"] == given
+    assert (await heard(socket, "subscribe_response"))["data"]["interval_ms"] == given
+
+
 async def refused(rig: Rig, path: str) -> tuple[int, Any]:
     """Return status and problem with which a stream is refused."""
     with pytest.raises(websockets.exceptions.InvalidStatus) as found:
