@@ -22,6 +22,7 @@ BridgeError
         SnapshotTooOld          older than the caller accepts
         TooManyRequests         of this key, or of the account
         TooManySockets
+        TooManySymbols          of all clients of this account together
         Draining
     TradeEnded                  the trade's key has its last word, and it is not yes
         OrderRefused
@@ -128,6 +129,10 @@ class TooManyRequests(Unavailable):
 
 class TooManySockets(Unavailable):
     """Every WebSocket place of this account is taken."""
+
+
+class TooManySymbols(Unavailable):
+    """All streams of this account together would have more symbols watched than are polled."""
 
 
 class Draining(Unavailable):

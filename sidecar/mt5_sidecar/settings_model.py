@@ -123,6 +123,7 @@ class Settings(BaseSettings, InUse):
     ws_messages_per_s: Count = 20
     ws_message_burst: Count = 40
     ws_max_symbols: Count = 200
+    ws_max_watched_symbols: Count = 300
     ws_interval_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
     ws_heartbeat_interval_s: Seconds = 15.0
     ws_ping_interval_s: Seconds = 30.0

@@ -12,6 +12,7 @@ from sidecar_rig import Rig, eventually
 
 from mt5_agent import protocol
 from mt5_agent.protocol import records
+from mt5_sidecar.api import settled
 
 ZONE_S = 7200
 NOW_S = int(time.time())
@@ -163,6 +164,64 @@ async def test_bars_that_the_terminal_still_loads_are_none_and_not_complete(
     answer = await rig.get(f"/api/rates?symbol=EURUSD&from={NOW_S - 600}")
 
     assert (answer.json["bars"], answer.json["complete"]) == ([], False)
+
+
+# A Friday, 22:00 on the broker's clock, which is two hours ahead.
+FRIDAY_S = 1_795_212_000
+
+
+def since(begin_s: int, bars: int = 1) -> dict[str, list[float]]:
+    return {name: values[:1] * bars for name, values in BARS.items()} | {
+        "time": [begin_s + 3600 * number for number in range(bars)]
+    }
+
+
+@pytest.mark.parametrize(
+    ("from_s", "first_s", "complete"),
+    [
+        (FRIDAY_S - 19 * 86_400, FRIDAY_S, False),
+        (FRIDAY_S - 3 * 3600, FRIDAY_S, False),
+        (FRIDAY_S - 1800, FRIDAY_S, True),
+        (FRIDAY_S, FRIDAY_S, True),
+        (FRIDAY_S + 3 * 3600, FRIDAY_S + 50 * 3600, True),
+        (FRIDAY_S + 3 * 3600, FRIDAY_S + 54 * 3600, False),
+    ],
+    ids=["19 days short", "3 hours short", "within a bar", "at once", "a weekend", "and Monday"],
+)
+async def test_bars_are_complete_only_if_they_begin_where_they_were_asked_for(
+    rig: Rig, broker: ScriptedBroker, from_s: int, first_s: int, *, complete: bool
+) -> None:
+    broker.agent.replies["copy_rates_range"] = lambda r: done(r, since(first_s, 3))
+
+    query = f"symbol=EURUSD&timeframe=H1&from={from_s - ZONE_S}&to={first_s + 86_400}"
+    answer = await rig.get(f"/api/rates?{query}")
+
+    assert (len(answer.json["bars"]), answer.json["complete"]) == (3, complete)
+
+
+async def test_bars_that_begin_late_are_complete_once_no_more_come(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    query = f"symbol=EURUSD&timeframe=H1&from={FRIDAY_S - 19 * 86_400}&to={FRIDAY_S}"
+    now_s = 0.0
+    rig.context.bars._clock = lambda: now_s
+    seen = []
+
+    for moment_s, first_s in ((0, 0), (14, 0), (16, -7200), (30, -7200), (31.5, -7200)):
+        now_s, begin_s = moment_s, FRIDAY_S + first_s
+        broker.agent.replies["copy_rates_range"] = lambda r, b=begin_s: done(r, since(b))
+        seen.append((await rig.get(f"/api/rates?{query}")).json["complete"])
+
+    assert seen == [False, False, False, False, True]
+
+
+def test_questions_that_were_asked_are_forgotten_in_time() -> None:
+    bars = settled.Settled()
+
+    for number in range(settled.MOST_ASKED + 10):
+        bars.for_s(number, None)
+
+    assert len(bars._seen) == settled.MOST_ASKED
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,25 @@ async def test_who_may_only_broadcast_reads_nothing(rig: Rig, broker: ScriptedBr
         assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"
     await ask(socket, "mt5_command", {"command": "account_info"})
     assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"
+
+
+@pytest.mark.parametrize(
+    ("command", "params"),
+    [
+        ("positions_get", {"symbol": "EURUSD"}),
+        ("ticks", {"symbols": ["EURUSD"]}),
+        ("order_outcome", {"key": "k1", "ticket": 7}),
+    ],
+)
+async def test_a_command_refuses_what_it_would_pass_over(
+    rig: Rig, broker: ScriptedBroker, command: str, params: dict[str, Any]
+) -> None:
+    socket = await rig.ws(key=api_key("trader"))
+
+    await ask(socket, "mt5_command", {"command": command, "params": params})
+    refused = await heard(socket, "error")
+    await ask(socket, "mt5_command", {"command": "positions_get", "params": {"account_id": 10001}})
+
+    assert (refused["id"], refused["data"]["type"]) == (1, "/problems/invalid-request")
+    assert "account_id" in refused["data"]["params"]
+    assert (await heard(socket, "mt5_command_result"))["data"]["ok"] is True
