@@ -515,6 +515,47 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
 
 
+# A namespace that has its number of accounts.
+
+
+def older(bench: Bench) -> None:
+    """Let there be an older account in the namespace, and a quota of one."""
+    settings = Settings(route_flush_s=0, move_gather_s=0, move_pause_s=0, accounts_per_namespace=1)
+    bench.world = replace(bench.world, settings=settings)
+    bench.context = replace(bench.context, world=bench.world)
+    first = manifest("first", login=1)
+    first["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    feed(bench.world, ACCOUNT, "ADDED", first)
+
+
+@pytest.mark.parametrize("pod", [True, False])
+async def test_a_stateful_set_of_somebodys_making_is_no_way_round_a_quota(
+    bench: Bench, *, pod: bool
+) -> None:
+    older(bench)
+    slot_set(bench, "a", replicas=0)
+    if pod:
+        bench.pod()
+    bench.feed()
+
+    await bench.reconcile()
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "QuotaExceeded"
+    assert "StatefulSet" not in bench.cluster.applied
+    assert "trader" not in bench.cluster.account["status"]
+
+
+async def test_a_quota_that_is_lowered_ends_nobody_who_trades(bench: Bench) -> None:
+    await connected(bench)
+    older(bench)
+    bench.feed()
+
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+
+
 # A field that is misspelt while the account moves.
 
 
@@ -524,8 +565,9 @@ def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
     meta = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
     meta |= {"resourceVersion": str(bench.cluster.version)}
     labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
-    manifest = {"metadata": meta | labels, "spec": {"replicas": replicas}}
-    feed(bench.world, STATEFUL_SET, "MODIFIED", manifest)
+    template = {"metadata": {}, "spec": {"os": {"name": "linux"}}}
+    spec = {"replicas": replicas, "template": template}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", {"metadata": meta | labels, "spec": spec})
 
 
 async def amid_a_move(bench: Bench, **move: str) -> None:
