@@ -30,10 +30,11 @@ from mt5_operator.errors import ApiUnavailable, NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
-from mt5_operator.reconcile import brokers, refresh
+from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
+from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
@@ -814,7 +815,7 @@ def test_amid_a_move_only_the_pod_that_comes_up_is_started_afresh(
     manifest = bench.world.caches[ACCOUNT].get(KEY) or {}
     status = {"trader": {"pod": "trades"}} | ({"move": move} if move else {})
 
-    found = brokers.may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
+    found = may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
 
     assert found is may
 
