@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mt5_operator import names
 from mt5_operator.brokers.book import Book
 from mt5_operator.brokers.directory import Client
 from mt5_operator.brokers.matching import Broker
@@ -46,6 +47,7 @@ def listed(manifest: Manifest) -> Broker | None:
         pinned=Platform(spec.platform.value) if pinned else None,
         verdict=status.verdict,
         moved_back=status.moved_back_at is not None,
+        made_for=meta.get("labels", {}).get(names.MADE_FOR, ""),
     )
 
 
@@ -75,5 +77,9 @@ def fed_account(world: World, key: Key, manifest: Manifest) -> None:
     spec = manifest.get("spec", {})
     auto = spec.get("brokerCompatibility", BrokerCompatibility.AUTO) == BrokerCompatibility.AUTO
     server = str(spec.get("server", ""))
-    if world.directory.keep_client(key, Client(server, auto)) and auto:
+    news = world.directory.keep_client(key, Client(server, auto))
+    if auto and news:
         world.queue.add(UNKNOWN_SERVERS)
+    elif auto and world.directory.broker_of(key) is None:
+        # It may be resumed, or within its namespace's quota by now.
+        world.queue.add(UNKNOWN_SERVERS, after_s=world.settings.broker_review_s)
