@@ -27,7 +27,7 @@ from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
-from mt5_operator.reconcile import brokers, leading
+from mt5_operator.reconcile import broker_feed, leading
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
@@ -236,7 +236,7 @@ def _context(
         sidecars,
         settings,
         changed=lambda pod: world.queue.add(account_key(pod)),
-        heard=lambda pod, *look: brokers.hear(world, book, account_key(pod), *look),
+        heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
     )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)

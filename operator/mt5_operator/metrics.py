@@ -116,6 +116,11 @@ TRADE_CALLS: Final = Counter(
 BROKER_VERDICT: Final = Gauge(
     f"{PREFIX}_broker_verdict", "Brokers by verdict.", ["verdict"], registry=REGISTRY
 )
+SERVERS_WITHOUT_BROKER: Final = Gauge(
+    f"{PREFIX}_servers_without_broker",
+    "Servers for which no broker is made, because there are too many.",
+    registry=REGISTRY,
+)
 PLATFORM_MOVES: Final = Counter(
     f"{PREFIX}_platform_moves",
     "Accounts that were moved to another platform, by the platform they moved to.",

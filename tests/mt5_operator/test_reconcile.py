@@ -30,10 +30,11 @@ from mt5_operator.errors import ApiUnavailable, NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
-from mt5_operator.reconcile import brokers, refresh
+from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
+from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
@@ -515,6 +516,47 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
 
 
+# A namespace that has its number of accounts.
+
+
+def older(bench: Bench) -> None:
+    """Let there be an older account in the namespace, and a quota of one."""
+    settings = Settings(route_flush_s=0, move_gather_s=0, move_pause_s=0, accounts_per_namespace=1)
+    bench.world = replace(bench.world, settings=settings)
+    bench.context = replace(bench.context, world=bench.world)
+    first = manifest("first", login=1)
+    first["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    feed(bench.world, ACCOUNT, "ADDED", first)
+
+
+@pytest.mark.parametrize("pod", [True, False])
+async def test_a_stateful_set_of_somebodys_making_is_no_way_round_a_quota(
+    bench: Bench, *, pod: bool
+) -> None:
+    older(bench)
+    slot_set(bench, "a", replicas=0)
+    if pod:
+        bench.pod()
+    bench.feed()
+
+    await bench.reconcile()
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "QuotaExceeded"
+    assert "StatefulSet" not in bench.cluster.applied
+    assert "trader" not in bench.cluster.account["status"]
+
+
+async def test_a_quota_that_is_lowered_ends_nobody_who_trades(bench: Bench) -> None:
+    await connected(bench)
+    older(bench)
+    bench.feed()
+
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+
+
 # A field that is misspelt while the account moves.
 
 
@@ -524,8 +566,9 @@ def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
     meta = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
     meta |= {"resourceVersion": str(bench.cluster.version)}
     labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
-    manifest = {"metadata": meta | labels, "spec": {"replicas": replicas}}
-    feed(bench.world, STATEFUL_SET, "MODIFIED", manifest)
+    template = {"metadata": {}, "spec": {"os": {"name": "linux"}}}
+    spec = {"replicas": replicas, "template": template}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", {"metadata": meta | labels, "spec": spec})
 
 
 async def amid_a_move(bench: Bench, **move: str) -> None:
@@ -772,7 +815,7 @@ def test_amid_a_move_only_the_pod_that_comes_up_is_started_afresh(
     manifest = bench.world.caches[ACCOUNT].get(KEY) or {}
     status = {"trader": {"pod": "trades"}} | ({"move": move} if move else {})
 
-    found = brokers.may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
+    found = may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
 
     assert found is may
 

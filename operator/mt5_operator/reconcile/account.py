@@ -129,7 +129,8 @@ async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sig
     for _ in range(_STEPS):
         if sight.seen.conflict:
             context.fleet.step_aside(wanted.key)  # it asks again when it has its id
-        if sight.seen.conflict or not sight.both.asked:
+        # Whoever is one too many begins nothing, whatever pod there is that bears its name.
+        if sight.seen.conflict or sight.seen.quota or not sight.both.asked:
             return sight, moves.waits()
         seen = await routing.route(context, wanted, sight.seen)
         pending = routing.pending(context, wanted, seen)
