@@ -77,6 +77,11 @@ class Metrics:
             "Entries and files of the access volume that could not be read since the start",
             registry=r,
         )
+        self.account_unreadable = Gauge(
+            "mt5_sidecar_account_unreadable",
+            "1 while account.json cannot be read: trading is off",
+            registry=r,
+        )
         self.settings_reloads = Counter(
             "mt5_sidecar_settings_reloads",
             "Changes of the settings' files: applied, refused, or waiting for a new pod",
@@ -98,6 +103,11 @@ class Metrics:
         self.snapshot_kept, self.snapshot_made = reads.labels("kept"), reads.labels("made")
         self.snapshot_reads = reads
         self.sockets = Gauge("mt5_sidecar_ws_clients", "Open WebSockets", registry=r)
+        self.watched = Gauge(
+            "mt5_sidecar_watched_symbols",
+            "Symbols that are polled: those of the account's spec and what streams named",
+            registry=r,
+        )
         self.ws_messages = Counter(
             "mt5_sidecar_ws_messages", "Messages to WebSocket clients", ("type",), registry=r
         )
