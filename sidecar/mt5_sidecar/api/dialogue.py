@@ -160,7 +160,7 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
     if name == OUTCOME:
         _demand_known(context, name, params, KEY_FIELD)
         result = await outcome_of(context, params)
-        return "mt5_command_result", encode(CommandResult(name, True, result))  # noqa: FBT003  a field
+        return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     channel = READS.get(name)
     if channel is None:
         known = ", ".join(sorted([OUTCOME, *READS, *TRADES]))

@@ -4,6 +4,7 @@ own tag."""
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +24,6 @@ def tag_of(request: dict[str, Any]) -> tuple[Any, ...]:
             return ("close", request["deviation"])
         case 1 | 5:
             return ("order", round(request["tp"], 5))
-        case 6:
-            return ("sltp", round(request["sl"], 5))
-        case 7:
-            return ("modify", round(request["sl"], 5))
         case _:
             return ("remove", request["order"])
 
@@ -52,6 +49,8 @@ class Broker:
     executed: dict[tuple[Any, ...], list[int]] = field(default_factory=lambda: defaultdict(list))
     filled: dict[tuple[Any, ...], float] = field(default_factory=dict)
     """Lots that each market order and close was filled with."""
+    spoilt: list[str] = field(default_factory=list)
+    """Changes of more than one thing: no client asks for that."""
 
     def execute(self, request: dict[str, Any], *, partial: bool = False) -> OrderSendResult:
         """Carry out `request`, or refuse it."""
@@ -148,16 +147,27 @@ class Broker:
         held = self.positions.get(request["position"])
         if held is None:
             return send_result(10036)
-        self.positions[held.ticket] = replace(held, sl=request["sl"], tp=request["tp"])
-        self.executed[tag_of(request)].append(held.ticket)
+        changed = replace(held, sl=request["sl"], tp=request["tp"])
+        self._note_change("sltp", held, changed, ("sl", "tp"))
+        self.positions[held.ticket] = changed
         return send_result(10009)
+
+    def _note_change(self, kind: str, before: Any, after: Any, names: Iterable[str]) -> None:
+        """Remember what became different, each under what a client made unique."""
+        old = {name: round(getattr(before, name), 5) for name in names}
+        new = {name: round(getattr(after, name), 5) for name in names}
+        different = [name for name in old if old[name] != new[name]]
+        for name in different:
+            self.executed[kind, name, new[name]].append(before.ticket)
+        if len(different) > 1:
+            self.spoilt.append(f"{kind} of {before.ticket}: {old} became {new}")
 
     def _change(self, request: dict[str, Any]) -> OrderSendResult:
         order = self.orders.get(request["order"])
         if order is None:
             return send_result(10035)
-        self.executed[tag_of(request)].append(order.ticket)
         if request["action"] == REMOVE:
+            self.executed[tag_of(request)].append(order.ticket)
             self.orders.pop(order.ticket)
             self.past[order.ticket] = replace(order, state=2, time_done_msc=self._time())
             return send_result(10009, order=order.ticket)
@@ -169,7 +179,9 @@ class Broker:
         wanted = {
             names.get(n, n): request[n] for n in ("price", "stoplimit", "sl", "tp", "expiration")
         }
-        self.orders[order.ticket] = replace(order, **wanted)
+        changed = replace(order, **wanted)
+        self._note_change("modify", order, changed, wanted)
+        self.orders[order.ticket] = changed
         return send_result(10009, order=order.ticket)
 
     def _order(self, request: dict[str, Any], *, reason: int = 3, position_id: int = 0) -> Order:
@@ -179,6 +191,7 @@ class Broker:
             volume_current=request["volume"], comment=self._rewritten(request["comment"]),
             price_open=request.get("price", 0.0), sl=request.get("sl", 0.0), state=1,
             tp=request.get("tp", 0.0), time_setup_msc=self._time(), position_id=position_id,
+            price_stoplimit=request.get("stoplimit", 0.0),
             time_setup=self._time() // 1000,
         )  # fmt: skip
 

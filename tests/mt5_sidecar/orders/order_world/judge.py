@@ -34,6 +34,8 @@ class Wrong(AssertionError):
 
 def judge(trade: Trade, broker: Broker) -> None:
     """Raise Wrong unless what was told of `trade` is what the book says, now and for good."""
+    if broker.spoilt:
+        raise Wrong(f"more was changed than anybody asked for: {broker.spoilt[0]}")
     times = len(broker.executed.get(trade.tag, []))
     if times > 1 and trade.ask.operation in ("order", "close_position"):
         raise Wrong(f"{trade.key} was executed {times} times")
