@@ -49,7 +49,8 @@ listeners that want every change, {passing} that come and go each second, {reads
 over all kinds of paths. The first quarter is for warming up. Memory is what a process holds itself
 (RssAnon: pages of files, which the kernel drops when others need room, could hide a small leak), by
 its trend (least squares); open files when it is quiet, before and after; cost by CPU time for the
-same load. All but the latency, which neighbours on the machine move, ends `make soak` with an error.
+same load. All but the latency, which neighbours on the machine move, ends `make soak` with an
+error.
 
 """
 
