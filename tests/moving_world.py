@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
+from mt5_operator.moving.stands import unchanged as stands_unchanged
 from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.names import SLOTS
+from mt5_operator.reconcile.slots import unchanged
 from mt5_operator.spec.status import LastMove, Move, Trader
 
 LIMITS = Limits(deadline_s=60, handover_s=10, drain_s=3, backoff_min_s=20, backoff_max_s=40)
@@ -72,11 +74,13 @@ class Set:
 class World:
     """All that is true, and what the operator believes."""
 
-    def __init__(self, *, volume: bool) -> None:
+    def __init__(self, *, volume: bool, ahead_s: float = 0) -> None:
         self.volume = volume
+        # By how much the operator's clock is ahead of the API server's, which dates pods.
+        self.ahead_s = ahead_s
         self.now_s = 1_000_000.0
         self.template, self.bad = "t1", set[str]()
-        self.suspended = False
+        self.suspended = self.misspelt = False
         self.restart_s: float | None = None
         self.sets: dict[str, Set] = {}
         self.pods: list[Running] = []
@@ -96,6 +100,10 @@ class World:
     # -- what the operator sees and does -------------------------------------------------------
 
     def look(self) -> Look:
+        found = self._look()
+        return unchanged(found) if self.misspelt else found
+
+    def _look(self) -> Look:
         return Look(
             now_s=self.now_s,
             slots={name: self._slot(name) for name in SLOTS},
@@ -244,7 +252,8 @@ class World:
             journal.unsure = bool(self.executed)  # nothing was ever sent: it knows all
 
     def _stand(self) -> None:
-        for name, stand in stands(self.look()).items():
+        how = stands_unchanged if self.misspelt else stands
+        for name, stand in how(self.look()).items():
             found = self.sets.get(name)
             if not stand.there:
                 self.sets.pop(name, None)
@@ -254,6 +263,8 @@ class World:
             else:
                 found.replicas = stand.replicas
                 found.template = self.template if stand.renewed else found.template
+        if self.misspelt:
+            return
         move, pod = self.move, self.pod(self.move.to) if self.move else None
         mine = self.trader is not None and move is not None and self.trader.slot == move.to
         if move and move.phase == "Starting" and pod and not mine and pod.template != move.template:
@@ -282,7 +293,8 @@ class World:
         number = next(self._uids)
         free = [n for n in ("n1", "n2", "n3", "n4") if n not in self.lost | self.cordoned]
         node = free[number % len(free)] if free else "n0"
-        self.pods.append(Running(f"p{number}", name, node, found.template, self.now_s, journal))
+        created_s = self.now_s - self.ahead_s
+        self.pods.append(Running(f"p{number}", name, node, found.template, created_s, journal))
 
     def end(self, pod: Running) -> None:
         """End a pod as the kubelet does; on a lost node nobody can."""
@@ -345,7 +357,7 @@ class World:
         for node in list(self.lost):
             self.found_again(node)
         self.cordoned.clear()
-        self.suspended = False
+        self.suspended = self.misspelt = False
         for pod in self.pods:
             pod.silent = pod.offline = False
         for _ in range(400):

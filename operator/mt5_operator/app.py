@@ -27,7 +27,7 @@ from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
-from mt5_operator.reconcile import brokers, leading
+from mt5_operator.reconcile import broker_feed, leading
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import gone
@@ -98,7 +98,9 @@ class _Operator:
             # Two tries fit into the time in which a leader must renew.
             timeout_s=settings.lease_renew_deadline_s / 2,
             watchdog=self._watchdog,
+            unanswered=self._unanswered,
         )
+        self._healer: Healer | None = None
 
     async def run(self) -> None:
         stop, ready, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -143,6 +145,7 @@ class _Operator:
                 await self._audit.run()
             except (ApiError, ApiUnavailable) as error:
                 _log.warning("watches not audited", error=str(error))
+                self._unanswered()
                 await asyncio.sleep(1)
             await self._next_audit()
 
@@ -179,10 +182,16 @@ class _Operator:
             override=settings.sidecar_address_override,
         ) as sidecars:
             try:
-                await leading.lead(_context(world, who, redis, sidecars))
+                context = _context(world, who, redis, sidecars)
+                self._healer = context.healer
+                await leading.lead(context)
             finally:
                 if redis:
                     await redis.close()
+
+    def _unanswered(self) -> None:
+        if self._healer:
+            self._healer.disturbed()
 
     @contextlib.asynccontextmanager
     async def _ops_server(self) -> AsyncIterator[None]:
@@ -227,7 +236,7 @@ def _context(
         sidecars,
         settings,
         changed=lambda pod: world.queue.add(account_key(pod)),
-        heard=lambda pod, *look: brokers.hear(world, book, account_key(pod), *look),
+        heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
     )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)

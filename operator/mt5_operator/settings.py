@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     broker_review_s: Seconds = 10
     broker_status_s: Seconds = 600
     brokers_max: Annotated[int, Field(ge=1)] = 1000
+    brokers_per_namespace_max: Annotated[int, Field(ge=1)] = 200
 
     # Sidecars.
     sidecar_timeout_s: Seconds = 2

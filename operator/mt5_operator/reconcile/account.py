@@ -14,7 +14,7 @@ from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
-from mt5_operator.moving.stands import serving_slot, stands
+from mt5_operator.moving.stands import serving_slot, stands, unchanged
 from mt5_operator.moving.steps import Wait
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import (
@@ -88,6 +88,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
     context.admission.leave(key, None)
     context.healer.forget(key)
+    context.fleet.step_aside(key)
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
     seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
@@ -102,8 +103,11 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     except _Gone:
         return None  # its event is on the way
     seen, step = sight.seen, None
+    if not (seen.conflict or seen.quota):
+        # A mistake in the spec holds up its changes, and no move that hands over.
+        how = unchanged if seen.unknown_fields else stands
+        seen = await workload.bring_about(context, wanted, seen, how(sight.look))
     if not (seen.conflict or seen.unknown_fields or seen.quota):
-        seen = await workload.bring_about(context, wanted, seen, stands(sight.look))
         await moves.remove_outdated(context, wanted, sight.look)
         if sight.look.resizes:
             await resize.take(context, sight.manifest, wanted, sight.look)
@@ -123,7 +127,10 @@ async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sig
     """Take steps until there is none to take; return the last look."""
     sight = await _sight(context, wanted, conflict)
     for _ in range(_STEPS):
-        if sight.seen.conflict or not sight.both.asked:
+        if sight.seen.conflict:
+            context.fleet.step_aside(wanted.key)  # it asks again when it has its id
+        # Whoever is one too many begins nothing, whatever pod there is that bears its name.
+        if sight.seen.conflict or sight.seen.quota or not sight.both.asked:
             return sight, moves.waits()
         seen = await routing.route(context, wanted, sight.seen)
         pending = routing.pending(context, wanted, seen)
@@ -244,10 +251,12 @@ def _in_line(
     """Return the place of an account of which nothing has a node; None for all others."""
     world, room = context.world, context.admission
     stands_aside = wanted.spec.suspend or bool(claimed(world.index, wanted.spec.id, wanted.key))
+    pods = [pod for pod in both.pods.values() if pod is not None]
+    # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
+    stands_aside = stands_aside or (look.frozen and not pods)
     if stands_aside or exceeded(world, wanted):
         room.leave(wanted.key, None)
         return None
-    pods = [pod for pod in both.pods.values() if pod is not None]
     # Who moves, or has two slots for another reason, has a place already: what is missing is room
     # for a second pod, and a slot that may hold keys is not scaled down for anybody's turn.
     two = look.move is not None or all(look.slot(slot).there for slot in SLOTS)
