@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     disruption_budget: bool = True
     resize_in_place: bool = True
     resize_deadline_s: Seconds = 60
+    resize_silent_node_s: Seconds = 3600
 
     # Capacity.
     linux_accounts_per_node: Count = 38
