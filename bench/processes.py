@@ -79,8 +79,17 @@ def cpu_s(pids: Iterable[int]) -> float:
 
 def rss_bytes(pid: int) -> int:
     """Return the memory of a process that is in RAM now."""
+    return _status_bytes(pid, "VmRSS")
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """Return the most memory that a process ever had in RAM."""
+    return _status_bytes(pid, "VmHWM")
+
+
+def _status_bytes(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     raise ProcessLookupError(pid)
 
