@@ -83,9 +83,10 @@ def kubelet(*, dns: str, dns_domain: str) -> str:
         "podLogsDir": f"{HOME}/pod-logs",
         "volumePluginDir": f"{HOME}/volume-plugins",
         # Control groups of version 1, which kubelet calls old, and a host that does not delegate
-        # all that a whole machine would.
+        # all that a whole machine would. A group for each pod there must be: without it a kubelet
+        # panics at every resize (https://github.com/kubernetes/kubernetes/issues/137993).
         "cgroupDriver": "cgroupfs",
-        "cgroupsPerQOS": False,
+        "cgroupsPerQOS": True,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,

@@ -160,38 +160,61 @@ def test_kubelet_comes_back_when_it_is_killed(node_cluster: Cluster, node_kubect
     node_kubectl.wait_for_ready("pod", "again", timeout_s=60)
 
 
-def test_what_a_kubelet_says_of_resources_is_what_the_operator_reads(
-    node_kubectl: Kubectl,
-) -> None:
-    # Whether it changes those of a container that runs depends on the machine: with cgroups of
-    # version 1 it says `PodResizeInProgress` for ever. Then accounts move.
-    def asked(cpu: str) -> dict[str, Any]:
-        amounts = {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-        names = {"initContainers": "sidecar", "containers": "terminal"}
-        return {group: [{"name": n, "resources": amounts}] for group, n in names.items()}
+@pytest.fixture
+def resized(node_kubectl: Kubectl) -> Resized:
+    return Resized(node_kubectl)
 
-    def has(cpu: str) -> bool:
-        wanted = {some[0]["name"]: some[0]["resources"] for some in asked(cpu).values()}
-        return resize.has(node_kubectl.get("pod", "resized") or {}, wanted)
 
-    image = {"image": "docker.io/test-cluster/pause:1"}
-    spec = {group: [each | image for each in some] for group, some in asked("50m").items()}
-    spec["initContainers"][0]["restartPolicy"] = "Always"
-    kind = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "resized"}}
-    node_kubectl.apply(kind | {"spec": spec})
-    node_kubectl.wait_for_ready("pod", "resized", timeout_s=60)
-    wait_for(lambda: has("50m"), what="the kubelet to say what the pod has", timeout_s=20)
+class Resized:
+    """A pod with an account's containers, which do nothing."""
 
-    told = json.dumps({"spec": asked("100m")})
-    options = ("--subresource=resize", "--type=strategic", "--patch", told)
-    node_kubectl("patch", "pod", "resized", *options)
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        image = {"image": "docker.io/test-cluster/pause:1"}
+        spec = {group: [each | image for each in some] for group, some in _asked("50m").items()}
+        spec["initContainers"][0]["restartPolicy"] = "Always"
+        kind = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "resized"}}
+        kubectl.apply(kind | {"spec": spec})
+        kubectl.wait_for_ready("pod", "resized", timeout_s=60)
 
-    wait_for(
-        lambda: has("100m") or _in_progress(node_kubectl), what="the kubelet to begin", timeout_s=60
+    def ask(self, cpu: str) -> None:
+        """Ask for other resources, as the operator does."""
+        told = json.dumps({"spec": _asked(cpu)})
+        options = ("--subresource=resize", "--type=strategic", "--patch", told)
+        self._kubectl("patch", "pod", "resized", *options)
+
+    def has(self, cpu: str) -> bool:
+        """Tell whether the operator would say that the pod has them."""
+        wanted = {some[0]["name"]: some[0]["resources"] for some in _asked(cpu).values()}
+        return resize.has(self.pod(), wanted)
+
+    def pod(self) -> dict[str, Any]:
+        """Return the pod as it is now."""
+        return self._kubectl.get("pod", "resized") or {}
+
+
+def _asked(cpu: str) -> dict[str, Any]:
+    amounts = {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+    names = {"initContainers": "sidecar", "containers": "terminal"}
+    return {group: [{"name": name, "resources": amounts}] for group, name in names.items()}
+
+
+def test_a_kubelet_changes_the_resources_of_a_pod_that_runs(resized: Resized) -> None:
+    wait_for(lambda: resized.has("50m"), what="the kubelet to say what the pod has", timeout_s=20)
+
+    resized.ask("100m")
+
+    wait_for(lambda: resized.has("100m"), what="the kubelet to say that it has more", timeout_s=20)
+    told = resized.pod()["status"]
+    assert [each["restartCount"] for each in told["containerStatuses"]] == [0]
+    assert [each["restartCount"] for each in told["initContainerStatuses"]] == [0]
+
+
+def test_what_a_kubelet_can_never_give_it_says_at_once(resized: Resized) -> None:
+    resized.ask("1000")
+
+    why = wait_for(
+        lambda: resize.refusal(resized.pod()) or None, what="the kubelet's no", timeout_s=20
     )
-    assert has("100m") != _in_progress(node_kubectl)
-
-
-def _in_progress(kubectl: Kubectl) -> bool:
-    status = (kubectl.get("pod", "resized") or {})["status"]
-    return any(each["type"] == "PodResizeInProgress" for each in status["conditions"])
+    assert "capacity" in why
+    assert not resized.has("1000")

@@ -63,7 +63,7 @@ async def take(context: Context, manifest: Manifest, account: Account, look: Loo
         pod, problem = await _asked(context, pod, wanted)
     except Conflict:
         return  # another pod by now
-    problem = problem or _refusal(pod)
+    problem = problem or refusal(pod)
     late = begun >= context.world.settings.resize_deadline_s
     if not problem and has(pod, wanted):
         await _done(context, manifest, pod, look)
@@ -126,7 +126,8 @@ def _same(found: dict[str, Any], wanted: Resources) -> bool:
     return bool(found.get("limits", {}) == limits and found.get("requests", {}) == requests)
 
 
-def _refusal(pod: Manifest) -> str:
+def refusal(pod: Manifest) -> str:
+    """Return why the kubelet will never do it; empty while it may."""
     pending = _condition(pod, "PodResizePending")
     infeasible = pending.get("reason") == "Infeasible"
     return str(pending.get("message") or "the node can never do it") if infeasible else ""

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.errors import InvalidRequest, Misdirected
 from mt5_sidecar.orders import (
     Ask,
@@ -56,7 +57,7 @@ def fields_of(raw: bytes) -> Fields:
     try:
         return msgspec.json.decode(raw or b"{}", type=Fields)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBody(str(error)) from error
+        raise BadBody(why_not(error, Fields)) from error
 
 
 def wanted(

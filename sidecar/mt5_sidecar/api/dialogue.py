@@ -18,6 +18,7 @@ from mt5_sidecar.api.symbols import checked_symbols, live_tick
 from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
+from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import BridgeError, InvalidRequest, TooManyRequests, Unexpected
 from mt5_sidecar.logs import logger
@@ -46,7 +47,12 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
     try:
         said = commands.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        _refuse(context, socket, InvalidRequest(str(error)), id_=commands.id_of(text))
+        _refuse(
+            context,
+            socket,
+            InvalidRequest(why_not(error, commands.Incoming)),
+            id_=commands.id_of(text),
+        )
         return
     try:
         context.limits.take(socket.principal.subject)

@@ -29,10 +29,10 @@ class Limits:
         Raises:
             TooManyRequests: It is one too many; `retry_after_s` says for how long.
         """
-        now_s = self._clock()
-        if self._settings.key_requests_per_s:
+        now_s, settings = self._clock(), self._settings
+        if settings.key_requests_per_s:
             self._take(self._caller(subject), "key", now_s)
-        if self._settings.account_requests_per_s:
+        if settings.account_requests_per_s:
             self._take(self._account, "account", now_s)
 
     def renew(self) -> None:
@@ -49,13 +49,14 @@ class Limits:
 
     def _caller(self, subject: str) -> Bucket:
         bucket = self._callers.get(subject)
-        if bucket is None:
-            settings = self._settings
-            bucket = self._new(settings.key_requests_per_s, settings.key_request_burst)
-            self._callers[subject] = bucket
-            if len(self._callers) > MOST_CALLERS:
-                self._callers.popitem(last=False)
-        self._callers.move_to_end(subject)
+        if bucket is not None:
+            self._callers.move_to_end(subject)
+            return bucket
+        settings = self._settings
+        bucket = self._new(settings.key_requests_per_s, settings.key_request_burst)
+        self._callers[subject] = bucket
+        if len(self._callers) > MOST_CALLERS:
+            self._callers.popitem(last=False)
         return bucket
 
     def _new(self, per_s: float, burst: float) -> Bucket:

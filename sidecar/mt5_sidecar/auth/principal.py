@@ -4,13 +4,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 ANY_ACCOUNT: Final = "*"
 
 
-class Scope(Enum):
+class Scope(StrEnum):
     """What an operation needs. Scopes do not contain each other: `trade` alone cannot read."""
 
     READ = "read"
@@ -32,8 +32,9 @@ class Principal:
 
     def may(self, scope: Scope, *, account_id: str) -> bool:
         """Say whether the grant covers `scope` on the account."""
-        covered = ANY_ACCOUNT in self.accounts or account_id in self.accounts
-        return covered and scope.value in self.scopes
+        if scope not in self.scopes:
+            return False
+        return account_id in self.accounts or ANY_ACCOUNT in self.accounts
 
     def ended(self, now: datetime) -> bool:
         """Say whether the grant's time is over."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.orders.errors import BadBody
 from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC
 
@@ -116,7 +117,7 @@ def parse(raw: bytes, kind: type[B]) -> B:
         _check_numbers(raw)
         body = msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBody(str(error)) from error
+        raise BadBody(why_not(error, kind)) from error
     _check_amounts(body)
     return body
 
