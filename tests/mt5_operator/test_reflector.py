@@ -23,6 +23,7 @@ from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Manifest
 
 PAGE = 10
+SILENT_S = 1.5
 
 
 def pod(number: int, version: int) -> Manifest:
@@ -40,6 +41,7 @@ class Server:
         self.lists: list[dict[str, str]] = []
         self.watched_from: list[str] = []
         self.refuse_watches = 0
+        # Of the watch that is open, or of the first one.
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -68,9 +70,11 @@ class Server:
         if self.refuse_watches:
             self.refuse_watches -= 1
             return web.json_response({"message": "a restart"}, status=503)
-        response = web.StreamResponse()
+        if len(self.watched_from) > 1:
+            self._lines = asyncio.Queue()  # who waits at the other end of the old one is gone
+        response, lines = web.StreamResponse(), self._lines
         await response.prepare(request)
-        while (line := await self._lines.get()) is not None:
+        while (line := await lines.get()) is not None:
             # In two pieces, as it may come.
             await response.write(line[:7])
             await response.write(line[7:])
@@ -85,7 +89,7 @@ async def seen() -> AsyncIterator[Any]:
     server, fed = Server(), []
     app = web.Application()
     app.router.add_get("/api/v1/pods", server.answer)
-    settings = Settings(watch_retry_s=0.001, watch_inactivity_s=0.3)
+    settings = Settings(watch_retry_s=0.001, watch_inactivity_s=SILENT_S)
 
     async def headers() -> dict[str, str]:
         return {}
@@ -118,7 +122,7 @@ async def until(claim: Any) -> None:
 
 
 async def test_a_page_is_told_before_the_next_is_asked_for(seen: Any) -> None:
-    await until(lambda: seen.relisted == 1)
+    await until(lambda: seen.relisted)
 
     assert [one["limit"] for one in seen.server.lists] == [str(PAGE)] * 3
     # All of a page was told while no list after it had been asked for.
@@ -127,7 +131,7 @@ async def test_a_page_is_told_before_the_next_is_asked_for(seen: Any) -> None:
 
 
 async def test_versions_are_listed_by_pages(seen: Any) -> None:
-    await until(lambda: seen.relisted == 1)
+    await until(lambda: seen.relisted)
     before = len(seen.server.lists)
 
     found = await seen.api.versions(POD)
@@ -169,7 +173,7 @@ async def test_a_broken_watch_goes_on_where_it_was(seen: Any) -> None:
 async def test_a_version_that_is_too_old_is_listed_anew(seen: Any) -> None:
     seen.server.says("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "?"})
 
-    await until(lambda: seen.relisted == 2)
+    await until(lambda: seen.relisted >= 2)
 
     assert seen.server.watched_from[0] == "200"
 
@@ -179,7 +183,7 @@ async def test_a_server_that_cannot_go_on_is_asked_anew(seen: Any) -> None:
     seen.server.refuse_watches = 3
     seen.server.hangs_up()
 
-    await until(lambda: seen.relisted == 2)
+    await until(lambda: seen.relisted >= 2)
 
 
 async def test_a_silent_watch_is_opened_again(seen: Any) -> None:
