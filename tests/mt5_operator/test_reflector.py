@@ -186,6 +186,14 @@ async def test_a_server_that_cannot_go_on_is_asked_anew(seen: Any) -> None:
     await until(lambda: seen.relisted >= 2)
 
 
+async def test_what_is_no_answer_of_an_api_server_ends_nothing(seen: Any) -> None:
+    seen.server.says(3, "a proxy's page")
+
+    await until(lambda: len(seen.server.watched_from) == 2)
+
+    assert seen.server.watched_from == ["200", "200"]
+
+
 async def test_a_silent_watch_is_opened_again(seen: Any) -> None:
     await until(lambda: len(seen.server.watched_from) >= 2)
 

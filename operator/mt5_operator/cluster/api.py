@@ -122,6 +122,7 @@ class _Event(msgspec.Struct):
 
 
 _List = TypeVar("_List", _Versions, _Objects)
+_Form = TypeVar("_Form", _Versions, _Objects, _Event)
 
 
 class HttpApi:
@@ -238,7 +239,7 @@ class HttpApi:
         query, path = {"limit": str(self._page)} | _selected(kind), kind.path(namespace)
         while True:
             raw = await self._bytes("GET", kind, path, query=query, accept=accept)
-            page = msgspec.json.decode(raw, type=form)
+            page = _decoded(raw, form)
             yield page
             if not page.metadata.next_page:
                 return
@@ -308,10 +309,17 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[_Event]:
     async for chunk in response.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in filter(None, lines):
-            event = msgspec.json.decode(line, type=_Event)
+            event = _decoded(line, _Event)
             if event.type == "ERROR":
                 raise _error(msgspec.json.decode(event.object).get("code", 500), event.object)
             yield event
+
+
+def _decoded(raw: bytes, form: type[_Form]) -> _Form:
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except msgspec.DecodeError as error:
+        raise ApiUnavailable(f"no answer of an API server: {error}") from error
 
 
 def _selected(kind: Kind) -> dict[str, str]:
