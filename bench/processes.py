@@ -87,6 +87,11 @@ def anonymous_bytes(pid: int) -> int:
     return _status_bytes(pid, "RssAnon")
 
 
+def peak_rss_bytes(pid: int) -> int:
+    """Return the most memory that a process ever had in RAM."""
+    return _status_bytes(pid, "VmHWM")
+
+
 def _status_bytes(pid: int, field: str) -> int:
     # Source: proc_pid_status(5): in units of 1024 bytes.
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
