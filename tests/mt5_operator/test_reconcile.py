@@ -660,8 +660,9 @@ async def test_a_quota_that_is_lowered_ends_nobody_who_trades(bench: Bench) -> N
 def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
     """Let the watch tell of a slot's StatefulSet."""
     bench.cluster.version += 1
-    meta = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
+    meta: dict[str, Any] = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
     meta |= {"resourceVersion": str(bench.cluster.version)}
+    meta["ownerReferences"] = [{"uid": "uid-demo", "controller": True}]
     labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
     template = {"metadata": {}, "spec": {"os": {"name": "linux"}}}
     spec = {"replicas": replicas, "template": template}
