@@ -31,6 +31,7 @@ class Metrics:
         )
         self.messages_sent = self.conflated = 0
         self._answers: dict[tuple[str, str, int], Histogram] = {}
+        self._calls: dict[tuple[str, str], Histogram] = {}
         self.agent_calls = Histogram(
             "mt5_sidecar_agent_call_seconds",
             "Time from asking the agent to its answer",
@@ -180,7 +181,10 @@ class Metrics:
 
     def called(self, call: str, outcome: str, *, seconds: float) -> None:
         """Count one call of the agent."""
-        self.agent_calls.labels(call, outcome).observe(seconds)
+        calls = self._calls.get((call, outcome))
+        if calls is None:
+            calls = self._calls[call, outcome] = self.agent_calls.labels(call, outcome)
+        calls.observe(seconds)
 
     def polled(self, times_us: Mapping[str, Sequence[int]]) -> None:
         """Take in how long the agent's looks took; a later agent may have looks unknown here."""

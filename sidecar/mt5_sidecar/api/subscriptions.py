@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client hears: choosing it, and having the terminal watch the symbols it takes."""
 
-from dataclasses import replace
-
 import msgspec
 
 from mt5_sidecar.api.commands import Subscription
@@ -39,7 +37,8 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     # All that are watched are heard already; what is named must be watched for that.
     named = socket.named | (symbols or frozenset()) if choice.symbols is None else frozenset()
     demand_watchable(context, choice.symbols or named, socket)
-    client.choice, socket.named = choice, named
+    client.choose(choice)
+    socket.named = named
     client.wants = (client.wants or frozenset()) | channels
     if interval_ms != client.interval_ms:
         context.feed.hub.regroup(client, interval_ms=interval_ms)
@@ -52,8 +51,8 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Sub
     choice = socket.client.choice
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
     if symbols is not None and choice.symbols is None:
-        choice = replace(choice, symbols=frozenset(context.terminal.symbols))
-    socket.client.choice = choice.without(_channels(unwanted), symbols)
+        choice = choice._replace(symbols=frozenset(context.terminal.symbols))
+    socket.client.choose(choice.without(_channels(unwanted), symbols))
     if socket.client.choice.symbols is not None:
         socket.named = frozenset()
     watch_wanted(context)

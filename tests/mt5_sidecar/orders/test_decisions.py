@@ -363,3 +363,20 @@ def test_a_mark_with_no_time_or_one_of_a_far_zone_is_evidence(time_ms: int) -> N
     ours = order(comment=record.token, magic=record.magic, time_setup_msc=time_ms)
 
     assert outcome(decide(record, sight(past_orders=(ours,)), SETTINGS)) != "NotSent"
+
+
+def half(order_ticket: int, position: int) -> Deal:
+    return made(
+        Deal, ticket=order_ticket * 10 + position, order=order_ticket, position_id=position,
+        entry=3, symbol="EURUSD", volume=0.1, price=1.1, time_msc=SENT_MS,
+    )  # fmt: skip
+
+
+def test_two_positions_that_were_closed_by_others_were_not_closed_by_each_other() -> None:
+    record = sent(Ask("close_by", CloseBy(position_by=2), 1))
+    others = (half(50, 1), half(50, 3), half(51, 2), half(51, 4))
+
+    assert outcome(decide(record, sight(deals=others), SETTINGS)) == "NotSent"
+    ours = decide(record, sight(deals=(*others, half(52, 1), half(52, 2))), SETTINGS)
+    assert isinstance(ours, Verdict)
+    assert (ours.outcome, ours.order) == ("Done", 52)

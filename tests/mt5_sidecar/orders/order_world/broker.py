@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from order_world.records import Deal, Order, OrderSendResult, Position, made, send_result
 
-DEAL, PENDING, SLTP, MODIFY, REMOVE = 1, 5, 6, 7, 8
-ENTRY_IN, ENTRY_OUT, ENTRY_INOUT = 0, 1, 2
+DEAL, PENDING, SLTP, MODIFY, REMOVE, CLOSE_BY = 1, 5, 6, 7, 8, 10
+ENTRY_IN, ENTRY_OUT, ENTRY_INOUT, ENTRY_OUT_BY = 0, 1, 2, 3
+ORDER_TYPE_CLOSE_BY = 8
 COMMENTS = ("keep", "cut", "drop", "mixed")
 
 
@@ -24,6 +25,8 @@ def tag_of(request: dict[str, Any]) -> tuple[Any, ...]:
             return ("close", request["deviation"])
         case 1 | 5:
             return ("order", round(request["tp"], 5))
+        case 10:
+            return ("close_by", request["position"], request["position_by"])
         case _:
             return ("remove", request["order"])
 
@@ -63,6 +66,8 @@ class Broker:
                 return self._place(request)
             case 6:
                 return self._protect(request)
+            case 10:
+                return self._close_by(request)
             case _:
                 return self._change(request)
 
@@ -142,6 +147,25 @@ class Broker:
         return send_result(
             10009, deal=deal, order=order.ticket, volume=request["volume"], price=1.1
         )
+
+    def _close_by(self, request: dict[str, Any]) -> OrderSendResult:
+        pair = [self.positions.get(request[name]) for name in ("position", "position_by")]
+        one, other = pair
+        if one is None or other is None or one.type == other.type:
+            return send_result(10036)
+        volume = min(one.volume, other.volume)
+        plain = {"type": ORDER_TYPE_CLOSE_BY, "symbol": one.symbol, "volume": volume}
+        order = replace(
+            self._order(request | plain, position_id=one.identifier), state=4, volume_current=0.0
+        )
+        for held in (one, other):
+            left = round(held.volume - volume, 2)
+            del self.positions[held.ticket]
+            if left > 0:
+                self.positions[held.ticket] = replace(held, volume=left)
+            deal = self._book(order, volume, entry=ENTRY_OUT_BY, position=held.identifier)
+        self._made(request, order.ticket, volume)
+        return send_result(10009, deal=deal, order=order.ticket, volume=volume, price=1.1)
 
     def _protect(self, request: dict[str, Any]) -> OrderSendResult:
         held = self.positions.get(request["position"])

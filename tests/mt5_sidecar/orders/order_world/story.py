@@ -13,6 +13,7 @@ from mt5_sidecar.errors import BridgeError
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
+    CloseBy,
     ClosePosition,
     ModifyOrder,
     ModifyPosition,
@@ -275,6 +276,16 @@ class Story:
         body = ClosePosition(deviation=number, volume=volume)
         return Ask("close_position", body, ticket), ("close", number)
 
+    def _close_by(self, number: int) -> Asked:
+        asked = {t.tag for t in self.trades}
+        held = self.world.broker.positions.values()
+        tags = (("close_by", a.ticket, b.ticket) for a in held for b in held if a.type < b.type)
+        pairs = [tag for tag in tags if tag not in asked]
+        if self.world.broker.netting or not pairs:
+            return self._new_order(number)
+        tag = self.random.choice(pairs)
+        return Ask("close_by", CloseBy(position_by=tag[2]), tag[1]), tag
+
     def _protect(self, number: int) -> Asked:
         broker = self.world.broker
         if not broker.positions:
@@ -353,8 +364,10 @@ class Story:
         await self.house.desk.stop()
 
 
-_ASKS = (Story._new_order, Story._close, Story._protect, Story._change, Story._remove)
-_ASK_WEIGHTS = (60, 15, 10, 8, 7)
+_ASKS = (
+    Story._new_order, Story._close, Story._protect, Story._change, Story._remove, Story._close_by,
+)  # fmt: skip
+_ASK_WEIGHTS = (60, 12, 10, 8, 7, 6)
 _HAPPENINGS = (
     Story.submit_new, Story.retry, Story.submit_twice_at_once, Story.submit_several,
     Story.other_body, Story.ask, Story.give_up_waiting, Story.reconcile, Story.time_passes,
