@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     # Tenancy.
     accounts_per_namespace: Count = 0
     accounts_per_namespace_of: dict[str, Count] = {}
+    id_hold_s: Annotated[float, Field(ge=0)] = 86_400
 
     # Healing.
     heal_ladder: list[Literal["NewPod", "CleanProfile", "OtherNode"]] = [

@@ -544,6 +544,7 @@ async def test_a_stateful_set_of_somebodys_making_is_no_way_round_a_quota(
 
     assert bench.cluster.told["Ready"]["reason"] == "QuotaExceeded"
     assert "StatefulSet" not in bench.cluster.applied
+    assert bench.table.get("10001") is None, "nor is the id its"
     assert "trader" not in bench.cluster.account["status"]
 
 

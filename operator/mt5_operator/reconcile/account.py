@@ -97,7 +97,9 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
 
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
     # Before anything is made of it, its route included.
-    conflict = await claims.take(context, manifest)
+    over = bool(exceeded(context.world, wanted))
+    leaves = claims.leave(context, wanted.key, over_quota=over)
+    conflict = "" if leaves else await claims.take(context, manifest)
     try:
         sight, taken = await _moved(context, wanted, conflict)
     except _Gone:

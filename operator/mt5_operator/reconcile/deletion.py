@@ -8,6 +8,7 @@ import structlog
 from mt5_operator import names
 from mt5_operator.errors import NotFound
 from mt5_operator.names import SLOTS, Key
+from mt5_operator.reconcile import holds
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.slots import pod_key
 from mt5_operator.reconcile.workload import release
@@ -29,6 +30,7 @@ async def let_go(context: Context, manifest: Manifest) -> None:
     wanted = account_id(manifest)
     holder = context.world.index.holder(wanted)
     if holder is None or holder.key == key:
+        await holds.keep(context, wanted, key.namespace)
         await context.table.remove(wanted)
     try:
         await release(context, manifest)
