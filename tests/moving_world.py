@@ -74,8 +74,10 @@ class Set:
 class World:
     """All that is true, and what the operator believes."""
 
-    def __init__(self, *, volume: bool) -> None:
+    def __init__(self, *, volume: bool, ahead_s: float = 0) -> None:
         self.volume = volume
+        # By how much the operator's clock is ahead of the API server's, which dates pods.
+        self.ahead_s = ahead_s
         self.now_s = 1_000_000.0
         self.template, self.bad = "t1", set[str]()
         self.suspended = self.misspelt = False
@@ -291,7 +293,8 @@ class World:
         number = next(self._uids)
         free = [n for n in ("n1", "n2", "n3", "n4") if n not in self.lost | self.cordoned]
         node = free[number % len(free)] if free else "n0"
-        self.pods.append(Running(f"p{number}", name, node, found.template, self.now_s, journal))
+        created_s = self.now_s - self.ahead_s
+        self.pods.append(Running(f"p{number}", name, node, found.template, created_s, journal))
 
     def end(self, pod: Running) -> None:
         """End a pod as the kubelet does; on a lost node nobody can."""

@@ -110,6 +110,18 @@ def test_a_new_leader_knows_what_moves_and_what_failed() -> None:
     assert bench.ask("next")
 
 
+def test_times_of_a_leader_whose_clock_was_ahead_hold_nobody_back_until_they_come() -> None:
+    bench = Bench(move_max=2, move_pause_s=10, move_failure_pause_s=600)
+    ahead = {"since": "1970-01-02T00:00:00Z", "started": "1970-01-02T00:00:00Z"}
+    move = {"to": "b", "goal": "g", "template": "t", "reason": T, "phase": "Starting", **ahead}
+    failed = {"goal": "g", "outcome": "Failed", "at": "1970-01-02T00:00:00Z"}
+    bench.fleet.recall([account("moving", {"move": move}), account("failed", {"lastMove": failed})])
+
+    assert not bench.ask("next")
+    bench.now_s += 601
+    assert bench.ask("next")
+
+
 def test_an_account_that_need_not_move_any_more_keeps_nobody_waiting() -> None:
     bench = Bench(move_max=1)
     assert bench.ask("one")

@@ -32,9 +32,9 @@ class Moves(RuleBasedStateMachine):
 
     volume = False
 
-    @initialize(quick=st.booleans())
-    def begin(self, quick: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
-        self.world = World(volume=self.volume)
+    @initialize(quick=st.booleans(), ahead_s=st.sampled_from([0, 1000]))
+    def begin(self, quick: bool, ahead_s: float) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        self.world = World(volume=self.volume, ahead_s=ahead_s)
         if quick:
             self.settle_a_little()
 
@@ -220,6 +220,24 @@ def test_keys_on_the_volume_of_a_slot_without_a_pod_are_fetched() -> None:
     world.settle()
 
     world.check_settled()
+
+
+def test_a_restart_is_made_once_whichever_clock_is_ahead() -> None:
+    world = World(volume=False, ahead_s=600)
+    for _ in range(4):
+        advance(world)
+    world.restart_s = world.now_s
+    slots = []
+
+    for _ in range(60):
+        advance(world)
+        slots.append(world.route)
+
+    assert (slots[0], set(slots[30:])) == ("a", {"b"})
+    world.restart_s = world.now_s  # another one is made, too
+    for _ in range(30):
+        advance(world)
+    assert world.route == "a"
 
 
 def advance(world: World) -> None:

@@ -61,16 +61,20 @@ class Fleet:
         return len(self._moving)
 
     def recall(self, accounts: Iterable[Mapping[str, Any]]) -> None:
-        """Take in what the accounts' statuses say, before any may begin."""
+        """Take in what the accounts' statuses say, before any may begin.
+
+        Times of a leader whose clock is ahead of ours count as now: nobody waits until they come.
+        """
+        now_s = self._now_s()
         for manifest in accounts:
             meta, status = manifest["metadata"], manifest.get("status", {})
             key = Key(meta["namespace"], meta["name"])
             if move := move_of(status):
                 self._moving.add(key)
-                self._began_s = max(self._began_s, seconds(move.started))
+                self._began_s = max(self._began_s, min(now_s, seconds(move.started)))
             last = last_of(status)
             if last and last.outcome == "Failed":
-                self._failed_s = max(self._failed_s, seconds(last.at))
+                self._failed_s = max(self._failed_s, min(now_s, seconds(last.at)))
         self._count()
 
     def ask(self, key: Key, *, vip: bool, reason: str, serves: bool) -> Answer:

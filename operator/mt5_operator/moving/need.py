@@ -42,7 +42,7 @@ def goal_of(look: Look, trader: Trader) -> str:
     pod = look.slot(trader.slot).pod
     reason = _reason(look, pod) if pod else ""
     details = {
-        "RestartAsked": f"{look.template}@{look.restart_s}",
+        "RestartAsked": f"{look.template}{_at(look.restart_s or 0)}",
         "NodeLeaving": f"{look.template}@{pod.node if pod else ''}",
         "TemplateChanged": look.template,
     }
@@ -72,7 +72,16 @@ def moves_anyway(look: Look, pod: Pod) -> bool:
 
 
 def _restart_due(look: Look, pod: Pod) -> bool:
-    return look.restart_s is not None and pod.created_s < look.restart_s
+    if look.restart_s is None or pod.created_s >= look.restart_s:
+        return False
+    # Pods are dated by the API server's clock: where ours is ahead of it, the pod that the restart
+    # brought looks older than the restart.
+    last = look.last
+    return last is None or last.outcome != "Done" or not last.goal.endswith(_at(look.restart_s))
+
+
+def _at(moment_s: float) -> str:
+    return f"@{moment_s}"
 
 
 def _allowed(disruption: Disruption, reason: str) -> bool:
