@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -132,10 +133,13 @@ class Sidecars:
 
 
 class Events:
-    """Nobody reads them here."""
+    """What they are called is kept."""
 
-    async def tell(self, *_: Any, **__: Any) -> None:
-        return
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def tell(self, _: Any, reason: str, *__: Any, **___: Any) -> None:
+        self.told.append(reason)
 
 
 class Bench:
@@ -156,7 +160,8 @@ class Bench:
             now=lambda: "now",
         )
         watcher: Any = self.sidecars
-        events: Any = Events()
+        self.events = Events()
+        events: Any = self.events
         self.context = Context(
             self.world,
             anything,
@@ -514,6 +519,33 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
 
     assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+
+
+# Updates that pause.
+
+
+@pytest.mark.parametrize(
+    ("ready", "after_s", "pauses"), [(True, 10, False), (False, 10, True), (False, 301, False)]
+)
+async def test_who_is_lost_soon_after_its_move_pauses_the_updates_of_others(
+    bench: Bench, *, ready: bool, after_s: float, pauses: bool
+) -> None:
+    await connected(bench)
+    moment = bench.world.now()
+    bench.world = replace(bench.world, now=lambda: moment)
+    bench.context = replace(bench.context, world=bench.world)
+    done = (moment - timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    last = {"goal": "g", "outcome": "Done", "at": done}
+    bench.cluster.account["status"] |= {"lastMove": last}
+    bench.feed()
+    bench.pod(ready=ready)
+
+    await bench.reconcile()
+    await bench.reconcile()
+
+    told = bench.context.fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True)
+    assert told.granted is not pauses
+    assert bench.events.told.count("LostAfterMove") == pauses
 
 
 # A namespace that has its number of accounts.

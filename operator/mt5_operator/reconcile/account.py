@@ -121,6 +121,7 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await refresh.refresh(context, wanted, seen, sight.both.pods, sight.both.sidecars)
         await heal.take(context, sight.manifest, wanted, seen, step)
         await heal.follow(context, wanted, seen, sight.look)
+        await moves.watch(context, sight.manifest, wanted, sight.look)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 

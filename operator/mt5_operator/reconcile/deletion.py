@@ -47,7 +47,7 @@ async def forget(context: Context, key: Key) -> None:
     """
     for slot in SLOTS:
         context.watcher.forget(pod_key(key, slot))
-    context.fleet.step_aside(key)
+    context.fleet.forget(key)
     context.world.hosted.forget(key)
     context.refusals.forget(key)
     context.reasons.pop(key, None)
