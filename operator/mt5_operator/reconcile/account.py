@@ -98,6 +98,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
     # Before anything is made of it, its route included.
     over = bool(exceeded(context.world, wanted))
+    context.routed[wanted.key] = wanted.spec.id
     leaves = claims.leave(context, wanted.key, over_quota=over)
     conflict = "" if leaves else await claims.take(context, manifest)
     try:

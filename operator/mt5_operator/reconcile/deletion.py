@@ -58,5 +58,13 @@ async def forget(context: Context, key: Key) -> None:
     context.settled.pop(key, None)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
-    for nobodys in context.table.nobodys():
-        await context.table.remove(nobodys)
+    wanted = context.routed.pop(key, None)
+    nobodys = context.table.nobodys() if wanted is None else _nobodys(context, wanted)
+    for each in nobodys:
+        await context.table.remove(each)
+
+
+def _nobodys(context: Context, wanted: str) -> set[str]:
+    # Of one id: thousands of deletions must not each compare the whole table.
+    routed = context.table.get(wanted) is not None
+    return {wanted} if routed and not context.world.index.is_ours(wanted) else set()

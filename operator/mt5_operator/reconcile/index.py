@@ -133,24 +133,26 @@ class Index:
         """Return the account ids that accounts of our shard hold."""
         if self._ours is None:
             return set(self._claims)
-        return {name for name in self._claims if self._is_ours(name)}
+        return {name for name in self._claims if self.is_ours(name)}
 
     def everyones_ids(self) -> set[str]:
         """Return all account ids, those of other shards included."""
         return set(self._claims)
 
-    def _is_ours(self, wanted: str) -> bool:
+    def is_ours(self, wanted: str) -> bool:
+        """Tell whether an account of our shard has an id, or should."""
         holder = self.holder(wanted)
         return holder is not None and (self._ours is None or self._ours(holder.key.namespace))
 
     def in_namespace(self, namespace: str) -> set[str]:
         """Return the account ids that accounts of `namespace` hold."""
-        claims = (self.holder(wanted) for wanted in self._claims)
-        return {self._ids[c.key] for c in claims if c and c.key.namespace == namespace}
+        claims = ((self._ids[key], key) for key in self.keys_in(namespace))
+        held = ((wanted, key, self.holder(wanted)) for wanted, key in claims)
+        return {wanted for wanted, key, holder in held if holder and holder.key == key}
 
     def keys_in(self, namespace: str) -> list[Key]:
         """Return the accounts of `namespace`."""
-        return [key for key in self._ids if key.namespace == namespace]
+        return [age.key for age in self._by_age.get(namespace, [])]
 
     def oldest(self, namespace: str, count: int) -> list[Key]:
         """Return the `count` oldest accounts of a namespace, the oldest first."""
@@ -162,8 +164,7 @@ class Index:
 
     def namespaces(self) -> set[str]:
         """Return the namespaces of our shard with accounts."""
-        found = {key.namespace for key in self._ids}
-        return {name for name in found if self._ours is None or self._ours(name)}
+        return {name for name in self._by_age if self._ours is None or self._ours(name)}
 
     def _claim(self, key: Key) -> Claim | None:
         return self._claims.get(self._ids.get(key, ""), {}).get(key)
@@ -181,6 +182,8 @@ class Index:
         gone = others.pop(key)
         ages = self._by_age[key.namespace]
         del ages[bisect.bisect_left(ages, Age(gone.created, gone.uid, key))]
+        if not ages:
+            del self._by_age[key.namespace]
         if not others:
             del self._claims[held]
         return set(others)
