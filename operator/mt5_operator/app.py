@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -19,8 +20,9 @@ from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
-from mt5_operator.cluster.kinds import ACCOUNT, BROKER
+from mt5_operator.cluster.kinds import ACCOUNT, AROUND, BROKER
 from mt5_operator.cluster.lease import ApiLock, lead
+from mt5_operator.cluster.reflector import Reflector
 from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
@@ -30,7 +32,7 @@ from mt5_operator.ops import create_app
 from mt5_operator.reconcile import broker_feed, leading
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
-from mt5_operator.reconcile.feed import gone
+from mt5_operator.reconcile.feed import feed, gone
 from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
@@ -72,6 +74,7 @@ async def run(settings: Settings, watch: Watch) -> None:
         await load(),
         timeout_s=settings.api_timeout_s,
         connections=settings.api_connections,
+        page=settings.list_page,
     ) as api:
         await _Operator(settings, api, watch).run()
 
@@ -109,7 +112,7 @@ class _Operator:
             watch = asyncio.ensure_future(
                 self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
             )
-            ours = [signalled(ready, told), self._audits(), self._leads()]
+            ours = [signalled(ready, told), self._reflects(), self._audits(), self._leads()]
             tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -138,6 +141,11 @@ class _Operator:
                 await asyncio.sleep(0.5)
             else:
                 return
+
+    async def _reflects(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in _reflectors(self._world, self._relisted.set):
+                group.create_task(reflector.run())
 
     async def _audits(self) -> None:
         while True:
@@ -209,6 +217,17 @@ class _Operator:
 
     def _unready(self) -> str:
         return "" if self._audit.synced.is_set() else "caches are not warm yet"
+
+
+def _reflectors(world: World, relisted: Callable[[], None]) -> list[Reflector]:
+    settings = world.settings
+    return [
+        Reflector(
+            world.api, kind, namespace, settings, fed=partial(feed, world, kind), relisted=relisted
+        )
+        for kind in AROUND
+        for namespace in (kind.namespaced and settings.namespaces) or [""]
+    ]
 
 
 def _context(

@@ -20,6 +20,7 @@ FINALIZER: Final = f"{GROUP}/route"
 OS_LABEL: Final = "kubernetes.io/os"
 ACCOUNT_LABEL: Final = f"{GROUP}/account"
 SLOT_LABEL: Final = f"{GROUP}/slot"
+ACCOUNT_UID_LABEL: Final = f"{GROUP}/account-uid"
 TEMPLATE: Final = f"{GROUP}/template"
 SHAPE: Final = f"{GROUP}/shape"
 RESTART_AT: Final = f"{GROUP}/restart-at"
@@ -84,9 +85,13 @@ def slot_labels(account: str, slot: str) -> dict[str, str]:
     return labels(account) | {SLOT_LABEL: slot}
 
 
-def selector(account: str, slot: str) -> dict[str, str]:
-    """Return what finds a slot's pod; never changes, because a selector is immutable."""
-    return {ACCOUNT_LABEL: account, SLOT_LABEL: slot}
+def selector(account: str, slot: str, uid: str) -> dict[str, str]:
+    """Return what finds a slot's pod.
+
+    The account's uid is in it because a selector is immutable: so the API server itself refuses
+    to make a StatefulSet of an earlier account of this name into one of this account.
+    """
+    return {ACCOUNT_LABEL: account, SLOT_LABEL: slot, ACCOUNT_UID_LABEL: uid}
 
 
 def stateful_set(account: str, slot: str) -> str:

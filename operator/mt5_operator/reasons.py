@@ -69,6 +69,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     POD_CRASHING = "PodCrashing"
     WORKLOAD_REFUSED = "WorkloadRefused"
+    NAME_TAKEN = "NameTaken"
     ROUTE_STORE_UNAVAILABLE = "RouteStoreUnavailable"
     SIDECAR_UNREACHABLE = "SidecarUnreachable"
     NODE_LOST = "NodeLost"

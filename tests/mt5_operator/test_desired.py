@@ -17,6 +17,8 @@ from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.desired.template import WITH_NEXT_POD, shape_id, template_id
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import account
+from operator_samples import manifest as of_account
 from operator_samples import parsed
 
 SETTINGS = Settings()
@@ -202,6 +204,23 @@ def test_what_changes_without_a_new_pod_moves_nobody() -> None:
     assert template_id(loud, Platform.LINUX, SETTINGS) == template_id(
         parsed(), Platform.LINUX, SETTINGS
     )
+
+
+def test_no_stateful_set_can_become_one_of_another_account_of_that_name() -> None:
+    """A selector is immutable: whoever applies ours over an earlier account's is refused."""
+    mine = stateful_set(parsed(), Platform.LINUX, "a", SETTINGS)["spec"]
+    theirs = of_account()
+    theirs["metadata"]["uid"] = "another"
+    other = stateful_set(account(theirs), Platform.LINUX, "a", SETTINGS)["spec"]
+
+    selector = mine["selector"]["matchLabels"]
+    assert selector != other["selector"]["matchLabels"]
+    assert selector.items() <= mine["template"]["metadata"]["labels"].items()
+    # One that an earlier version made keeps its selector; its next pod is marked all the same.
+    old = {"mt5bridge.io/account": "demo", "mt5bridge.io/slot": "a"}
+    kept = stateful_set(parsed(), Platform.LINUX, "a", SETTINGS, selector=old)["spec"]
+    assert kept["selector"]["matchLabels"] == old
+    assert kept["template"]["metadata"]["labels"]["mt5bridge.io/account-uid"] == "uid-demo"
 
 
 def test_what_changes_without_a_new_pod_is_not_in_the_stateful_set() -> None:

@@ -189,7 +189,7 @@ class Bench:
     def pod(self, *, ready: bool = True, ip: str = "10.0.0.1") -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
-        labels = {names.ACCOUNT_LABEL: "demo"}
+        labels = {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-demo"}
         meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
         template = template_id(parsed(), Platform.LINUX, self.world.settings)
         meta["annotations"] = {names.TEMPLATE: template}
@@ -212,7 +212,7 @@ class Bench:
         self.cluster.version += 1
         meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": name}
         meta |= {
-            "labels": {names.ACCOUNT_LABEL: "demo"},
+            "labels": {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-demo"},
             "annotations": {names.TEMPLATE: template},
             "resourceVersion": str(self.cluster.version),
             "creationTimestamp": "2026-01-01T00:00:00Z",
@@ -305,6 +305,103 @@ async def test_one_write_without_an_answer_is_tried_again_and_not_told(bench: Be
     await once(bench.context, backoff, KEY)
 
     assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+
+
+def unmarked(bench: Bench) -> None:
+    """Let the pod be one of an operator that did not mark pods with their account's uid yet."""
+    found = bench.world.caches[POD].get(Key("ns", "demo-a-0"))
+    there = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    assert there is not None
+    bench.cluster.version += 1
+    meta = found["metadata"]
+    meta["resourceVersion"] = str(bench.cluster.version)
+    meta["labels"].pop(names.ACCOUNT_UID_LABEL)
+    meta["ownerReferences"] = [{"uid": there["metadata"]["uid"], "controller": True}]
+    feed(bench.world, POD, "MODIFIED", found)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [({"login": 20002}, "20002"), ({"login": 20002, "accountId": "10001"}, "10001")],
+    ids=["another id", "the same id"],
+)
+async def test_an_account_that_is_made_anew_gets_no_pod_of_the_one_before(
+    bench: Bench, spec: dict[str, Any], wanted: str, *, marked: bool
+) -> None:
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(5, active=True))
+    await connected(bench)
+    await bench.reconcile()
+    if not marked:
+        unmarked(bench)
+        await bench.reconcile()
+        assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    feed(bench.world, ACCOUNT, "DELETED", bench.cluster.account)
+    await bench.reconcile()
+    bench.cluster.account, bench.cluster.told = {}, {}
+    bench.cluster.applied.clear()
+
+    bench.feed(spec=spec, uid="uid-new")
+    await bench.reconcile()
+
+    route = bench.table.get(wanted)
+    assert route is not None
+    assert (route.address, route.reason) == ("", "NameTaken")
+    assert "trader" not in bench.cluster.account["status"]
+    assert not {"StatefulSet", "ConfigMap"} & set(bench.cluster.applied)
+    assert bench.cluster.told["Ready"]["reason"] == "NameTaken"
+    assert bench.cluster.told["Reconciling"]["status"] == "True"
+    # The garbage collector's turn: first the StatefulSet, then the pod.
+    gone = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert gone is not None
+    feed(bench.world, STATEFUL_SET, "DELETED", gone)
+    await bench.reconcile()
+    assert not {"StatefulSet", "ConfigMap"} & set(bench.cluster.applied)
+    pod = bench.world.caches[POD].get(Key("ns", "demo-a-0"))
+    assert pod is not None
+    bench.due()
+    feed(bench.world, POD, "DELETED", pod)
+    assert KEY in bench.due()
+    await bench.reconcile()
+    assert {"StatefulSet", "ConfigMap"} <= set(bench.cluster.applied)
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"  # this bench has no node
+
+
+async def test_an_account_made_anew_with_a_wrong_spec_is_not_routed_to_the_pod_before(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    feed(bench.world, ACCOUNT, "DELETED", bench.cluster.account)
+    await bench.reconcile()
+    bench.cluster.account = {}
+
+    bench.feed(spec={"accountId": "10001", "server": "x" * 64}, uid="uid-new")
+    await bench.reconcile()
+
+    route = bench.table.get("10001")
+    assert route is not None
+    assert route.address == ""
+
+
+async def test_what_another_owner_has_in_the_other_slot_is_left_alone(bench: Bench) -> None:
+    await connected(bench)
+    await bench.reconcile()
+    theirs = {"name": "demo-b", "namespace": "ns", "uid": "t", "resourceVersion": "3"}
+    feed(bench.world, STATEFUL_SET, "ADDED", {"metadata": theirs, "spec": {"replicas": 1}})
+    bench.feed(spec={"credentialsSecretRef": {"name": "other"}}, generation=4)
+
+    for _ in range(3):
+        await bench.reconcile()
+
+    # A move is tried, and says why it comes to nothing; the account serves on.
+    assert bench.cluster.account["status"]["move"]["to"] == "b"
+    assert bench.replicas() == {"demo-a": 1, "demo-b": 1}
+    theirs_now = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-b"))
+    assert theirs_now is not None
+    assert theirs_now["metadata"]["uid"] == "t"
+    assert "StatefulSet demo-b" in bench.cluster.told["Updating"]["message"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
 
 
 async def test_a_lost_nodes_account_is_served_while_its_sidecar_answers(bench: Bench) -> None:
@@ -597,8 +694,9 @@ async def test_a_quota_that_is_lowered_ends_nobody_who_trades(bench: Bench) -> N
 def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
     """Let the watch tell of a slot's StatefulSet."""
     bench.cluster.version += 1
-    meta = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
+    meta: dict[str, Any] = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
     meta |= {"resourceVersion": str(bench.cluster.version)}
+    meta["ownerReferences"] = [{"uid": "uid-demo", "controller": True}]
     labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
     template = {"metadata": {}, "spec": {"os": {"name": "linux"}}}
     spec = {"replicas": replicas, "template": template}

@@ -59,8 +59,10 @@ class Watchman(threading.Thread):
         self._judged = 0
         # Since when an account's route leads to a slot that is fenced while the other trades.
         self._astray: dict[str, float] = {}
-        # Account of each pod that was ever seen, by uid; a pod name is of one account for ever.
+        # Account of each pod that was ever seen, and id of each account, by uid: a name may be of
+        # one account today and of another tomorrow.
         self._pods: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
         self._epochs: dict[str, int] = {}
         self.looks = 0
         self.harm: list[str] = []
@@ -79,12 +81,13 @@ class Watchman(threading.Thread):
         routes = self._redis.routes()
         pods = self._kubectl.list("pod", selector="app.kubernetes.io/name=mt5-account")
         accounts = self._kubectl.list("mt5accounts")
-        ids = {item["metadata"]["name"]: _id(item) for item in accounts}
+        self._ids |= {item["metadata"]["uid"]: _id(item) for item in accounts}
         self.looks += 1
         serving: dict[str, int] = {}
         for pod in pods:
             name = pod["metadata"]["labels"]["mt5bridge.io/account"]
-            self._pods[pod["metadata"]["uid"]] = name
+            its_account = pod["metadata"]["labels"]["mt5bridge.io/account-uid"]
+            self._pods[pod["metadata"]["uid"]] = its_account
             ending = "deletionTimestamp" in pod["metadata"]
             serving[name] = serving.get(name, 0) + (not ending)
         self.harm += [f"{count} pods of {name}" for name, count in serving.items() if count > 2]
@@ -92,7 +95,7 @@ class Watchman(threading.Thread):
         trading = {self._pods[uid]: uid for uid in active if uid in self._pods}
         for wanted, route in routes.items():
             owner = self._pods.get(route["uid"])
-            if owner in ids and ids[owner] != wanted:
+            if owner in self._ids and self._ids[owner] != wanted:
                 self.harm.append(f"the route of {wanted} leads to the pod of {owner}")
             if route["epoch"] < self._epochs.get(wanted, 0):
                 self.harm.append(f"the epoch of {wanted} went back to {route['epoch']}")
@@ -172,6 +175,7 @@ class Chaos:
             self.pin_the_broker,
             self.add_an_account,
             self.delete_an_account,
+            self.make_an_account_anew,
         ]
 
     def kill_a_replica(self) -> None:
@@ -274,6 +278,19 @@ class Chaos:
             name = self._any()
             self.kubectl.delete("mt5account", name, wait=False)
             del self.wanted[name]
+
+    def make_an_account_anew(self) -> None:
+        """As the CRD says of a login that is to change: delete the account, and create it again."""
+        name, login = self._any(), self.born + 1
+        self.born += 1
+        self.kubectl.delete("mt5account", name, wait=False)
+        del self.wanted[name]
+        until = time.monotonic() + 5
+        while self.kubectl.get("mt5account", name) is not None:
+            if time.monotonic() > until:
+                return  # nobody leads just now: it is deleted, then
+        self.kubectl.apply(account(name, login=login))
+        self.wanted[name] = Wanted(login)
 
     def _any(self) -> str:
         return self.chance.choice(sorted(self.wanted))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -12,7 +13,13 @@ from typing import Any
 import pytest
 
 from cluster.control_plane import ControlPlane
+from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
+from mt5_operator.desired.stateful_set import stateful_set
+from mt5_operator.names import MANAGER
+from mt5_operator.settings import Settings
+from mt5_operator.spec.account import Platform
+from mt5_operator.spec.parse import account as parsed
 from operator_cluster import sidecar_stub
 from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import Operator, eventually
@@ -314,6 +321,43 @@ def test_a_drained_node_is_left_by_a_move_and_no_pod_is_evicted(
         kubectl("uncordon", node)
     kubectl.delete("mt5account", "demo")
     eventually(lambda: kubectl.get("poddisruptionbudget", "mt5-bridge-accounts") is None)
+
+
+def test_an_account_made_anew_gets_nothing_of_the_one_before_and_the_api_server_sees_to_it(
+    fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    first = fleet.trades()
+    # The garbage collector is late: it ends the pod only after the StatefulSet is gone.
+    kubectl.patch("statefulset", "demo-a", {"metadata": {"finalizers": ["test-cluster/late"]}})
+    kubectl.delete("mt5account", "demo")
+    told = len(sidecars.calls)
+
+    kubectl.apply(account(login=20002))
+
+    await_reason(kubectl, "NameTaken")
+    found = kubectl.get("mt5account", "demo")
+    assert found is not None
+    eventually(lambda: redis.routes()["20002"]["reason"] == "NameTaken")
+    assert redis.routes()["20002"]["address"] == ""
+    assert "trader" not in found["status"]
+    there = kubectl.get("statefulset", "demo-a")
+    assert there is not None
+    assert there["metadata"]["ownerReferences"][0]["uid"] != found["metadata"]["uid"]
+    # An operator that knows nothing of the old one yet is refused by the API server.
+    wanted = stateful_set(parsed(found), Platform.LINUX, "a", Settings())
+    ours = ("--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
+    with pytest.raises(CommandFailed, match="are forbidden"):
+        kubectl("apply", *ours, "--filename", "-", stdin=json.dumps(wanted))
+    assert fleet.uid("demo-a-0") == first
+    assert sidecars.calls[told:] == []
+
+    kubectl.patch("statefulset", "demo-a", {"metadata": {"finalizers": []}})
+    await_reason(kubectl, "Connected")
+    second = fleet.uid("demo-a-0")
+    assert second != first
+    eventually(lambda: redis.routes()["20002"]["uid"] == second)
+    eventually(lambda: sidecars.journal(second).active)
+    assert {uid for uid, _ in sidecars.calls[told:]} == {second}
 
 
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))

@@ -19,9 +19,18 @@ USER: Final = 65532  # "nonroot", as distroless images number it
 
 
 def stateful_set(
-    account: Account, platform: Platform, slot: str, settings: Settings, *, replicas: int = 1
+    account: Account,
+    platform: Platform,
+    slot: str,
+    settings: Settings,
+    *,
+    replicas: int = 1,
+    selector: dict[str, str] | None = None,
 ) -> Manifest:
-    """Return the StatefulSet that gives a slot its pod."""
+    """Return the StatefulSet that gives a slot its pod.
+
+    One that is there keeps its `selector`: an earlier version made it without the account's uid.
+    """
     name, labels = account.key.name, names.slot_labels(account.key.name, slot)
     told = {
         names.TEMPLATE: template_id(account, platform, settings),
@@ -36,10 +45,13 @@ def stateful_set(
         # is for the slot's next pod.
         "updateStrategy": {"type": "OnDelete"},
         "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": names.selector(name, slot)},
+        "selector": {"matchLabels": selector or names.selector(name, slot, account.uid)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
         "template": {
-            "metadata": {"labels": labels, "annotations": told | names.STAYS},
+            "metadata": {
+                "labels": labels | {names.ACCOUNT_UID_LABEL: account.uid},
+                "annotations": told | names.STAYS,
+            },
             "spec": pod_spec(account, platform, slot, settings),
         },
     }

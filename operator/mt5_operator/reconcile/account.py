@@ -14,7 +14,7 @@ from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
-from mt5_operator.moving.stands import serving_slot, stands, unchanged
+from mt5_operator.moving.stands import Stand, serving_slot, stands, unchanged
 from mt5_operator.moving.steps import Wait
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import (
@@ -33,6 +33,7 @@ from mt5_operator.reconcile import (
 )
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict as claimed
+from mt5_operator.reconcile.owned import owner_of
 from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
@@ -106,11 +107,11 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     except _Gone:
         return None  # its event is on the way
     seen, step = sight.seen, None
-    if not (seen.conflict or seen.quota):
-        # A mistake in the spec holds up its changes, and no move that hands over.
-        how = unchanged if seen.unknown_fields else stands
-        seen = await workload.bring_about(context, wanted, seen, how(sight.look))
-    if not (seen.conflict or seen.unknown_fields or seen.quota):
+    # The pod of an account before reads the files of this name: not even they are touched.
+    later = bool(seen.name_taken) and seen.trader is None
+    if not (seen.conflict or seen.quota or later):
+        seen = await workload.bring_about(context, wanted, seen, _stands(sight))
+    if not (seen.conflict or seen.unknown_fields or seen.quota or later):
         await moves.remove_outdated(context, wanted, sight.look)
         if sight.look.resizes:
             await resize.take(context, sight.manifest, wanted, sight.look)
@@ -125,6 +126,13 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await moves.watch(context, sight.manifest, wanted, sight.look)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
+
+
+def _stands(sight: _Sight) -> dict[str, Stand]:
+    """Return how the slots should be; none that another account's objects have the names of."""
+    # A mistake in the spec holds up its changes, and no move that hands over.
+    how = unchanged if sight.seen.unknown_fields else stands
+    return {s: stand for s, stand in how(sight.look).items() if s not in sight.both.taken}
 
 
 async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sight, moves.Taken]:
@@ -158,7 +166,7 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     manifest = world.caches[ACCOUNT].get(wanted.key)
     if manifest is None:
         raise _Gone
-    both = Both(context, wanted)
+    both = Both(context, owner_of(manifest))
     trader = trader_of(manifest.get("status", {}))
     chosen = platform.choose(context, wanted, _runs_now(trader, both))
     due_s = _restart_due_s(manifest)
@@ -176,12 +184,20 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
     if place:
         seen = replace(seen, place=told(place, chosen.platform), held=place.held)
-    return _Sight(manifest, both, look, replace(seen, conflict=conflict), due_s)
+    seen = replace(seen, conflict=conflict, name_taken=_taken(both, slot, trader))
+    return _Sight(manifest, both, look, seen, due_s)
 
 
 def _runs_now(trader: Trader | None, both: Both) -> platform.Running:
     slot = both.first(trader)
-    return platform.Running(slot, both.pods[slot], both.sidecars[slot], trader is not None)
+    its_set = both.places[slot].stateful_set
+    traded = trader is not None
+    return platform.Running(slot, both.pods[slot], both.sidecars[slot], its_set, traded)
+
+
+def _taken(both: Both, slot: str, trader: Trader | None) -> str:
+    # Who never traded waits until both slots are its own: what is there may trade its login.
+    return both.places[slot].taken if trader else ", ".join(both.taken.values())
 
 
 def _restart_due_s(manifest: Manifest) -> float | None:
@@ -258,7 +274,8 @@ def _in_line(
     pods = [pod for pod in both.pods.values() if pod is not None]
     # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
     stands_aside = stands_aside or (look.frozen and not pods)
-    if stands_aside or exceeded(world, wanted):
+    begins_later = look.trader is None and both.taken
+    if stands_aside or begins_later or exceeded(world, wanted):
         room.leave(wanted.key, None)
         return None
     # Who moves, or has two slots for another reason, has a place already: what is missing is room

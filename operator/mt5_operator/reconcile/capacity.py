@@ -17,7 +17,7 @@ from mt5_operator.errors import InvalidSpec, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.index import conflict
-from mt5_operator.reconcile.slots import pod_key
+from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest, account

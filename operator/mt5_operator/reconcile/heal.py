@@ -15,8 +15,8 @@ from mt5_operator.moving.look import Look, other
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
+from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.reconcile.refresh import replace_pod
-from mt5_operator.reconcile.slots import pod_key
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen
 from mt5_operator.status.verdict import serving

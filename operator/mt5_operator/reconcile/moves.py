@@ -20,7 +20,8 @@ from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver,
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile import telling
 from mt5_operator.reconcile.context import Context, micro_text
-from mt5_operator.reconcile.slots import Both, pod_key, target
+from mt5_operator.reconcile.owned import pod_key
+from mt5_operator.reconcile.slots import Both, target
 from mt5_operator.spec.account import Priority
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.spec.status import Move

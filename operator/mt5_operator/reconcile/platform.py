@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mt5_operator import metrics, names, placement
+from mt5_operator import metrics, placement
 from mt5_operator.brokers.choice import Choice, Where, choice
 from mt5_operator.brokers.suspicion import healthy
-from mt5_operator.cluster.kinds import STATEFUL_SET
 from mt5_operator.desired.template import template_id
-from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, World, micro_text
 from mt5_operator.spec.account import Platform
@@ -24,6 +22,7 @@ class Running(NamedTuple):
     slot: str
     pod: PodSeen | None
     sidecar: SidecarSeen | None
+    stateful_set: Manifest | None
     traded: bool
 
 
@@ -41,9 +40,8 @@ def choose(context: Context, account: Account, now: Running) -> Choice:
 
 def _where(context: Context, account: Account, now: Running) -> Where:
     world, pod, sidecar = context.world, now.pod, now.sidecar
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, now.slot))
-    manifest = world.caches[STATEFUL_SET].get(key)
-    running = None if account.spec.suspend else _platform(manifest, pod, traded=now.traded)
+    suspended = account.spec.suspend
+    running = None if suspended else _platform(now.stateful_set, pod, traded=now.traded)
     runs = pod is not None and pod.answers and not pod.ending
     return Where(
         running=running,

@@ -5,11 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mt5_operator import names
-from mt5_operator.cluster.cache import key_of
-from mt5_operator.cluster.kinds import POD
-from mt5_operator.names import Key
-from mt5_operator.reconcile import claims, routing
+from mt5_operator.reconcile import claims, owned, routing
 from mt5_operator.reconcile.context import Context
 from mt5_operator.routes.route import Route, routable
 from mt5_operator.spec.parse import Manifest, account_id
@@ -26,8 +22,7 @@ async def follow(context: Context, manifest: Manifest, seen: Seen) -> Seen:
     if conflict or not routable(wanted):
         return replace(seen, conflict=conflict)
     before = context.table.get(wanted) or Route()
-    key = key_of(manifest)
-    pod = context.world.caches[POD].get(Key(key.namespace, names.pod(key.name, before.slot)))
+    pod = owned.place(context.world.caches, owned.owner_of(manifest), before.slot).pod
     seen = replace(seen, account_id=wanted, slot=before.slot, pod=pod_seen(pod) if pod else None)
     # Whoever trades stays who trades: moving it is a change, and changes wait.
     route = replace(routing.route_for(seen), epoch=before.epoch)

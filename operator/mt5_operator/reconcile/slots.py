@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Final
 
 from mt5_operator import names, placement
-from mt5_operator.cluster.kinds import NODE, POD, STATEFUL_SET
+from mt5_operator.cluster.kinds import NODE
 from mt5_operator.desired.template import template_id
 from mt5_operator.healing import budget
 from mt5_operator.moving import look as moving
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
-from mt5_operator.reconcile import refresh
+from mt5_operator.reconcile import owned, refresh
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.owned import Owner, pod_key
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
@@ -32,15 +33,21 @@ _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 class Both:
     """The pods of both slots, and what their sidecars said."""
 
-    def __init__(self, context: Context, account: Account) -> None:
+    def __init__(self, context: Context, owner: Owner) -> None:
         """Look, and keep looking at the sidecars of pods that run."""
+        caches = context.world.caches
+        self.places = {slot: owned.place(caches, owner, slot) for slot in SLOTS}
         self.pods: dict[str, PodSeen | None] = {}
         self.sidecars: dict[str, SidecarSeen | None] = {}
         for slot in SLOTS:
-            key = pod_key(account.key, slot)
-            manifest = context.world.caches[POD].get(key)
+            manifest = self.places[slot].pod
             self.pods[slot] = pod = _pod_seen(context.world, manifest) if manifest else None
-            self.sidecars[slot] = _sidecar(context, key, pod)
+            self.sidecars[slot] = _sidecar(context, pod_key(owner.key, slot), pod)
+
+    @property
+    def taken(self) -> dict[str, str]:
+        """Return what has a slot's name and is not the account's own: nothing is made there."""
+        return {slot: place.taken for slot, place in self.places.items() if place.taken}
 
     @property
     def asked(self) -> bool:
@@ -58,11 +65,6 @@ class Both:
             return trader.slot
         live = [slot for slot in SLOTS if self.pods[slot] is not None]
         return (live or [*SLOTS])[0]
-
-
-def pod_key(account: Key, slot: str) -> Key:
-    """Return the key of a slot's pod."""
-    return Key(account.namespace, names.pod(account.name, slot))
 
 
 def target(pod: PodSeen) -> Target:
@@ -100,7 +102,7 @@ def look(
     world.hosted.keep(account.key, nodes | {pod.node for pod in pods if pod.node})
     return Look(
         now_s=world.now().timestamp(),
-        slots={slot: _slot(world, account, slot, both, move) for slot in SLOTS},
+        slots={slot: _slot(world, slot, both, move) for slot in SLOTS},
         template=template_id(account, platform, world.settings),
         platform=platform.value,
         trader=trader,
@@ -150,9 +152,8 @@ def _pod_seen(world: World, manifest: Manifest) -> PodSeen:
     return replace(pod, lost=bool(pod.node) and _lost(world, pod.node))
 
 
-def _slot(world: World, account: Account, slot: str, both: Both, move: Move | None) -> Slot:
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
-    manifest = world.caches[STATEFUL_SET].get(key)
+def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
+    manifest = both.places[slot].stateful_set
     pod, sidecar = both.pods[slot], both.sidecars[slot]
     there = manifest is not None and "deletionTimestamp" not in manifest["metadata"]
     spec = manifest["spec"] if manifest and there else {}
@@ -166,7 +167,7 @@ def _slot(world: World, account: Account, slot: str, both: Both, move: Move | No
         said=_said(sidecar),
         stuck=_stuck(world, pod, sidecar),
         # Of the slot that it moves to; nobody asks for the other's.
-        trouble=_trouble(pod, sidecar) if move and move.to == slot else "",
+        trouble=_trouble(both, slot) if move and move.to == slot else "",
     )
 
 
@@ -194,8 +195,9 @@ def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bo
     return silent and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
 
 
-def _trouble(pod: PodSeen | None, sidecar: SidecarSeen | None) -> str:
-    found = link(Seen(generation=0, pod=pod, sidecar=sidecar))
+def _trouble(both: Both, slot: str) -> str:
+    taken, pod, sidecar = both.places[slot].taken, both.pods[slot], both.sidecars[slot]
+    found = link(Seen(generation=0, name_taken=taken, pod=pod, sidecar=sidecar))
     well = found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY
     return "" if well else f"{found.reason}: {found.message}"
 

@@ -19,7 +19,9 @@ from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.errors import ApiUnavailable, Conflict, NotFound, Refused
 from mt5_operator.moving.stands import Stand
 from mt5_operator.names import Key
+from mt5_operator.reconcile import owned
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.owned import Owner
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import Seen
@@ -77,16 +79,23 @@ async def _written(
 def _renewed(
     context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]
 ) -> dict[str, Manifest]:
-    settings, platform = context.world.settings, seen.platform or Platform.LINUX
+    renewed = {slot: stand for slot, stand in wanted.items() if stand.there and stand.renewed}
+    platform = seen.platform or Platform.LINUX
     return {
-        slot: healed(
-            stateful_set(account, platform, slot, settings, replicas=stand.replicas),
-            seen.healing,
-            platform,
-        )
-        for slot, stand in wanted.items()
-        if stand.there and stand.renewed
+        slot: healed(_set(context, account, platform, slot, stand), seen.healing, platform)
+        for slot, stand in renewed.items()
     }
+
+
+def _set(
+    context: Context, account: Account, platform: Platform, slot: str, stand: Stand
+) -> Manifest:
+    world, owner = context.world, Owner(account.key, account.uid)
+    there = owned.place(world.caches, owner, slot).stateful_set or {"spec": {}}
+    selector = there["spec"].get("selector", {}).get("matchLabels")
+    return stateful_set(
+        account, platform, slot, world.settings, replicas=stand.replicas, selector=selector
+    )
 
 
 def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, Stand]) -> int:

@@ -111,6 +111,8 @@ class Seen:
     unknown_fields: tuple[str, ...] = ()
     conflict: str = ""
     quota: str = ""
+    # Objects of another account that have the names of this one's.
+    name_taken: str = ""
     secret: str = ""
     secret_problem: str = ""
     secret_version: str = ""

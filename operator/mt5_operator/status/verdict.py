@@ -64,9 +64,19 @@ def _spec(seen: Seen) -> Verdict | None:
 def _workload(seen: Seen) -> Verdict | None:
     if seen.suspended:
         return Verdict(Reason.SUSPENDED, "spec.suspend is true: no pod runs")
+    if seen.name_taken and seen.pod is None:
+        return Verdict(Reason.NAME_TAKEN, _taken(seen.name_taken))
     if seen.workload_problem:
         return Verdict(Reason.WORKLOAD_REFUSED, seen.workload_problem)
     return None
+
+
+def _taken(what: str) -> str:
+    return (
+        f"{what} has the name of what this account would have, and belongs to an account of that"
+        " name before, or to nobody; this account begins when it is gone. Kubernetes removes what"
+        " a deleted account had; what stays longer than a pod takes to end, delete by hand"
+    )
 
 
 def _secret(seen: Seen) -> Verdict | None:

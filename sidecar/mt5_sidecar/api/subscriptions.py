@@ -8,7 +8,7 @@ from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
 from mt5_sidecar.errors import InvalidRequest, TooManySymbols
-from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
+from mt5_sidecar.streams.channels import CHANNELS, Channel
 
 MOST_INTERVAL_MS = 60_000
 STEP_MS = 10
@@ -34,8 +34,11 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     symbols = await _known(context, wanted.symbols)
     channels = _channels(wanted)
     choice = client.choice.adding(channels, symbols)
-    demand_watchable(context, choice, socket)
+    # All that are watched are heard already; what is named must be watched for that.
+    named = socket.named | (symbols or frozenset()) if choice.symbols is None else frozenset()
+    demand_watchable(context, choice.symbols or named, socket)
     client.choose(choice)
+    socket.named = named
     client.wants = (client.wants or frozenset()) | channels
     if interval_ms != client.interval_ms:
         context.feed.hub.regroup(client, interval_ms=interval_ms)
@@ -50,6 +53,8 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Sub
     if symbols is not None and choice.symbols is None:
         choice = choice._replace(symbols=frozenset(context.terminal.symbols))
     socket.client.choose(choice.without(_channels(unwanted), symbols))
+    if socket.client.choice.symbols is not None:
+        socket.named = frozenset()
     watch_wanted(context)
     return subscribed(socket)
 
@@ -66,14 +71,14 @@ def watch_wanted(context: Context) -> None:
     context.terminal.watch(tuple(sorted(_wanted(context))))
 
 
-def demand_watchable(context: Context, choice: Choice, socket: Socket | None = None) -> None:
-    """Return if `choice` may be that of `socket`, or of a new client.
+def demand_watchable(context: Context, named: frozenset[str], socket: Socket | None = None) -> None:
+    """Return if `named` may be the symbols of `socket`, or of a new client.
 
     Raises:
         InvalidRequest: These are too many symbols for one client.
         TooManySymbols: With what the others want they are too many for the terminal.
     """
-    named, settings = choice.symbols or frozenset(), context.settings
+    settings = context.settings
     if len(named) > settings.ws_max_symbols:
         most = settings.ws_max_symbols
         raise InvalidRequest(f"at most {most} symbols a client", limit="symbols", allowed=most)
@@ -94,7 +99,7 @@ def _wanted(context: Context, *, without: Socket | None = None) -> set[str]:
     wanted: set[str] = set()
     for socket in context.sockets:
         if socket is not without:
-            wanted |= socket.client.choice.symbols or frozenset()
+            wanted |= socket.client.choice.symbols or socket.named
     return wanted
 
 

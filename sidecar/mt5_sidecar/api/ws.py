@@ -54,7 +54,7 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
         resume = _resume(request)
         interval_ms = _interval(context, request)
         with _place(context):
-            demand_watchable(context, choice)
+            demand_watchable(context, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)

@@ -276,6 +276,22 @@ async def test_all_clients_together_have_no_more_symbols_watched_than_the_limit(
     assert set(rig.context.terminal.symbols) <= {"EURUSD", *names[:4]}
 
 
+async def test_who_hears_all_symbols_can_have_more_of_them_watched(bridge: Rig) -> None:
+    knows(bridge, 2)
+    socket = await bridge.ws()
+    await ask(socket, "subscribe", data={"symbols": ["S0"]})
+    await heard(socket, "subscribe_response")
+    await ask(socket, "subscribe", data={"symbols": ["S1"]})
+    all_ = (await heard(socket, "subscribe_response"))["data"]["symbols"]
+    watched = bridge.context.terminal.symbols
+    await ask(socket, "unsubscribe", data={"symbols": ["S0"]})
+    left = (await heard(socket, "unsubscribe_response"))["data"]["symbols"]
+
+    assert (all_, watched) == (None, ("EURUSD", "S0", "S1"))
+    assert left == ["EURUSD", "S1"]
+    assert bridge.context.terminal.symbols == ("EURUSD", "S1")
+
+
 async def test_a_rush_of_clients_is_held_to_the_limit_too(rig_with: RigWith) -> None:
     rig = await rig_with(ws_max_watched_symbols=2)
     await rig.connected()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from mt5_agent import protocol
 from mt5_sidecar.domain.secret import Secret
@@ -309,3 +310,39 @@ async def test_an_answer_to_what_another_session_asked_is_nobodys() -> None:
     with pytest.raises(TerminalTimeout):
         await asked
     assert requests(other_pipe) == []
+
+
+class Faulty(Hearer):
+    def heard(self, message: protocol.FromAgent) -> None:
+        raise KeyError(message)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_fault_of_ours_ends_the_connection_and_is_told(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    hearer = Faulty()
+
+    async def talk() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)  # the loop logs it, too
+        made: list[Wire] = []
+
+        def accept() -> Wire:
+            made.append(Wire(hearer, max_bytes=100, within_s=HELLO_S))
+            return made[-1]
+
+        server = await loop.create_server(accept, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(frames("a"))
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(talk())
+
+    assert [type(error) for error in hearer.endings] == [KeyError]
