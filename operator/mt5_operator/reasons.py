@@ -51,6 +51,7 @@ class Reason(StrEnum):
     FRESH_START = "FreshStart"
     MOVED = "Moved"
     MOVE_CANCELLED = "MoveCancelled"
+    TRADER_VANISHED = "TraderVanished"
     # Events of resources that change in place, of the ladder, and of keys.
     RESIZED = "Resized"
     NOT_RESIZED = "NotResized"

@@ -15,6 +15,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
+from cluster.kwok import FAKE
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.names import MANAGER
 from mt5_operator.settings import Settings
@@ -358,6 +359,52 @@ def test_an_account_made_anew_gets_nothing_of_the_one_before_and_the_api_server_
     eventually(lambda: redis.routes()["20002"]["uid"] == second)
     eventually(lambda: sidecars.journal(second).active)
     assert {uid for uid, _ in sidecars.calls[told:]} == {second}
+
+
+@pytest.mark.timeout(240)
+def test_a_pod_deleted_by_force_from_a_silent_node_has_no_successor_until_the_node_is_off(
+    fleet: Fleet, plane: ControlPlane, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fleet.lead(vanished_pod_wait_s=75)
+    kubectl.apply(secret(), account(disruption="Never"))
+    await_reason(kubectl, "Connected")
+    first, node = fleet.uid("demo-a-0"), fleet.node("demo-a-0")
+    eventually(lambda: sidecars.active() == [first])
+    name, _ = FAKE
+    try:
+        kubectl("cordon", node)  # for the next pod
+        kubectl("annotate", "node", node, f"{name}-")  # nobody plays its kubelet any more
+        kubectl("delete", "pod", "demo-a-0", "--force", "--grace-period=0", "--wait=false")
+        eventually(lambda: fleet.uid("demo-a-0") not in ("", first))
+        second = fleet.uid("demo-a-0")
+        eventually(lambda: "TraderVanished" in reasons(kubectl))
+        # The node looks well, for some 50 s; then it is known to be lost.
+        while "node.kubernetes.io/unreachable" not in taints(kubectl, node):
+            assert fleet.status()["trader"]["pod"] == first
+            time.sleep(1)
+        for _ in range(3):
+            assert fleet.status()["trader"]["pod"] == first
+            time.sleep(1)
+        assert sidecars.active() == [first]
+
+        kubectl("taint", "nodes", node, "node.kubernetes.io/out-of-service=off:NoExecute")
+
+        eventually(lambda: fleet.status()["trader"]["pod"] == second, timeout_s=20)
+        eventually(lambda: second in sidecars.active())
+    finally:
+        plane.kubectl("delete", "node", node)
+        plane.add_fake_nodes(2)
+
+
+def reasons(kubectl: Kubectl) -> set[str]:
+    """Return the reasons of all Events."""
+    return {str(item.get("reason")) for item in kubectl.list("events.events.k8s.io")}
+
+
+def taints(kubectl: Kubectl, node: str) -> set[str]:
+    """Return the keys of a node's taints."""
+    found = kubectl.get("node", node) or {"spec": {}}
+    return {taint["key"] for taint in found["spec"].get("taints", [])}
 
 
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))
