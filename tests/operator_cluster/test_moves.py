@@ -26,6 +26,7 @@ from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
+from operator_cluster.watchman import Watchman
 
 pytestmark = pytest.mark.cluster
 
@@ -425,12 +426,13 @@ def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
     for number, uid in enumerate(sidecars.active()):
         sidecars.journal(uid).keys.append(f"k{number}")
 
+    watchman = Watchman(kubectl, redis, sidecars)
+    watchman.start()
     for image in ("one", "two"):
         operator = fleet.lead(sidecar_image=f"sidecar:{image}", move_drain_s=0.2)
         for _ in range(3):
             time.sleep(chance.uniform(0, 1.2))
             operator.kill()
-            assert len(sidecars.active()) <= 3, sidecars.calls
             operator.lead()
     operator.stop()
     fleet.lead(sidecar_image="sidecar:end")
@@ -444,9 +446,13 @@ def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
             fleet.settled(fleet.status(name)["slot"], name=name) for name in names
         )
 
-    eventually(ended, timeout_s=90, what=f"seed {seed}")
+    try:
+        eventually(ended, timeout_s=90, what=f"seed {seed}")
+        eventually(lambda: watchman.judged == len(sidecars.activations) > 3)
+    finally:
+        watchman.end()
+    assert not watchman.harm
     pods = {pod["metadata"]["uid"] for pod in kubectl.list("pod")}
     assert set(sidecars.active()) == pods
     assert sorted(key for uid in pods for key in sidecars.journal(uid).keys) == ["k0", "k1", "k2"]
     assert {route["uid"] for route in redis.routes().values()} == pods
-    assert sidecars.most_at_once <= 3
