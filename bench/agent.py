@@ -4,6 +4,8 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -51,9 +53,9 @@ class Agent:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    def show_positions(self, step: int) -> None:
-        """Tell the sidecar that every position has changed."""
-        self._show("positions", account.positions(step))
+    def moved_positions(self, step: int) -> Callable[[], None]:
+        """Have every position change; what is returned tells the sidecar of it."""
+        return partial(self._show, "positions", account.positions(step))
 
     def _send(self, message: protocol.FromAgent) -> None:
         self._writer.write(protocol.encode(message))

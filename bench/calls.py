@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """P5: a call through sidecar and agent, without the package's own time, against RPyC as mt5linux
-uses it. Natively, and with the package's side in Windows Python under Wine where that can be run.
+uses it. Natively, in the Python of this checkout; and where that can be run in the Wine image: in
+its Python 3.13, and with the package's side in Windows Python under Wine.
 
 Both ways end with 20 positions, all 19 fields of each read by the client.
 """
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, Protocol
@@ -38,11 +40,12 @@ RPYC_CALLS: Final = 3
 START_S: Final = 60.0
 STUB: Final = Path(__file__).with_name("stub")
 WAY: Final = Path(__file__).with_name("rpyc_way.py")
-IN_WINE: Final = "opt/mt5/bench"
+OURS: Final = "opt/mt5/bench"
+"""The stub, and the way of RPyC, in the image."""
 
 
 class Place(Protocol):
-    """Where the package's side runs: this machine, or Wine on it."""
+    """Where the package's side runs: this machine, or an image on it."""
 
     name: str
     target_us: float
@@ -88,54 +91,61 @@ class Native:
             process.end()
 
 
-class Wine:
+@dataclass
+class InImage:
     """The Wine image's files, restricted as in a pod."""
 
-    name, target_us = "under Wine", 400.0
-
-    def __init__(self, pod: Any) -> None:
-        self._pod = pod
+    pod: Any
+    name: str
+    target_us: float
+    python: str
+    """Runs the package's side: the worker, or RPyC's server."""
+    files: str
+    """Our folder, as that Python names it."""
 
     @contextmanager
     def agent(self, terminal: Terminal, folder: Path) -> Iterator[None]:
-        """Run our agent, its worker in Windows Python."""
-        self._pod.write("run/mt5/agent/token", (folder / "token").read_text())
+        """Run our agent in the image's own Python, its worker in `python`."""
+        self.pod.write("run/mt5/agent/token", (folder / "token").read_text())
         # Windows Python takes no PYTHONPATH.
         worker = (
-            f"import sys, runpy; sys.path.insert(0, 'Z:/{IN_WINE}'); "
+            f"import sys, runpy; sys.path.insert(0, '{self.files}'); "
             "sys.argv = ['worker', sys.argv[-1]]; "
             "runpy.run_module('mt5_agent.worker', run_name='__main__')"
         )
         environment = _agent_settings(terminal.agent_port) | {
-            "MT5_AGENT_WORKER_COMMAND": json.dumps(["/opt/mt5/bin/windows-python", "-c", worker]),
-            "MT5_AGENT_TERMINAL_PATH": f"Z:/{IN_WINE}/MetaTrader5.py",
+            "MT5_AGENT_WORKER_COMMAND": json.dumps([self.python, "-c", worker]),
+            "MT5_AGENT_TERMINAL_PATH": f"{self.files}/MetaTrader5.py",
         }
         with on(SERVER):
-            process = self._pod.start(**environment)
+            process = self.pod.start(**environment)
         try:
             yield
         finally:
-            self._pod.end(process)
+            self.pod.end(process)
 
     @contextmanager
     def rpyc(self, port: int, folder: Path) -> Iterator[None]:
-        """Run RPyC's server in Windows Python."""
+        """Run RPyC's server in `python`."""
         del folder
-        code = f"import sys; sys.path.insert(0, 'Z:/{IN_WINE}'); import rpyc_way; "
-        argv = ["/opt/mt5/bin/windows-python", "-c", code + f"rpyc_way.serve({port})"]
+        code = f"import sys; sys.path.insert(0, '{self.files}'); import rpyc_way; "
+        argv = [self.python, "-c", code + f"rpyc_way.serve({port})"]
         with on(SERVER):
-            process = self._pod.start(argv)
+            process = self.pod.start(argv)
         try:
             yield
         finally:
-            self._pod.end(process)
+            self.pod.end(process)
 
 
 async def measure(folder: Path, effort: Effort) -> list[Finding]:
     """Return P5; without root or the image's tools only natively."""
     found = await _compared(Native(), folder / "native", effort)
-    with _wine() as wine:
-        if wine is not None:
+    with _image() as pod:
+        if pod is not None:
+            linux = InImage(pod, "natively, in the image", 200.0, "/usr/bin/python3", f"/{OURS}")
+            wine = InImage(pod, "under Wine", 400.0, "/opt/mt5/bin/windows-python", f"Z:/{OURS}")
+            found += await _compared(linux, folder / "image", effort)
             found += await _compared(wine, folder / "wine", effort)
     return found
 
@@ -253,20 +263,20 @@ async def _listens(port: int) -> None:
 
 
 @contextmanager
-def _wine() -> Iterator[Wine | None]:
+def _image() -> Iterator[Any]:
     if os.geteuid() or not shutil.which("buildah"):
         yield None
         return
     from contract_wine import wine
 
     with wine.unpacked(wine.build()) as root:
-        place = root.outside / IN_WINE
+        place = root.outside / OURS
         try:
             shutil.copytree(STUB, place, dirs_exist_ok=True)
             shutil.copy(WAY, place)
             for name in ("rpyc", "plumbum"):
                 shutil.copytree(_site_packages() / name, place / name, dirs_exist_ok=True)
-            yield Wine(wine.Pod(root))
+            yield wine.Pod(root)
         finally:
             shutil.rmtree(place)
 

@@ -3,6 +3,8 @@
 
 import os
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,11 +12,13 @@ from typing import Final
 from cluster import state
 from cluster.backends import node_backend
 from cluster.kubectl import Kubectl, Manifest
+from cluster.waiting import wait_for
 from demo import images
 from demo.installation import NAMESPACE, NODE_PORT, Installation, create_key, install, node_address
 
 READY_TIMEOUT_S: Final = 240
 GONE_TIMEOUT_S: Final = 240
+ANSWER_TIMEOUT_S: Final = 120
 _FIRST_LOGIN: Final = 30_000
 
 
@@ -40,7 +44,7 @@ class Fleet:
 
     def __init__(self, installation: Installation) -> None:
         name = f"bench-{os.getpid()}"
-        self._kubectl: Kubectl = installation.kubectl.within(name)
+        self.kubectl: Kubectl = installation.kubectl.within(name)
         installation.kubectl.apply(_object("Namespace", name))
         self._next = _FIRST_LOGIN
         self.ids: list[str] = []
@@ -52,24 +56,41 @@ class Fleet:
         self.ids += [str(login) for login in logins]
         names = [f"mt5account/account-{login}" for login in logins]
         began_s = time.perf_counter()
-        self._kubectl.apply(*(each for login in logins for each in _account(login)))
+        self.kubectl.apply(*(each for login in logins for each in _account(login)))
         timeout = f"--timeout={READY_TIMEOUT_S}s"
-        self._kubectl(
+        self.kubectl(
             "wait", "--for=condition=Ready", timeout, *names, timeout_s=READY_TIMEOUT_S + 10
         )
         return time.perf_counter() - began_s
 
-    def sidecars_cpu_s(self) -> float:
-        """Return the time that the sidecars have spent on cores since their start."""
+    def cpu_s(self, container: str) -> float:
+        """Return the time that one container of each account has spent on cores since its start."""
         pods = [f"account-{account_id}-a-0" for account_id in self.ids]
-        return sum(_cpu_s(self._kubectl, pod, "sidecar") for pod in pods)
+        return sum(_cpu_s(self.kubectl, pod, container) for pod in pods)
 
     def end(self) -> None:
         """Delete all accounts, and wait until their pods are gone: the next begin undisturbed."""
         timeout = f"--timeout={GONE_TIMEOUT_S}s"
         for kind in ("mt5accounts", "pods"):
-            self._kubectl("delete", kind, "--all", timeout, timeout_s=GONE_TIMEOUT_S + 10)
+            self.kubectl("delete", kind, "--all", timeout, timeout_s=GONE_TIMEOUT_S + 10)
         self.ids.clear()
+
+
+def first_answer_s(installation: Installation, account_id: str, key: str) -> float:
+    """Wait until a key opens an account through the router; return when, in Unix seconds."""
+    url = f"{installation.url}/accounts/{account_id}/api/account"
+    request = urllib.request.Request(url, headers={"X-API-Key": key})  # noqa: S310 - our own
+
+    def answered() -> bool:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+                return bool(reply.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+
+    wait_for(answered, what=f"a 200 of {url}", timeout_s=ANSWER_TIMEOUT_S, interval_s=0.02)
+    return time.time()
 
 
 def routers_cpu_s(installation: Installation) -> float:
@@ -80,10 +101,11 @@ def routers_cpu_s(installation: Installation) -> float:
 
 
 def _cpu_s(kubectl: Kubectl, pod: str, container: str) -> float:
-    # Source: Documentation/scheduler/sched-stats.rst: nanoseconds on a core, of each thread.
-    words = ["sh", "-c", "cat /proc/[0-9]*/task/*/schedstat"]
-    lines = kubectl.exec(pod, words, container=container).splitlines()
-    return sum(int(line.split()[0]) for line in lines) / 1e9
+    # With what ended in there, too. Cgroups of version 1 tell nanoseconds, version 2 microseconds.
+    group = "/sys/fs/cgroup"
+    script = f"cat {group}/cpuacct/cpuacct.usage || grep usage_usec {group}/cpu.stat"
+    *old, told = kubectl.exec(pod, ["sh", "-c", script], container=container).split()
+    return int(told) / (1e6 if old else 1e9)
 
 
 def _account(login: int) -> tuple[Manifest, Manifest]:

@@ -27,12 +27,15 @@ every account's pod and the load itself were on these cores too. Absolute figure
 and never asserted; a target that is missed is in the table.
 
 - **P11**: one `kubectl apply` of Secret and account, until `kubectl wait` sees Ready. The images
-  are on the node; simulator.
-- **P12**: 1,000 users on 5 accounts through the router's node port, with an API key and the default
-  limits. 500 hold a stream each (100 a pod); 500 ask once a second for account, positions, orders,
-  ticks, status. Open loop: a request is late from the moment at which it was due. Of three
+  are on the node; simulator. Its phases by the clocks of those who did them: the scheduler's
+  Event, the beginning of a container's first process, the sidecar's log. Each row is the median of
+  its phase, so they need not add up.
+- **P12**: 1,000 users on 5 accounts through the router's node port, with ten API keys and the
+  default limits. 500 hold a stream each (100 a pod); 500 ask once a second for account, positions,
+  orders, ticks, status. Open loop: a request is late from the moment at which it was due. Of three
   rounds the least disturbed: neighbours only ever add time. What sidecars
-  and routers spent of a core says what the load costs, whoever else is there.
+  and routers spent of a core says what the load costs, whoever else is there; a load that took a
+  whole core itself would measure itself.
 
 """
 

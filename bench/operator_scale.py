@@ -13,9 +13,9 @@ import os
 import statistics
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from typing import Any, Final
 from kubernetes.aio.config import kube_config
 
 from bench import report
-from bench.processes import rss_bytes
+from bench.processes import descendants, peak_rss_bytes, rss_bytes
 from cluster import packages
 from cluster.control_plane import ControlPlane
 from cluster.fixtures import fresh_control_plane
@@ -51,7 +51,8 @@ Measured {date} on {machine}; load average {loads}.
 controller manager, scheduler, KWOK, Redis, the stub of all sidecars and the measuring program run
 on the same cores, with whatever else the machine does: its load says how much. So rates and times
 are the whole machine's and would be better anywhere else; writes, CPU and memory are the
-operator's own.
+operator's own. What bounds the cold start is in two rows: who had the CPU, and how many writes the
+API server answers for an account, of which the operator's are a part.
 
 | what | found | target |
 |---|---|---|
@@ -87,6 +88,7 @@ class Scale:
                 "watch_audit_s": 60,
                 "sidecar_poll_connected_s": 60,
                 "resync_s": self.words.resync_s,
+                "log_level": "DEBUG",  # what of a status was written
                 **settings,
             },
         )
@@ -122,7 +124,7 @@ class Scale:
         )
 
     async def _cold_start(self, leader: Operator) -> None:
-        began = time.monotonic()
+        began, busy, writes = time.monotonic(), _busy_s(), self._all_writes()
         leader.start(wait=False)
         await _until(
             lambda: leader.exit_code() is not None or self._routed() == len(self.keys),
@@ -132,11 +134,14 @@ class Scale:
         if leader.exit_code() is not None:
             raise RuntimeError(f"the operator ended, too little CPU?\n{leader.last_words()}")
         took_s = time.monotonic() - began
+        shares, writes = _shares(busy, _busy_s(), took_s), self._all_writes() - writes
         await _quiet(leader)
         number = len(self.keys)
         self._tell("cold start: until every account is routed", f"{took_s:.0f} s")
         self._tell("accounts a second, all controllers together", f"{number / took_s:.0f} /s")
+        self._tell("who had the CPU meanwhile, of all cores", shares)
         self._tell("API writes of the operator an account", f"{leader.writes() / number:.2f}", "8")
+        self._tell("API writes of all programs an account, Leases aside", f"{writes / number:.1f}")
         done = leader.metric("mt5_operator_reconciles_total")
         cpu = _cpu_s(leader) / number * 1000
         self._tell("reconciles an account", f"{done / number:.1f}")
@@ -144,18 +149,26 @@ class Scale:
 
     async def _resync(self, leader: Operator) -> None:
         await _quiet(leader)
-        written, number = leader.written(), len(self.keys)
-        before = _Count(leader)
+        told = _Written(leader)
+        before, number = _Count(leader), len(self.keys)
         # Its middle: a few accounts are looked at between resyncs as well. From the last look
-        # before it to the first one after, so the rate is at least this.
+        # before it to the first one after, so the rate is at least this, and CPU at most.
         first, _ = await self._done(leader, before.done + number * 0.2)
         _, last = await self._done(leader, before.done + number * 0.9)
         rate = (last.done - first.done) / max(last.at - first.at, 0.001)
-        cpu = (last.cpu_s - before.cpu_s) / (last.done - before.done) * 1000
+        cpu = (last.cpu_s - first.cpu_s) / (last.done - first.done) * 1000
         self._tell("no-op resync: reconciles a second", f"{rate:.0f} /s", ">= 400")
         self._tell("no-op resync: CPU a reconcile", f"{cpu:.2f} ms", "<= 2")
-        self._tell("no-op resync: writes", _more(written, leader.written()), "0")
+        # What it does besides: looks at sidecars once a minute, audits of its caches.
+        await _quiet(leader)
+        idle = _Count(leader)
+        await asyncio.sleep(self.words.resync_s / 2)
+        now = _Count(leader)
+        share = (now.cpu_s - idle.cpu_s) / (now.at - idle.at)
+        self._tell("between two resyncs: CPU of the operator", f"{share:.0%} of a core")
+        self._tell("no-op resync, and all of the above: writes", told.since(), "0")
         self._tell("memory of the leader", f"{_rss_mb(leader):.0f} MB", "<= 250 at 5,000")
+        self._tell("the most that it ever had", f"{_peak_mb(leader):.0f} MB")
 
     async def _done(self, leader: Operator, count: float) -> tuple["_Count", "_Count"]:
         """Return the last look before so many reconciles, and the first one after."""
@@ -206,10 +219,12 @@ class Scale:
 
     async def _failover(self, leader: Operator, standby: Operator) -> None:
         standby.start(wait=False)
-        await _until(lambda: standby.answers("/readyz") == 200, timeout_s=120)
-        self._tell("memory of the warm standby", f"{_rss_mb(standby):.0f} MB")
+        await _until(lambda: standby.answers("/readyz") == 200, timeout_s=300)
+        what = "a replica that starts beside all of them"
+        self._tell(f"{what}: memory", f"{_rss_mb(standby):.0f} MB")
+        self._tell(f"{what}: the most that it ever had", f"{_peak_mb(standby):.0f} MB")
         await _quiet(leader)
-        written, began = standby.written(), time.monotonic()
+        told, began = _Written(standby), time.monotonic()
         leader.kill()
         await _until(standby.leads, timeout_s=60)
         self._tell(
@@ -222,7 +237,16 @@ class Scale:
             lambda: standby.metric("mt5_operator_reconciles_total") >= count, timeout_s=300
         )
         self._tell("until it has looked at every account", f"{time.monotonic() - began:.1f} s")
-        self._tell("writes of the new leader", _more(written, standby.written()), "0")
+        # Every sidecar was looked at by then, or was given up for silent.
+        await asyncio.sleep(15)
+        self._tell("writes of the new leader", told.since(), "0")
+
+    def _all_writes(self) -> float:
+        lines = self.plane.kubectl("get", "--raw", "/metrics").splitlines()
+        ours = [line for line in lines if line.startswith("apiserver_request_total{")]
+        verbs = [f'verb="{verb}"' for verb in ("APPLY", "PATCH", "POST", "PUT", "DELETE")]
+        fits = [x for x in ours if any(v in x for v in verbs) and 'resource="leases"' not in x]
+        return sum(float(line.rpartition(" ")[2]) for line in fits)
 
     def _tell(self, what: str, found: str, target: str = "") -> None:
         self.rows.append((what, found, target))
@@ -244,6 +268,30 @@ class _Count:
         self.done = operator.metric("mt5_operator_reconciles_total")
         self.cpu_s = _cpu_s(operator)
         self.at = time.monotonic()
+
+
+class _Written:
+    """What an operator writes from now on, and of statuses: which parts of them."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self._before = operator.written()
+        self._logged = operator.log.stat().st_size
+
+    def since(self) -> str:
+        """Return how many writes were made, what they were, and what of a status changed."""
+        new = self._operator.written() - self._before
+        if not new:
+            return "0"
+        told = [f"{count} x {what}" for what, count in sorted(new.items())]
+        changed = self._changed().most_common(6)
+        return f"{new.total()} ({', '.join(told + [f'{path}: {n}' for path, n in changed])})"
+
+    def _changed(self) -> Counter[str]:
+        with self._operator.log.open("rb") as log:
+            log.seek(self._logged)
+            lines = [line for line in log if b'"status written"' in line]
+        return Counter(path for line in lines for path in json.loads(line)["changed"])
 
 
 def _placed(manifest: dict[str, Any], key: Key) -> dict[str, Any]:
@@ -279,11 +327,33 @@ async def _until(done: Callable[[], bool], *, timeout_s: float, pause_s: float =
             await asyncio.sleep(pause_s)
 
 
-def _more(before: Counter[str], after: Counter[str]) -> str:
-    """Return how many writes were made between, and what they were."""
-    new = after - before
-    told = ", ".join(f"{count} x {what}" for what, count in sorted(new.items()))
-    return f"{new.total()} ({told})" if new else "0"
+def _peak_mb(operator: Operator) -> float:
+    return peak_rss_bytes(operator.pid) / 1e6
+
+
+def _busy_s() -> dict[str, float]:
+    """Return the CPU time of all that this benchmark started, and its own, by program."""
+    found: dict[str, float] = defaultdict(float)
+    for pid in [os.getpid(), *descendants(os.getpid())]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            fields = rest.split()
+            name = "stub and measuring" if pid == os.getpid() else _program(pid, head)
+            found[name] += (int(fields[11]) + int(fields[12])) / _TICKS
+    return found
+
+
+def _program(pid: int, head: str) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text()
+    return "our operator" if "mt5_operator" in words else head.partition("(")[2]
+
+
+def _shares(before: dict[str, float], after: dict[str, float], took_s: float) -> str:
+    whole = took_s * (os.cpu_count() or 1)
+    used = {name: (spent - before.get(name, 0)) / whole for name, spent in after.items()}
+    most = sorted(used.items(), key=lambda item: -item[1])
+    told = [f"{name} {share:.0%}" for name, share in most if share >= 0.01]
+    return f"{', '.join(told)}; all {sum(used.values()):.0%}"
 
 
 async def _quiet(operator: Operator, *, for_s: float = 3) -> None:

@@ -79,8 +79,23 @@ def cpu_s(pids: Iterable[int]) -> float:
 
 def rss_bytes(pid: int) -> int:
     """Return the memory of a process that is in RAM now."""
+    return _status_bytes(pid, "VmRSS")
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return what of it no file is behind: heap and stacks, which the kernel cannot drop."""
+    return _status_bytes(pid, "RssAnon")
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """Return the most memory that a process ever had in RAM."""
+    return _status_bytes(pid, "VmHWM")
+
+
+def _status_bytes(pid: int, field: str) -> int:
+    # Source: proc_pid_status(5): in units of 1024 bytes.
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise ProcessLookupError(pid)
 

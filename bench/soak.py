@@ -23,7 +23,7 @@ from bench import cores, report
 from bench.findings import Finding
 from bench.listeners import Audience
 from bench.memory import agent
-from bench.processes import cpu_s, descendants, descriptors, rss_bytes
+from bench.processes import anonymous_bytes, cpu_s, descendants, descriptors
 from bench.sidecar import AUTHORIZED, Sidecar, answers, sidecar, until
 from bench.trends import Course, drift_percent
 from cluster.paths import REPOSITORY
@@ -46,9 +46,11 @@ Written by `make soak`; do not edit. {minutes:g} minutes on {date}, {machine}.
 
 A sidecar and a real agent with the simulator, which looks at ticks 50 times a second; {staying}
 listeners that want every change, {passing} that come and go each second, {reads} reads a second
-over all kinds of paths. The first quarter is for warming up. Memory by its trend (least squares),
-open files when it is quiet, before and after, cost by CPU time for the same load. All
-but the latency, which neighbours on the machine move, ends `make soak` with an error.
+over all kinds of paths. The first quarter is for warming up. Memory is what a process holds itself
+(RssAnon: pages of files, which the kernel drops when others need room, could hide a small leak), by
+its trend (least squares); open files when it is quiet, before and after; cost by CPU time for the
+same load. All but the latency, which neighbours on the machine move, ends `make soak` with an
+error.
 
 """
 
@@ -131,7 +133,7 @@ def judged(courses: Sequence[Course], latencies_s: Sequence[float], *, lost: int
 
 def _of(course: Course) -> list[Finding]:
     slope = f"{course.memory_slope_bytes_per_min() / 1e3:.1f} kB a minute"
-    size = f"{slope}, {course.rss_bytes[-1] / 1e6:.1f} MB at the end"
+    size = f"{slope}, {course.memory_bytes[-1] / 1e6:.1f} MB at the end"
     name, growth = course.name, course.memory_growth_percent()
     found = [
         _finding(f"{name}: memory, growth", growth, "%", MAX_GROWTH_PERCENT, size),
@@ -170,7 +172,7 @@ async def _watch(
     began_s = time.monotonic()
     while (at_s := time.monotonic() - began_s) < seconds:
         for pid, course in courses.items():
-            course.note(at_s, rss_bytes=rss_bytes(pid), cpu_s=cpu_s([pid]))
+            course.note(at_s, memory_bytes=anonymous_bytes(pid), cpu_s=cpu_s([pid]))
         done, _ = await asyncio.wait(load, timeout=SAMPLE_S, return_when="FIRST_EXCEPTION")
         for task in done:
             task.result()

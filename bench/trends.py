@@ -19,27 +19,27 @@ class Course:
 
     name: str
     at_s: list[float] = field(default_factory=list)
-    rss_bytes: list[float] = field(default_factory=list)
+    memory_bytes: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
     files_before: int = 0
     files_after: int = 0
     """Open at a quiet moment, before and after the load: clients come and go in between."""
 
-    def note(self, at_s: float, *, rss_bytes: int, cpu_s: float) -> None:
+    def note(self, at_s: float, *, memory_bytes: int, cpu_s: float) -> None:
         """Add a sample."""
         self.at_s.append(at_s)
-        self.rss_bytes.append(rss_bytes)
+        self.memory_bytes.append(memory_bytes)
         self.cpu_s.append(cpu_s)
 
     def memory_growth_percent(self) -> float:
         """Return by how much memory grew after warming up, as its trend has it."""
-        at_s, sizes = warm(self.at_s), warm(self.rss_bytes)
+        at_s, sizes = warm(self.at_s), warm(self.memory_bytes)
         trend = linear_regression(at_s, sizes)
         return trend.slope * (at_s[-1] - at_s[0]) / percentile(sizes, 50) * 100
 
     def memory_slope_bytes_per_min(self) -> float:
         """Return the same trend in bytes a minute."""
-        return linear_regression(warm(self.at_s), warm(self.rss_bytes)).slope * 60
+        return linear_regression(warm(self.at_s), warm(self.memory_bytes)).slope * 60
 
     def dearer_percent(self) -> float:
         """Return by how much more of a core the same load costs at the end."""

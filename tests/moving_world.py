@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
+from mt5_operator.moving.stands import unchanged as stands_unchanged
 from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.names import SLOTS
+from mt5_operator.reconcile.slots import unchanged
 from mt5_operator.spec.status import LastMove, Move, Trader
 
 # When a node that does not answer gets its taint, and how long a pod's unknown end is waited for.
@@ -81,7 +83,7 @@ class World:
         self.ahead_s = ahead_s
         self.now_s = 1_000_000.0
         self.template, self.bad = "t1", set[str]()
-        self.suspended = False
+        self.suspended = self.misspelt = False
         self.restart_s: float | None = None
         self.sets: dict[str, Set] = {}
         self.pods: list[Running] = []
@@ -108,6 +110,10 @@ class World:
     # -- what the operator sees and does -------------------------------------------------------
 
     def look(self) -> Look:
+        found = self._look()
+        return unchanged(found) if self.misspelt else found
+
+    def _look(self) -> Look:
         return Look(
             now_s=self.now_s,
             slots={name: self._slot(name) for name in SLOTS},
@@ -287,7 +293,8 @@ class World:
             journal.unsure = bool(self.executed)  # nothing was ever sent: it knows all
 
     def _stand(self) -> None:
-        for name, stand in stands(self.look()).items():
+        how = stands_unchanged if self.misspelt else stands
+        for name, stand in how(self.look()).items():
             found = self.sets.get(name)
             if not stand.there:
                 self.sets.pop(name, None)
@@ -297,6 +304,8 @@ class World:
             else:
                 found.replicas = stand.replicas
                 found.template = self.template if stand.renewed else found.template
+        if self.misspelt:
+            return
         move, pod = self.move, self.pod(self.move.to) if self.move else None
         mine = self.trader is not None and move is not None and self.trader.slot == move.to
         if move and move.phase == "Starting" and pod and not mine and pod.template != move.template:
@@ -396,7 +405,7 @@ class World:
             self.found_again(node)
         self.cordoned.clear()
         self.stale = None
-        self.suspended = False
+        self.suspended = self.misspelt = False
         for pod in self.pods:
             pod.silent = pod.offline = False
         for _ in range(400):

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -19,18 +20,19 @@ from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
-from mt5_operator.cluster.kinds import ACCOUNT, BROKER
+from mt5_operator.cluster.kinds import ACCOUNT, AROUND, BROKER
 from mt5_operator.cluster.lease import ApiLock, lead
+from mt5_operator.cluster.reflector import Reflector
 from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
-from mt5_operator.reconcile import brokers, leading
+from mt5_operator.reconcile import broker_feed, leading
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World, seconds_text
-from mt5_operator.reconcile.feed import gone
+from mt5_operator.reconcile.feed import feed, gone
 from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
@@ -72,6 +74,7 @@ async def run(settings: Settings, watch: Watch) -> None:
         await load(),
         timeout_s=settings.api_timeout_s,
         connections=settings.api_connections,
+        page=settings.list_page,
     ) as api:
         await _Operator(settings, api, watch).run()
 
@@ -98,7 +101,9 @@ class _Operator:
             # Two tries fit into the time in which a leader must renew.
             timeout_s=settings.lease_renew_deadline_s / 2,
             watchdog=self._watchdog,
+            unanswered=self._unanswered,
         )
+        self._healer: Healer | None = None
 
     async def run(self) -> None:
         stop, ready, told = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -107,7 +112,7 @@ class _Operator:
             watch = asyncio.ensure_future(
                 self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
             )
-            ours = [signalled(ready, told), self._audits(), self._leads()]
+            ours = [signalled(ready, told), self._reflects(), self._audits(), self._leads()]
             tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -137,12 +142,18 @@ class _Operator:
             else:
                 return
 
+    async def _reflects(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in _reflectors(self._world, self._relisted.set):
+                group.create_task(reflector.run())
+
     async def _audits(self) -> None:
         while True:
             try:
                 await self._audit.run()
             except (ApiError, ApiUnavailable) as error:
                 _log.warning("watches not audited", error=str(error))
+                self._unanswered()
                 await asyncio.sleep(1)
             await self._next_audit()
 
@@ -181,10 +192,16 @@ class _Operator:
             override=settings.sidecar_address_override,
         ) as sidecars:
             try:
-                await leading.lead(_context(world, who, redis, sidecars))
+                context = _context(world, who, redis, sidecars)
+                self._healer = context.healer
+                await leading.lead(context)
             finally:
                 if redis:
                     await redis.close()
+
+    def _unanswered(self) -> None:
+        if self._healer:
+            self._healer.disturbed()
 
     @contextlib.asynccontextmanager
     async def _ops_server(self) -> AsyncIterator[None]:
@@ -202,6 +219,17 @@ class _Operator:
 
     def _unready(self) -> str:
         return "" if self._audit.synced.is_set() else "caches are not warm yet"
+
+
+def _reflectors(world: World, relisted: Callable[[], None]) -> list[Reflector]:
+    settings = world.settings
+    return [
+        Reflector(
+            world.api, kind, namespace, settings, fed=partial(feed, world, kind), relisted=relisted
+        )
+        for kind in AROUND
+        for namespace in (kind.namespaced and settings.namespaces) or [""]
+    ]
 
 
 def _context(
@@ -229,7 +257,7 @@ def _context(
         sidecars,
         settings,
         changed=lambda pod: world.queue.add(account_key(pod)),
-        heard=lambda pod, *look: brokers.hear(world, book, account_key(pod), *look),
+        heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
     )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)

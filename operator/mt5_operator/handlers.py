@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import kopf
 
-from mt5_operator.cluster.kinds import WATCHED, Kind
+from mt5_operator.cluster.kinds import OURS, Kind
 from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.settings import Settings
@@ -19,10 +19,10 @@ Relisted = Callable[[], None]
 
 
 def registry(world: World, relisted: Relisted) -> kopf.OperatorRegistry:
-    """Return one event handler per watched kind."""
+    """Return one event handler for each of our kinds."""
     found = kopf.OperatorRegistry()
     kopf.on.login(registry=found)(_login)
-    for kind in WATCHED:
+    for kind in OURS:
         handler = _handler(world, kind, relisted)
         group, _, version = kind.api.rpartition("/")
         kopf.on.event(group, version, kind.plural, id=kind.plural, registry=found)(handler)
@@ -37,13 +37,12 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     found.peering.standalone = True
     found.watching.inactivity_timeout = settings.watch_inactivity_s
     found.watching.connect_timeout = settings.api_timeout_s
-    found.queueing.idle_timeout = 1.0
+    # A replica that starts beside thousands of accounts must not hold them all as kopf's objects:
+    # lists come in pages, and a worker with nothing left to do lets go of its object at once.
+    found.watching.chunk_size = settings.list_page
+    found.queueing.idle_timeout = 0.05
     found.queueing.error_delays = (1, 1, 2, 3, 5)
     found.persistence.diffbase_storage = _NoDiffBase()
-    for kind in WATCHED:
-        if kind.selector:
-            group, _, version = kind.api.rpartition("/")
-            found.watching.label_selectors[group, version, kind.plural] = kind.selector
     return found
 
 

@@ -50,6 +50,11 @@ NODES_OVER_CAP: Final = Gauge(
 HEALING_STEPS: Final = Counter(
     f"{PREFIX}_healing_steps", "Steps of the ladder by rung.", ["step"], registry=REGISTRY
 )
+HEALING_QUIET: Final = Gauge(
+    f"{PREFIX}_healing_quiet",
+    "1 while no account is healed: the leader is new, or the API server or Redis was away.",
+    registry=REGISTRY,
+)
 BROKER_OUTAGES: Final = Gauge(
     f"{PREFIX}_broker_outages",
     "Broker servers that most of their accounts cannot reach.",
@@ -110,6 +115,11 @@ TRADE_CALLS: Final = Counter(
 )
 BROKER_VERDICT: Final = Gauge(
     f"{PREFIX}_broker_verdict", "Brokers by verdict.", ["verdict"], registry=REGISTRY
+)
+SERVERS_WITHOUT_BROKER: Final = Gauge(
+    f"{PREFIX}_servers_without_broker",
+    "Servers for which no broker is made, because there are too many.",
+    registry=REGISTRY,
 )
 PLATFORM_MOVES: Final = Counter(
     f"{PREFIX}_platform_moves",

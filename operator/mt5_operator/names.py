@@ -27,6 +27,9 @@ RESTART_AT: Final = f"{GROUP}/restart-at"
 HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
 FILES_VERSION: Final = f"{GROUP}/files-version"
+# On brokers that were made for an account: a hash of the account's namespace, as brokers are
+# everybody's to read.
+MADE_FOR: Final = f"{GROUP}/made-for"
 REPROBE: Final = f"{GROUP}/reprobe"
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -126,6 +129,11 @@ def account_files(account: str) -> str:
 def route_shard(number: int) -> str:
     """Return the name of the ConfigMap that holds one shard of the route table."""
     return f"mt5-routes-{number}"
+
+
+def made_for(namespace: str) -> str:
+    """Return what a broker bears that was made for an account of a namespace."""
+    return hashlib.sha256(namespace.encode()).hexdigest()[:16]
 
 
 def broker(server: str, *, taken: Container[str] = ()) -> str:

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     WINDOWS_FAILED_ALIKE = "WindowsFailedAlike"
     SAME_PATTERN = "SamePattern"
     BROKER_OUTAGE = "BrokerOutage"
+    TOO_MANY_BROKERS = "TooManyBrokers"
     # Events of a move.
     MOVED_TO_WINDOWS = "MovedToWindows"
     MOVED_TO_LINUX = "MovedToLinux"

@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     disruption_budget: bool = True
     resize_in_place: bool = True
     resize_deadline_s: Seconds = 60
+    resize_silent_node_s: Seconds = 3600
 
     # Capacity.
     linux_accounts_per_node: Count = 38
@@ -143,8 +144,10 @@ class Settings(BaseSettings):
     keys_poll_s: Seconds = 3
     api_timeout_s: Seconds = 8
     api_connections: Annotated[int, Field(ge=1)] = 32
+    list_page: Annotated[int, Field(ge=10)] = 200
     watch_audit_s: Seconds = 60
     watch_inactivity_s: Seconds = 90
+    watch_retry_s: Seconds = 0.5
     shutdown_timeout_s: Seconds = 5
 
     # Leading.
@@ -173,6 +176,7 @@ class Settings(BaseSettings):
     broker_review_s: Seconds = 10
     broker_status_s: Seconds = 600
     brokers_max: Annotated[int, Field(ge=1)] = 1000
+    brokers_per_namespace_max: Annotated[int, Field(ge=1)] = 200
 
     # Sidecars.
     sidecar_timeout_s: Seconds = 2
@@ -180,6 +184,7 @@ class Settings(BaseSettings):
     sidecar_poll_s: Seconds = 2
     sidecar_poll_max_s: Seconds = 5
     sidecar_poll_connected_s: Seconds = 60
+    sidecar_misses: Annotated[int, Field(ge=1)] = 3
     sidecar_pollers: Annotated[int, Field(ge=1)] = 64
     sidecar_address_override: str = ""
 

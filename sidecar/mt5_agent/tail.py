@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the terminal's journal as it grows: `<data>/logs/YYYYMMDD.log`, UTF-16LE (MT5.md 1.3)."""
 
+import logging
 from pathlib import Path
 from typing import Final
 
 _ENCODING: Final = "utf-16-le"
 _LINE_FIELDS: Final = 5
 """Two letters, level, time, source, message, by tabs."""
+_log = logging.getLogger(__name__)
 
 
 class JournalTail:
@@ -19,6 +21,7 @@ class JournalTail:
         self._path = self._newest()
         self._offset = self._path.stat().st_size if self._path else 0
         self._rest = b""
+        self._trouble = ""
 
     def read(self) -> list[str]:
         """Return the new lines' messages, oldest first."""
@@ -52,8 +55,18 @@ class JournalTail:
                 data = file.read()
         except FileNotFoundError:
             return b""
+        except OSError as error:
+            self._unreadable(str(error))
+            return b""  # later, from here
         self._offset += len(data)
+        self._trouble = ""
         return data
+
+    def _unreadable(self, trouble: str) -> None:
+        # It is looked at ten times a second, and told once.
+        if trouble != self._trouble:
+            self._trouble = trouble
+            _log.warning("the terminal's journal cannot be read: %s", trouble)
 
 
 def _message(line: str) -> str:

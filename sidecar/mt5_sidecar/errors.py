@@ -22,6 +22,7 @@ BridgeError
         SnapshotTooOld          older than the caller accepts
         TooManyRequests         of this key, or of the account
         TooManySockets
+        TooManySymbols          of all clients of this account together
         Draining
     TradeEnded                  the trade's key has its last word, and it is not yes
         OrderRefused
@@ -30,7 +31,10 @@ BridgeError
     Unexpected                  our fault
 """
 
-from typing import Any
+from typing import Any, Final
+
+# Codes at and below are about the terminal, not about what it was asked. Source: MT5.md 3.6.
+FIRST_INTERNAL_FAIL: Final = -10000
 
 
 class BridgeError(Exception):
@@ -109,6 +113,11 @@ class TerminalTimeout(Unavailable):
 class TerminalRefused(Unavailable):
     """The package answered None or False; `code` in the problem is its last_error."""
 
+    @property
+    def of_terminal(self) -> bool:
+        """The terminal itself failed: this says nothing of what it was asked."""
+        return int(self.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL
+
 
 class SnapshotTooOld(Unavailable):
     """What is known is older than the `max_age` that was asked for."""
@@ -120,6 +129,10 @@ class TooManyRequests(Unavailable):
 
 class TooManySockets(Unavailable):
     """Every WebSocket place of this account is taken."""
+
+
+class TooManySymbols(Unavailable):
+    """All streams of this account together would have more symbols watched than are polled."""
 
 
 class Draining(Unavailable):

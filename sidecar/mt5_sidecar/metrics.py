@@ -31,6 +31,7 @@ class Metrics:
         )
         self.messages_sent = self.conflated = 0
         self._answers: dict[tuple[str, str, int], Histogram] = {}
+        self._calls: dict[tuple[str, str], Histogram] = {}
         self.agent_calls = Histogram(
             "mt5_sidecar_agent_call_seconds",
             "Time from asking the agent to its answer",
@@ -76,6 +77,11 @@ class Metrics:
             "Entries and files of the access volume that could not be read since the start",
             registry=r,
         )
+        self.account_unreadable = Gauge(
+            "mt5_sidecar_account_unreadable",
+            "1 while account.json cannot be read: trading is off",
+            registry=r,
+        )
         self.settings_reloads = Counter(
             "mt5_sidecar_settings_reloads",
             "Changes of the settings' files: applied, refused, or waiting for a new pod",
@@ -97,6 +103,11 @@ class Metrics:
         self.snapshot_kept, self.snapshot_made = reads.labels("kept"), reads.labels("made")
         self.snapshot_reads = reads
         self.sockets = Gauge("mt5_sidecar_ws_clients", "Open WebSockets", registry=r)
+        self.watched = Gauge(
+            "mt5_sidecar_watched_symbols",
+            "Symbols that are polled: those of the account's spec and what streams named",
+            registry=r,
+        )
         self.ws_messages = Counter(
             "mt5_sidecar_ws_messages", "Messages to WebSocket clients", ("type",), registry=r
         )
@@ -170,7 +181,10 @@ class Metrics:
 
     def called(self, call: str, outcome: str, *, seconds: float) -> None:
         """Count one call of the agent."""
-        self.agent_calls.labels(call, outcome).observe(seconds)
+        calls = self._calls.get((call, outcome))
+        if calls is None:
+            calls = self._calls[call, outcome] = self.agent_calls.labels(call, outcome)
+        calls.observe(seconds)
 
     def polled(self, times_us: Mapping[str, Sequence[int]]) -> None:
         """Take in how long the agent's looks took; a later agent may have looks unknown here."""

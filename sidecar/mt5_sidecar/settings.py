@@ -22,6 +22,7 @@ LIVE: Final = frozenset(
         "ws_messages_per_s",
         "ws_message_burst",
         "ws_max_symbols",
+        "ws_max_watched_symbols",
         "ws_interval_ms",
         "ws_heartbeat_interval_s",
         "ws_write_buffer_bytes",

@@ -76,8 +76,10 @@ class Settings(BaseSettings, InUse):
     agent_silence_timeout_s: Seconds = 15.0
     agent_requests_in_flight: Count = 64
     call_timeout_s: Seconds = 10.0
+    first_tick_timeout_s: Seconds = 2.0
     stale_after_s: Seconds = 12.0
-    broker_utc_offset_s: int | None = None
+    # No clock is further from UTC; a larger one would look for orders where none can be.
+    broker_utc_offset_s: Annotated[int, Field(ge=-50_400, le=50_400)] | None = None
 
     # Evidence (docs/internals.md).
     evidence_window_s: Seconds = 86_400.0
@@ -121,6 +123,7 @@ class Settings(BaseSettings, InUse):
     ws_messages_per_s: Count = 20
     ws_message_burst: Count = 40
     ws_max_symbols: Count = 200
+    ws_max_watched_symbols: Count = 300
     ws_interval_ms: Annotated[int, Field(ge=0, le=60_000)] = 500
     ws_heartbeat_interval_s: Seconds = 15.0
     ws_ping_interval_s: Seconds = 30.0

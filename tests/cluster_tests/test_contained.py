@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -119,6 +119,43 @@ def test_a_kept_namespace_is_reached_from_outside_while_it_lasts(tmp_path: Path)
         assert list(tmp_path.iterdir()) == []
 
     _until(lambda: not _seen_by(tmp_path), "a mount outlives its namespace")
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """Return a directory whose mounts are every namespace's, as systemd makes all of a host's."""
+    run(["mount", "-t", "tmpfs", "tmpfs", tmp_path])
+    run(["mount", "--make-rshared", tmp_path])
+    (tmp_path / "place").mkdir()
+    yield tmp_path / "place"
+    unmount_below(tmp_path)
+
+
+def test_what_is_mounted_where_mounts_are_shared_does_not_reach_the_host(shared: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "tmpfs", shared]
+    with mounts() as own:
+        run(own.enter(mount))
+        own.outside(shared / "file").touch()
+        assert _here(shared) == []
+
+    run([*CONTAINED, "sh", "-c", 'mount -t tmpfs tmpfs "$0" && touch "$0/file"', shared])
+    assert _here(shared) == []
+
+
+def test_what_the_host_mounts_where_mounts_are_shared_does_not_reach_a_namespace(
+    shared: Path,
+) -> None:
+    with mounts() as own:
+        run(["mount", "-t", "tmpfs", "tmpfs", shared])
+        (shared / "file").touch()
+
+        assert not own.outside(shared / "file").exists()
+
+
+def _here(place: Path) -> list[str]:
+    return [str(path) for path in place.iterdir()] + [
+        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(place) in line
+    ]
 
 
 def test_mounts_of_who_could_not_clean_up_are_removed(tmp_path: Path) -> None:

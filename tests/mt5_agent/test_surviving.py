@@ -43,6 +43,22 @@ async def test_a_killed_terminal_is_started_again_and_loses_no_trade(agent, side
     assert [p.comment for p in protocol.decode_result("positions_get", answer)] == ["token"]
 
 
+async def test_a_profile_in_which_no_terminal_starts_is_told_and_ends_no_agent(agent, sidecar):
+    sidecar.login()
+    await sidecar.serves()
+    logs = agent.data_dir / "logs"
+    logs.rename(agent.data_dir / "kept")
+    logs.touch()
+
+    agent.kill_child("terminal")
+
+    await sidecar.until(lambda: sidecar.state.reason == "TerminalFault")
+    assert alive(agent.pid)
+    logs.unlink()
+    (agent.data_dir / "kept").rename(logs)
+    await sidecar.serves()
+
+
 async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, sidecar):
     sidecar.login(server="Simulator-Hangs")
     await sidecar.serves()

@@ -3,7 +3,9 @@
 
 import codecs
 from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -56,3 +58,30 @@ def test_the_journal_is_followed_across_midnight(tmp_path):
     write(tmp_path / "20261122.log", codecs.BOM_UTF16_LE + encoded(LINES[0]))
 
     assert tail.read() == ["journal ਊ", "'1': authorized"]
+
+
+@pytest.mark.parametrize("ruined", ["a file instead of the folder", "no right to read"])
+def test_a_journal_that_cannot_be_read_ends_nobody_and_is_told_once(
+    tmp_path, monkeypatch, caplog, ruined
+):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write(folder / "20261121.log", encoded(LINES[0]))
+    tail = JournalTail(folder)
+    write(folder / "20261121.log", encoded(LINES[1]))
+    with monkeypatch.context() as trouble:
+        if ruined == "no right to read":
+            refused = PermissionError(13, "in use by another program")
+            trouble.setattr(Path, "open", Mock(side_effect=refused))
+        else:
+            folder.rename(tmp_path / "kept")
+            folder.touch()
+
+        assert tail.read() == tail.read() == []
+        assert caplog.text.count("cannot be read") == 1
+
+        if folder.is_file():
+            folder.unlink()
+            (tmp_path / "kept").rename(folder)
+
+    assert tail.read()[-1:] == ["journal ਊ"]

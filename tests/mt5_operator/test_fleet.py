@@ -133,6 +133,19 @@ def test_an_account_that_need_not_move_any_more_keeps_nobody_waiting() -> None:
     assert bench.ask("three")
 
 
+def test_who_asks_no_more_holds_up_nobody_for_ever() -> None:
+    bench = Bench(move_gather_s=2)
+    assert not bench.ask("first")  # and its looks fail from now on
+    bench.now_s += 1
+    assert not bench.ask("next")
+    bench.now_s += 2 * Settings().resync_s - 2
+    assert not bench.ask("next")
+
+    bench.now_s += 1
+
+    assert bench.ask("next")
+
+
 def account(name: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return an account with this status."""
     return {"metadata": {"namespace": "ns", "name": name}, "status": status}

@@ -91,6 +91,10 @@ class Moves(RuleBasedStateMachine):
     def suspend(self) -> None:
         self.world.suspended = not self.world.suspended
 
+    @rule()
+    def a_field_is_misspelt(self) -> None:
+        self.world.misspelt = not self.world.misspelt
+
     @rule(slot=SLOTS)
     def a_pod_dies(self, slot: str) -> None:
         if pod := self.world.pod(slot):

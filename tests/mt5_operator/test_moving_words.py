@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot, text
 from mt5_operator.moving.machine import next_step
+from mt5_operator.moving.stands import Stand, unchanged
 from mt5_operator.moving.steps import SetMove, Wait
 from mt5_operator.spec.status import Move, Trader
 
@@ -44,3 +47,13 @@ def test_a_move_that_failed_says_what_kept_the_new_slot_from_coming_up() -> None
     assert step.last.message == f"the new slot was not ready in {DEADLINE_S} s: {TROUBLE}"
     long = next_step(look(after_s=DEADLINE_S + 1, trouble="x" * 5000))
     assert isinstance(long, SetMove), "a longer word than a status takes ends no reconcile"
+
+
+def test_a_slot_that_the_account_returns_from_goes_whatever_is_misspelt() -> None:
+    found = look(after_s=1, trouble="")
+    move = found.move and found.move.model_copy(update={"phase": "Returning"})
+    slots = {"a": Slot(there=True, replicas=1), "b": replace(found.slot("b"), replicas=1)}
+    trader = Trader(slot="b", epoch=2, pod="v", node="")
+    returning = replace(found, slots=slots, trader=trader, move=move, frozen=True)
+
+    assert unchanged(returning) == {"b": Stand(replicas=0), "a": Stand(replicas=1)}

@@ -26,17 +26,19 @@ from mt5_operator.cluster.kinds import (
     Kind,
 )
 from mt5_operator.desired.template import template_id
-from mt5_operator.errors import NotFound, Refused
+from mt5_operator.errors import ApiUnavailable, NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
-from mt5_operator.reconcile import brokers, refresh
+from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
+from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
+from mt5_operator.reconcile.worker import Backoff, once
 from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
@@ -51,6 +53,7 @@ UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=F
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
+MISSPELT = {"kubectl.kubernetes.io/last-applied-configuration": UNKNOWN}
 
 
 class Cluster(ConfigMaps):
@@ -62,9 +65,12 @@ class Cluster(ConfigMaps):
         self.secrets = {"password": base64.b64encode(b"x").decode()}
         self.secret_gets = 0
         self.refuses: set[Kind] = set()
+        self.faults: dict[Kind, str] = {}
         self.version = 100
         self.told: dict[str, Any] = {}
         self.account: dict[str, Any] = {}
+        self.scaled: dict[str, int] = {}
+        self.deleted: list[str] = []
 
     async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
         if kind is not SECRET:
@@ -79,6 +85,8 @@ class Cluster(ConfigMaps):
         self.applied.append(f"{what}/{how['part']}" if how.get("part") else what)
         if kind in self.refuses:
             raise Refused(403, "Forbidden", "exceeded quota")
+        if kind in self.faults:
+            raise ApiUnavailable(self.faults[kind])
         if how.get("part") == "status":
             self.told = {c["type"]: c for c in manifest["status"]["conditions"]}
         if what == "shard":
@@ -91,8 +99,16 @@ class Cluster(ConfigMaps):
             return self.account
         return {**manifest, "metadata": {"uid": "u", **meta}}
 
-    async def merge(self, kind: Kind, key: Key, *_: Any, **__: Any) -> dict[str, Any]:
-        raise NotFound(404, "NotFound", key.name)
+    async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        if kind is not STATEFUL_SET:
+            raise NotFound(404, "NotFound", key.name)
+        self.scaled[key.name] = patch["spec"]["replicas"]
+        self.version += 1
+        meta = {"name": key.name, "namespace": key.namespace, **patch["metadata"]}
+        return {**patch, "metadata": {**meta, "resourceVersion": str(self.version)}}
+
+    async def delete(self, kind: Kind, key: Key, **_: Any) -> None:
+        self.deleted.append(key.name)
 
 
 class Sidecars:
@@ -248,6 +264,41 @@ async def test_a_refused_write_takes_no_connected_account_off_the_air(bench: Ben
     assert told["Connected"] == ("True", "Connected")
     assert told["RouteReady"] == ("True", "RoutePublished")
     assert "exceeded quota" in bench.cluster.told["Ready"]["message"]
+
+
+async def test_a_webhook_that_fails_for_one_account_is_told_and_ends_no_healing(
+    bench: Bench,
+) -> None:
+    webhook = "500: Internal error occurred: failed calling webhook policy.example"
+    bench.cluster.faults = {STATEFUL_SET: webhook}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    quiet = bench.context.healer._quiet_until
+
+    for _ in range(3):
+        await once(bench.context, backoff, KEY)
+
+    assert bench.context.healer._quiet_until == quiet
+    told = bench.cluster.told["Ready"]
+    assert (told["status"], told["reason"]) == ("False", "WorkloadRefused")
+    assert webhook in told["message"]
+    assert bench.context.refusals.next_s(KEY)
+    bench.cluster.faults.clear()
+    bench.seconds += 1
+    await once(bench.context, backoff, KEY)
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+
+
+async def test_one_write_without_an_answer_is_tried_again_and_not_told(bench: Bench) -> None:
+    bench.cluster.faults = {STATEFUL_SET: "429: too many requests"}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    await once(bench.context, backoff, KEY)
+
+    bench.cluster.faults.clear()
+    await once(bench.context, backoff, KEY)
+
+    assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
 
 
 def unmarked(bench: Bench) -> None:
@@ -531,6 +582,159 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     assert (route.address, route.reason) == ("", "UnknownField")
 
 
+@pytest.mark.parametrize("how", ["unreadable", "without its id"])
+@pytest.mark.parametrize("moves", [True, False])
+async def test_an_account_that_cannot_move_holds_up_no_other(
+    bench: Bench, how: str, *, moves: bool
+) -> None:
+    settings = Settings(move_gather_s=0 if moves else 2, move_pause_s=0, move_max=1)
+    fleet = Fleet(settings, now_s=lambda: bench.seconds, due=bench.world.queue.add)
+    bench.context = replace(bench.context, fleet=fleet)
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    change = {"resources": {"requests": {"cpu": "2"}}}
+    bench.feed(spec=change)
+    await bench.reconcile()
+    assert not fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+
+    if how == "unreadable":
+        bench.feed(spec=change | INVALID)
+    else:
+        rival = manifest("rival")
+        rival["metadata"] |= {"namespace": "other", "finalizers": [names.FINALIZER]}
+        rival["metadata"] |= {"creationTimestamp": "2020-01-01T00:00:00Z"}
+        feed(bench.world, ACCOUNT, "ADDED", rival)
+        bench.world.index.give_up(KEY)
+        bench.feed(spec=change)
+    await bench.reconcile()
+    bench.seconds += 10
+
+    assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
+    assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+
+
+# A namespace that has its number of accounts.
+
+
+def older(bench: Bench) -> None:
+    """Let there be an older account in the namespace, and a quota of one."""
+    settings = Settings(route_flush_s=0, move_gather_s=0, move_pause_s=0, accounts_per_namespace=1)
+    bench.world = replace(bench.world, settings=settings)
+    bench.context = replace(bench.context, world=bench.world)
+    first = manifest("first", login=1)
+    first["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
+    feed(bench.world, ACCOUNT, "ADDED", first)
+
+
+@pytest.mark.parametrize("pod", [True, False])
+async def test_a_stateful_set_of_somebodys_making_is_no_way_round_a_quota(
+    bench: Bench, *, pod: bool
+) -> None:
+    older(bench)
+    slot_set(bench, "a", replicas=0)
+    if pod:
+        bench.pod()
+    bench.feed()
+
+    await bench.reconcile()
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "QuotaExceeded"
+    assert "StatefulSet" not in bench.cluster.applied
+    assert "trader" not in bench.cluster.account["status"]
+
+
+async def test_a_quota_that_is_lowered_ends_nobody_who_trades(bench: Bench) -> None:
+    await connected(bench)
+    older(bench)
+    bench.feed()
+
+    await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+
+
+# A field that is misspelt while the account moves.
+
+
+def slot_set(bench: Bench, slot: str, *, replicas: int = 1) -> None:
+    """Let the watch tell of a slot's StatefulSet."""
+    bench.cluster.version += 1
+    meta: dict[str, Any] = {"name": f"demo-{slot}", "namespace": "ns", "uid": slot}
+    meta |= {"resourceVersion": str(bench.cluster.version)}
+    meta["ownerReferences"] = [{"uid": "uid-demo", "controller": True}]
+    labels = {"labels": {names.ACCOUNT_LABEL: "demo"}}
+    template = {"metadata": {}, "spec": {"os": {"name": "linux"}}}
+    spec = {"replicas": replicas, "template": template}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", {"metadata": meta | labels, "spec": spec})
+
+
+async def amid_a_move(bench: Bench, **move: str) -> None:
+    """Let an account that trades in slot a be amid a move, and its spec be misspelt."""
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(2, active=True))
+    moment = "2026-01-01T00:00:00Z"
+    words = {"goal": "g", "template": "t", "reason": "TemplateChanged"}
+    move = words | {"since": moment, "started": moment} | move
+    trader = {"slot": "a", "epoch": 2, "pod": "p", "node": "n"}
+    bench.cluster.account["status"] |= {"trader": trader, "move": move}
+    slot_set(bench, "b")
+    bench.feed(annotations=MISSPELT)
+
+
+async def test_a_misspelt_field_keeps_no_drained_slot(bench: Bench) -> None:
+    await amid_a_move(bench, to="a", phase="Draining")
+
+    await bench.reconcile()
+    slot_set(bench, "b", replicas=0)
+    await bench.reconcile()
+
+    assert bench.cluster.scaled == {"demo-b": 0}
+    assert bench.cluster.deleted == ["demo-b"]
+    assert bench.cluster.told["Ready"]["reason"] == "UnknownField"
+
+
+async def test_a_move_to_what_is_misspelt_by_now_is_called_off_and_gives_its_place_back(
+    bench: Bench,
+) -> None:
+    await amid_a_move(bench, to="b", phase="Starting")
+    bench.context.fleet.recall([bench.cluster.account])
+
+    await bench.reconcile()
+
+    assert "move" not in bench.cluster.account["status"]
+    assert bench.cluster.scaled == {"demo-b": 0}
+    assert not bench.context.fleet.moving
+
+
+@pytest.mark.parametrize(("changed", "goes"), [(False, True), (True, False)])
+async def test_a_misspelt_field_lets_an_account_leave_its_node_as_it_is(
+    bench: Bench, *, changed: bool, goes: bool
+) -> None:
+    await connected(bench)
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    meta = {"name": "n", "uid": "n", "resourceVersion": "1"}
+    node = {"metadata": meta, "spec": {"unschedulable": True}}
+    feed(bench.world, NODE, "ADDED", node)
+    spec = {"resources": {"requests": {"cpu": "2"}}} if changed else {}
+    bench.feed(spec=spec, annotations=MISSPELT)
+    bench.cluster.applied.clear()
+
+    await bench.reconcile()
+
+    assert ("demo-b" in bench.replicas()) is goes
+    assert ("move" in bench.cluster.account["status"]) is goes
+    assert "ConfigMap" not in bench.cluster.applied
+
+
+async def test_who_waits_for_a_corrected_spec_takes_nobodys_turn(bench: Bench) -> None:
+    bench.feed(annotations=MISSPELT)
+
+    await bench.reconcile()
+
+    assert bench.context.admission.accounts(Platform.LINUX) == 0
+
+
 INVALID = {"server": "x" * 64}  # as an operator that is older than its CRD sees a spec
 
 
@@ -709,7 +913,7 @@ def test_amid_a_move_only_the_pod_that_comes_up_is_started_afresh(
     manifest = bench.world.caches[ACCOUNT].get(KEY) or {}
     status = {"trader": {"pod": "trades"}} | ({"move": move} if move else {})
 
-    found = brokers.may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
+    found = may_be_disturbed(manifest | {"status": status}, {"metadata": {"uid": uid}})
 
     assert found is may
 

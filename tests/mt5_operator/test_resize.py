@@ -202,6 +202,70 @@ async def test_a_node_without_room_just_now_is_left_when_it_is_late(kubelet: Kub
     assert kubelet.status["move"]["to"] == "b"
 
 
+async def test_a_node_whose_kubelet_gave_no_answer_is_not_asked_again_for_a_while(
+    kubelet: Kubelet,
+) -> None:
+    # As one does that panics at a resize: it says that it begins, and no more.
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    kubelet.follow({"type": "PodResizeInProgress", "status": "True"})
+    kubelet.seconds += 61
+    await kubelet.reconcile()
+
+    resizes, again_s = kubelet.context.resizes, kubelet.world.settings.resize_silent_node_s
+    assert not resizes.answers("n", again_s=again_s)
+    assert resizes.answers("another", again_s=again_s)
+    kubelet.seconds += again_s
+    assert resizes.answers("n", again_s=again_s)
+
+
+async def test_on_a_node_that_is_not_asked_an_account_moves_at_once(kubelet: Kubelet) -> None:
+    kubelet.context.resizes.unanswered("n")
+    kubelet.wants(**MORE)
+
+    await kubelet.reconcile()
+
+    assert kubelet.asked == []
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_what_is_under_way_on_a_node_that_fell_silent_is_waited_for(kubelet: Kubelet) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    kubelet.context.resizes.unanswered("n")
+
+    await kubelet.reconcile()
+    assert "move" not in kubelet.status
+
+    kubelet.follow()
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+    assert "Updating" not in kubelet.cluster.told
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"type": "PodResizePending", "status": "True", "reason": "Deferred"},
+        {"type": "PodResizeInProgress", "status": "True", "reason": "Error", "message": "busy"},
+    ],
+    ids=["no room now", "an error"],
+)
+async def test_a_kubelet_that_said_why_not_is_asked_again(
+    kubelet: Kubelet, says: dict[str, str]
+) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    kubelet.follow(says)
+    kubelet.seconds += 61
+
+    await kubelet.reconcile()
+    await kubelet.reconcile()
+
+    assert kubelet.status["move"]["to"] == "b"
+    assert kubelet.context.resizes.answers("n", again_s=3600)
+
+
 async def test_a_resize_that_goes_wrong_in_the_kubelet_is_not_taken_for_done(
     kubelet: Kubelet,
 ) -> None:

@@ -145,6 +145,17 @@ def test_times_alone_mean_nothing() -> None:
     )
 
 
+def test_a_write_can_be_explained_by_what_changed() -> None:
+    first = conditions.status(WELL, previous={}, now="t1")
+    other = replace(WELL, sidecar=SidecarSeen("Connected", credentials="Unknown"), image="new:1")
+
+    changed = conditions.differences(conditions.status(other, previous=first, now="t2"), first)
+
+    parts = [f"conditions.CredentialsValid.{part}" for part in ("message", "reason", "status")]
+    assert changed == [*parts, "image"]
+    assert not conditions.differences(first, first)
+
+
 def test_a_lost_secret_is_told_by_its_own_condition_while_the_terminal_works() -> None:
     seen = replace(WELL, secret_problem="Secret x does not exist")
 

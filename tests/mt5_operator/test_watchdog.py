@@ -59,8 +59,13 @@ def leases(ends: Ends) -> Leases:
     return Leases(ends)
 
 
-def lock(leases: Any, watchdog: Watchdog) -> ApiLock:
-    return ApiLock(leases, Key("ns", "lease"), "me", timeout_s=5, watchdog=watchdog)
+def lock(leases: Any, watchdog: Watchdog, told: list[str] | None = None) -> ApiLock:
+    def unanswered() -> None:
+        if told is not None:
+            told.append("unanswered")
+
+    where = Key("ns", "lease")
+    return ApiLock(leases, where, "me", timeout_s=5, watchdog=watchdog, unanswered=unanswered)
 
 
 async def renew(held: ApiLock) -> None:
@@ -85,6 +90,20 @@ async def test_the_process_ends_before_others_may_take_the_lease(
     ends.now += 0.2
     watchdog.look()
     assert ends.at
+
+
+async def test_an_api_server_that_is_away_is_told_by_the_lease_that_is_not_renewed(
+    ends: Ends, leases: Leases
+) -> None:
+    told: list[str] = []
+    held = lock(leases, ends.watchdog(), told)
+    await renew(held)
+    assert told == []
+
+    leases.away = True
+    await renew(held)
+
+    assert told
 
 
 async def test_a_renewed_lease_ends_nothing(ends: Ends, leases: Leases) -> None:

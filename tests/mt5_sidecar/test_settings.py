@@ -55,6 +55,7 @@ def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_a_file
     "text",
     [
         "ws_max_socket: 5",
+        "broker_utc_offset_s: 7200000",
         "ws_max_sockets: many",
         "- a list",
         "a: [",

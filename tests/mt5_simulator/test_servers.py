@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mt5_simulator import structs
 from mt5_simulator.broker.clock import DAY_MS
 from mt5_simulator.terminal.calls import NeverAnswers
 from mt5_simulator.terminal.scenario import SCENARIOS
@@ -197,3 +198,21 @@ def test_the_server_with_sessions_stands_still_at_the_weekend_and_goes_on_after_
 
     bench.passes(2 * DAY_MS)
     assert bench.ask("order_send", order)[0] == 10009
+
+
+def test_a_symbol_has_no_price_until_it_is_selected_and_a_moment_later(bench):
+    bench.login()
+
+    def seen():
+        info = structs.SymbolInfo(bench.ask("symbol_info", "BTCUSD"))
+        return info.select, info.bid, bench.ask("symbol_info_tick", "BTCUSD")[1]
+
+    before = seen()
+    bench.ask("symbol_select", "BTCUSD", 1)
+    at_once = seen()
+    bench.passes(200)
+    selected, bid, tick_bid = seen()
+
+    assert (before, at_once) == ((False, 0, 0), (True, 0, 0))
+    assert selected
+    assert bid == tick_bid > 0

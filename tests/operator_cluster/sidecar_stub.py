@@ -58,7 +58,7 @@ class SidecarStub:
         # When a pod was told to trade, and who else did at that moment.
         self.activations: list[tuple[float, str, list[str]]] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
 
     @property
     def address(self) -> str:
@@ -90,7 +90,8 @@ class SidecarStub:
         says = self.says(uid) if callable(self.says) else self.says
         with self._lock:
             if path == "/internal/state":
-                return 200, {**self.says_of.get(uid, says), "pod_uid": uid}
+                orders = self.journal(uid).told()
+                return 200, {"orders": orders, **self.says_of.get(uid, says), "pod_uid": uid}
             if verb != "GET" or path.endswith("/journal"):
                 self.calls.append((uid, f"{verb} {path.rpartition('/')[2]}"))
             before = self.journal(uid).active
@@ -118,6 +119,14 @@ class SidecarStub:
                 return 503, {"detail": f"epoch {epoch} is over"}
             journal.epoch, journal.fenced = epoch, False
         return 200, journal.told()
+
+
+class _Server(ThreadingHTTPServer):
+    # Every pod's looks come to this one listener: no connection may be lost for want of a place.
+    request_queue_size = 1024
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: a test may let a look fail, and an operator may be killed amid one."""
 
 
 def _handler(stub: SidecarStub) -> type[BaseHTTPRequestHandler]:

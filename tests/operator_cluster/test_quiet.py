@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
 import yaml
@@ -14,11 +16,12 @@ from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, condition, secret
 from operator_cluster.operator_process import Operator, eventually, steady
 from operator_cluster.redis_process import RedisServer
-from operator_cluster.sidecar_stub import SidecarStub
+from operator_cluster.sidecar_stub import CONNECTED, SidecarStub
 
 pytestmark = pytest.mark.cluster
 
 ACCOUNTS = 200
+FEW = 10
 _COUNTER = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
 _WRITES = ("APPLY", "PATCH", "POST", "PUT", "DELETE")
 _OURS = ("mt5accounts", "statefulsets", "configmaps", "pods", "secrets", "events")
@@ -68,6 +71,44 @@ def test_a_resync_of_200_accounts_writes_nothing(
         assert operator.writes() == ours, operator.writes_by_kind()
         assert _written(kubectl) == before
         assert redis.client.info("commandstats")["cmdstat_exec"] == stored
+    finally:
+        operator.stop()
+
+
+@pytest.mark.timeout(200)
+def test_looks_that_get_no_answer_now_and_then_write_nothing(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    operator = Operator(
+        plane.kubeconfig,
+        kubectl.namespace,
+        redis_url=redis.url,
+        sidecar=sidecars.address,
+        sidecar_poll_s=0.5,
+        sidecar_poll_connected_s=1,
+        log_level="DEBUG",
+    )
+    heard: Counter[str] = Counter()
+
+    def says(uid: str) -> dict[str, Any]:
+        heard[uid] += 1
+        # Not a broken connection: the client would ask again by itself.
+        return {} if heard[uid] % 2 else CONNECTED
+
+    try:
+        operator.lead()
+        manifests = [secret(), *(account(f"a{n}", login=n + 1) for n in range(FEW))]
+        kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(manifests))
+        eventually(lambda: _ready(kubectl) == FEW, timeout_s=60)
+        eventually(lambda: steady(operator.writes, for_s=3), timeout_s=60)
+        ours, log = operator.writes(), operator.log.stat().st_size
+
+        sidecars.says = says
+        missed = {"name": "mt5_operator_sidecar_looks_total", "result": "failed"}
+        eventually(lambda: operator.metric(**missed) >= 3 * FEW, timeout_s=60)
+
+        told = operator.log.read_text()[log:]
+        assert operator.writes() == ours, [x for x in told.splitlines() if "status written" in x]
     finally:
         operator.stop()
 

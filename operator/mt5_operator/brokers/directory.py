@@ -109,6 +109,10 @@ class Directory:
         wanted = {client.server for client in self._clients.values() if client.auto}
         return sorted(server for server in wanted if self.match(server) is None)
 
+    def accounts_at(self, server: str) -> list[Key]:
+        """Return the accounts at a server that leave the platform to us."""
+        return sorted(key for key in self._keys.get(server, ()) if self._clients[key].auto)
+
     def names(self) -> set[str]:
         """Return the names of all brokers."""
         return set(self._brokers)

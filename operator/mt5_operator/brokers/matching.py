@@ -26,6 +26,8 @@ class Broker:
     pinned: Platform | None = None
     verdict: Verdict = Verdict.UNKNOWN
     moved_back: bool = False
+    # Whose accounts it was made for (`names.made_for`); empty: a person wrote it.
+    made_for: str = ""
 
 
 class Rank(NamedTuple):

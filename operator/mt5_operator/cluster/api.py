@@ -7,7 +7,9 @@ whole reconcile (docs/adr/011), so requests are made here.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -70,6 +72,23 @@ class Api(Protocol):
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         """Return uid and resourceVersion of all objects that we watch of a kind."""
 
+    async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
+        """Tell of all objects that we watch of a kind; return the version to follow them from."""
+
+    async def follow(
+        self, kind: Kind, namespace: str, told: Told, *, since: str, silent_s: float
+    ) -> None:
+        """Tell of changes after the version `since` until the server ends the watch.
+
+        Raises:
+            ApiError: with status 410 where `since` is too long ago.
+            ApiUnavailable: also when nothing came for `silent_s`, not even a bookmark.
+        """
+
+
+# A change: what it was (ADDED, MODIFIED, DELETED, BOOKMARK), and the object.
+Told = Callable[[str, Manifest], None]
+
 
 class _Meta(msgspec.Struct):
     name: str
@@ -82,27 +101,58 @@ class _Item(msgspec.Struct):
     metadata: _Meta
 
 
-class _List(msgspec.Struct):
+class _ListMeta(msgspec.Struct, rename={"next_page": "continue"}):
+    next_page: str = ""
+    resourceVersion: str = ""  # noqa: N815 - Kubernetes' own name
+
+
+class _Versions(msgspec.Struct):
+    metadata: _ListMeta
     items: list[_Item] | None = None
 
 
-class HttpApi:
-    """The API over HTTP; use as an async context manager."""
+class _Objects(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
 
-    def __init__(self, credentials: Credentials, *, timeout_s: float, connections: int) -> None:
+
+class _Event(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+_List = TypeVar("_List", _Versions, _Objects)
+_Form = TypeVar("_Form", _Versions, _Objects, _Event)
+
+
+class HttpApi:
+    """The API over HTTP; use as an async context manager.
+
+    `page` is how many objects of a list are asked for at once.
+    """
+
+    def __init__(
+        self, credentials: Credentials, *, timeout_s: float, connections: int, page: int = 200
+    ) -> None:
         self._credentials = credentials
+        self._page = page
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._watches: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> HttpApi:
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._credentials.tls)
+        tls = self._credentials.tls
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls)
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        # Watches stay open: they must not take the connections that requests wait for.
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls)
+        self._watches = aiohttp.ClientSession(connector=connector)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session:
-            await self._session.close()
+        for session in filter(None, [self._session, self._watches]):
+            await session.close()
 
     async def apply(
         self, kind: Kind, manifest: Manifest, *, manager: str = names.MANAGER, part: str = ""
@@ -150,11 +200,50 @@ class HttpApi:
 
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         """See `Api`."""
-        query = {"labelSelector": kind.selector} if kind.selector else {}
-        path = kind.path(namespace)
-        raw = await self._bytes("GET", kind, path, query=query, accept=_METADATA)
-        metas = [item.metadata for item in msgspec.json.decode(raw, type=_List).items or []]
-        return {Key(m.namespace, m.name): (m.uid, int(m.resourceVersion)) for m in metas}
+        found = {}
+        async for page in self._pages(kind, namespace, _Versions, accept=_METADATA):
+            for meta in (item.metadata for item in page.items or []):
+                found[Key(meta.namespace, meta.name)] = (meta.uid, int(meta.resourceVersion))
+        return found
+
+    async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
+        """See `Api`. At any time one page is held as text, and one object as a dict."""
+        version = ""
+        async for page in self._pages(kind, namespace, _Objects):
+            version = page.metadata.resourceVersion
+            for raw in page.items or []:
+                told(msgspec.json.decode(raw))
+        return version
+
+    async def follow(
+        self, kind: Kind, namespace: str, told: Told, *, since: str, silent_s: float
+    ) -> None:
+        """See `Api`."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since}
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout.total, sock_read=silent_s)
+        async with self._answer(
+            "GET",
+            kind,
+            kind.path(namespace),
+            session=self._open(self._watches),
+            query=query | _selected(kind),
+            timeout=timeout,
+        ) as response:
+            async for event in _events(response):
+                told(event.type, msgspec.json.decode(event.object))
+
+    async def _pages(
+        self, kind: Kind, namespace: str, form: type[_List], *, accept: str = _JSON
+    ) -> AsyncIterator[_List]:
+        # Thousands of objects at once, managedFields included, are more than all that we keep.
+        query, path = {"limit": str(self._page)} | _selected(kind), kind.path(namespace)
+        while True:
+            raw = await self._bytes("GET", kind, path, query=query, accept=accept)
+            page = _decoded(raw, form)
+            yield page
+            if not page.metadata.next_page:
+                return
+            query["continue"] = page.metadata.next_page
 
     async def _send(self, method: str, kind: Kind, path: str, **rest: Any) -> Manifest:
         answer = msgspec.json.decode(await self._bytes(method, kind, path, **rest))
@@ -171,29 +260,70 @@ class HttpApi:
         query: dict[str, str] | None = None,
         accept: str = _JSON,
     ) -> bytes:
-        headers = {"Accept": accept, "Content-Type": content} | await self._credentials.headers()
         data = msgspec.json.encode(body) if body is not None else None
+        session, headers = self._open(self._session), {"Accept": accept, "Content-Type": content}
+        async with self._answer(
+            method, kind, path, session=session, query=query, headers=headers, data=data
+        ) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        kind: Kind,
+        path: str,
+        *,
+        session: aiohttp.ClientSession,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        **rest: Any,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = (headers or {}) | await self._credentials.headers()
         url = f"{self._credentials.host}{path}"
-        session = self._open()
         code = "none"
         try:
             async with session.request(
-                method, url, params=query, data=data, headers=headers
+                method, url, params=query, headers=headers, **rest
             ) as response:
-                raw = await response.read()
+                if response.status >= 400:
+                    raw = await response.read()
+                    code = str(response.status)
+                    raise _error(response.status, raw)
+                yield response
                 code = str(response.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
             metrics.API_REQUESTS.labels(method, kind.name, code).inc()
-        if response.status >= 400:
-            raise _error(response.status, raw)
-        return raw
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    @staticmethod
+    def _open(session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+        if session is None:
             raise RuntimeError("HttpApi is used outside its context")
-        return self._session
+        return session
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[_Event]:
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in filter(None, lines):
+            event = _decoded(line, _Event)
+            if event.type == "ERROR":
+                raise _error(msgspec.json.decode(event.object).get("code", 500), event.object)
+            yield event
+
+
+def _decoded(raw: bytes, form: type[_Form]) -> _Form:
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except msgspec.DecodeError as error:
+        raise ApiUnavailable(f"no answer of an API server: {error}") from error
+
+
+def _selected(kind: Kind) -> dict[str, str]:
+    return {"labelSelector": kind.selector} if kind.selector else {}
 
 
 def _path(kind: Kind, manifest: Manifest, *, part: str = "") -> str:
@@ -201,13 +331,13 @@ def _path(kind: Kind, manifest: Manifest, *, part: str = "") -> str:
     return kind.path(meta.get("namespace", ""), meta["name"], part=part)
 
 
-def _error(status: int, raw: bytes) -> ApiError | ApiUnavailable:
+def _error(status: int, raw: bytes | msgspec.Raw) -> ApiError | ApiUnavailable:
     try:
         answer = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         answer = {}
     words = answer if isinstance(answer, dict) else {}
-    message = str(words.get("message", raw[:200].decode(errors="replace")))
+    message = str(words.get("message", bytes(raw)[:200].decode(errors="replace")))
     if status in _LATER:
         return ApiUnavailable(f"{status}: {message}")
     return _ERRORS.get(status, ApiError)(status, str(words.get("reason", "")), message)

@@ -38,4 +38,7 @@ EVENT: Final = Kind("Event", "events.k8s.io/v1", "events")
 BUDGET: Final = Kind("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 LEASE: Final = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
-WATCHED: Final = (ACCOUNT, BROKER, STATEFUL_SET, POD, CONFIG_MAP, NODE)
+# Our own kinds, which kopf watches, and what stands around them, which a `Reflector` does.
+OURS: Final = (ACCOUNT, BROKER)
+AROUND: Final = (STATEFUL_SET, POD, CONFIG_MAP, NODE)
+WATCHED: Final = OURS + AROUND

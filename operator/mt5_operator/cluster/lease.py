@@ -33,10 +33,18 @@ class ApiLock(BaseLock):
     """The Lease, reached through our port."""
 
     def __init__(
-        self, api: Api, key: Key, identity: str, *, timeout_s: float, watchdog: Watchdog
+        self,
+        api: Api,
+        key: Key,
+        identity: str,
+        *,
+        timeout_s: float,
+        watchdog: Watchdog,
+        unanswered: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(key.name, key.namespace, identity)
         self._api = api
+        self._unanswered = unanswered
         self._watchdog = watchdog
         self._timeout_s = timeout_s
         self._key = key
@@ -50,6 +58,7 @@ class ApiLock(BaseLock):
         except ApiError as error:
             return False, _as_theirs(error.status, error.message)
         except (ApiUnavailable, TimeoutError) as error:
+            self._unanswered()
             return False, _as_theirs(503, str(error))
         record = _record(self._lease.get("spec", {}))
         if record.holder_identity not in (None, self.identity):
@@ -81,7 +90,10 @@ class ApiLock(BaseLock):
         try:
             async with asyncio.timeout(self._timeout_s):
                 self._lease = await write(LEASE, {"metadata": meta, "spec": _spec(record)})
-        except (ApiError, ApiUnavailable, TimeoutError):
+        except ApiError:
+            return False
+        except (ApiUnavailable, TimeoutError):
+            self._unanswered()
             return False
         if record.holder_identity == self.identity:
             self._watchdog.renewed(asked_at)

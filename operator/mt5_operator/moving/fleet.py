@@ -50,8 +50,15 @@ class Fleet:
         self._due = due
         self._moving: set[Key] = set()
         self._waiting: dict[Key, _Place] = {}
+        # When each of them asked last.
+        self._asked_s: dict[Key, float] = {}
         self._began_s = float("-inf")
         self._failed_s = float("-inf")
+
+    @property
+    def moving(self) -> int:
+        """Return how many moves are under way."""
+        return len(self._moving)
 
     def recall(self, accounts: Iterable[Mapping[str, Any]]) -> None:
         """Take in what the accounts' statuses say, before any may begin.
@@ -81,9 +88,11 @@ class Fleet:
         rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
         since_s = self._waiting[key].since_s if key in self._waiting else now_s
         self._waiting[key] = mine = _Place(rank, since_s, key)
+        self._asked_s[key] = now_s
+        self._forget_silent(now_s)
         answer = self._answer(mine, now_s, urgent=urgent)
         if answer.granted:
-            del self._waiting[key]
+            self._leave(key)
             self._moving.add(key)
             self._began_s = now_s
             self._wake_first()
@@ -101,11 +110,22 @@ class Fleet:
     def step_aside(self, key: Key) -> None:
         """Take in that an account does not move, and need not; or that it is gone."""
         known = key in self._waiting or key in self._moving
-        self._waiting.pop(key, None)
+        self._leave(key)
         self._moving.discard(key)
         if known:
             self._wake_first()
             self._count()
+
+    def _leave(self, key: Key) -> None:
+        self._waiting.pop(key, None)
+        self._asked_s.pop(key, None)
+
+    def _forget_silent(self, now_s: float) -> None:
+        # Everybody is looked at once in `resync_s`: one whose looks fail must not hold up others.
+        while first := min(self._waiting.values(), default=None):
+            if now_s < self._asked_s[first.key] + 2 * self._settings.resync_s:
+                return
+            self._leave(first.key)
 
     def _wake_first(self) -> None:
         # The others wait without looking at the clock: thousands of them must cost nothing.

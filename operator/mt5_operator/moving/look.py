@@ -95,6 +95,8 @@ class Look:
     disruption: Disruption = Disruption.ALWAYS
     # The journal is on a volume: it comes back with the slot's next pod.
     volume: bool = False
+    # The spec may not be applied as it stands: nothing is made of it, and nothing renewed.
+    frozen: bool = False
     # Routers may not know the newest route.
     route_pending: bool = False
     # Nodes from which nobody knows whether their pods still run.

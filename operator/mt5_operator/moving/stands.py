@@ -35,6 +35,23 @@ def stands(look: Look) -> dict[str, Stand]:
     }
 
 
+def unchanged(look: Look) -> dict[str, Stand]:
+    """Return the same for a spec whose changes wait: slots are scaled down or removed.
+
+    Only what a move goes to is made, if it is made as the pod that runs was.
+    """
+    held = {name: _held_back(name, stand, look) for name, stand in stands(look).items()}
+    return {name: stand for name, stand in held.items() if stand is not None}
+
+
+def _held_back(name: str, stand: Stand, look: Look) -> Stand | None:
+    move, slot = look.move, look.slot(name)
+    comes_up = move is not None and move.to == name and move.phase != "Returning"
+    if not stand.renewed or (comes_up and not look.frozen):
+        return stand
+    return Stand(replicas=min(stand.replicas, slot.replicas)) if slot.there else None
+
+
 def serving_slot(look: Look) -> str:
     """Return the slot that requests should go to."""
     trader = look.trader

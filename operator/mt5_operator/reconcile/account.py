@@ -14,7 +14,7 @@ from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.moving.look import Look, trader_of
 from mt5_operator.moving.machine import next_step
-from mt5_operator.moving.stands import Stand, serving_slot, stands
+from mt5_operator.moving.stands import Stand, serving_slot, stands, unchanged
 from mt5_operator.moving.steps import Wait
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import (
@@ -89,6 +89,7 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
     key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
     context.admission.leave(key, None)
     context.healer.forget(key)
+    context.fleet.step_aside(key)
     seen = Seen(generation=manifest["metadata"]["generation"], invalid=told)
     seen = await refused.follow(context, manifest, seen)
     await telling.tell(context, manifest, slots.remembered(seen, manifest.get("status", {})))
@@ -105,8 +106,9 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
     seen, step = sight.seen, None
     # The pod of an account before reads the files of this name: not even they are touched.
     later = bool(seen.name_taken) and seen.trader is None
-    if not (seen.conflict or seen.unknown_fields or seen.quota or later):
+    if not (seen.conflict or seen.quota or later):
         seen = await workload.bring_about(context, wanted, seen, _stands(sight))
+    if not (seen.conflict or seen.unknown_fields or seen.quota or later):
         await moves.remove_outdated(context, wanted, sight.look)
         if sight.look.resizes:
             await resize.take(context, sight.manifest, wanted, sight.look)
@@ -124,14 +126,19 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
 
 def _stands(sight: _Sight) -> dict[str, Stand]:
     """Return how the slots should be; none that another account's objects have the names of."""
-    return {s: stand for s, stand in stands(sight.look).items() if s not in sight.both.taken}
+    # A mistake in the spec holds up its changes, and no move that hands over.
+    how = unchanged if sight.seen.unknown_fields else stands
+    return {s: stand for s, stand in how(sight.look).items() if s not in sight.both.taken}
 
 
 async def _moved(context: Context, wanted: Account, conflict: str) -> tuple[_Sight, moves.Taken]:
     """Take steps until there is none to take; return the last look."""
     sight = await _sight(context, wanted, conflict)
     for _ in range(_STEPS):
-        if sight.seen.conflict or not sight.both.asked:
+        if sight.seen.conflict:
+            context.fleet.step_aside(wanted.key)  # it asks again when it has its id
+        # Whoever is one too many begins nothing, whatever pod there is that bears its name.
+        if sight.seen.conflict or sight.seen.quota or not sight.both.asked:
             return sight, moves.waits()
         seen = await routing.route(context, wanted, sight.seen)
         pending = routing.pending(context, wanted, seen)
@@ -260,11 +267,13 @@ def _in_line(
     """Return the place of an account of which nothing has a node; None for all others."""
     world, room = context.world, context.admission
     stands_aside = wanted.spec.suspend or bool(claimed(world.index, wanted.spec.id, wanted.key))
+    pods = [pod for pod in both.pods.values() if pod is not None]
+    # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
+    stands_aside = stands_aside or (look.frozen and not pods)
     begins_later = look.trader is None and both.taken
     if stands_aside or begins_later or exceeded(world, wanted):
         room.leave(wanted.key, None)
         return None
-    pods = [pod for pod in both.pods.values() if pod is not None]
     # Who moves, or has two slots for another reason, has a place already: what is missing is room
     # for a second pod, and a slot that may hold keys is not scaled down for anybody's turn.
     two = look.move is not None or all(look.slot(slot).there for slot in SLOTS)

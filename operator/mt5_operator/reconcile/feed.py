@@ -9,7 +9,7 @@ from mt5_operator import names
 from mt5_operator.cluster.cache import key_of, somebody_elses
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, POD, Kind
 from mt5_operator.names import Key
-from mt5_operator.reconcile import brokers
+from mt5_operator.reconcile import broker_feed
 from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.quota import quota
 from mt5_operator.spec.parse import Manifest
@@ -35,10 +35,10 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     if kind is NODE and _place(before) != _place(manifest):
         _add(world, world.homeless | world.hosted.on(key.name))
     if kind is BROKER:
-        brokers.fed(world, manifest)
+        broker_feed.fed(world, manifest)
         return
     if kind is ACCOUNT:
-        brokers.fed_account(world, key, manifest)
+        broker_feed.fed_account(world, key, manifest)
         known = world.index.id_of(key)
         others = world.index.keep(manifest)
         changed = {key} if world.index.id_of(key) != known else set()
@@ -57,7 +57,7 @@ def wrote(world: World, kind: Kind, before: Manifest, written: Manifest, *, ours
 def gone(world: World, kind: Kind, key: Key) -> None:
     """Take in that an object is not there any more."""
     if kind is BROKER:
-        brokers.dropped(world, key.name)
+        broker_feed.dropped(world, key.name)
     elif kind is ACCOUNT:
         world.directory.drop_client(key)
         world.ended.forget(key)

@@ -53,6 +53,11 @@ class Healer:
         """Take in that the API server or Redis is away: what we see may be its doing."""
         self._quiet_until = self._clock() + self._settings.heal_grace_s
 
+    @property
+    def quiet(self) -> bool:
+        """Tell whether no step is taken of any account for now."""
+        return self._clock() < self._quiet_until
+
     def forget(self, key: Key) -> None:
         """Forget an account that is gone, or has no pod that could be healed."""
         self._since.pop(key, None)

@@ -14,6 +14,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.reconcile import access, brokers
+from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.hurry import hurry
@@ -57,7 +58,7 @@ async def lead(context: Context) -> None:
 def resync(context: Context) -> None:
     """Make every account, every namespace and every broker due."""
     queue, index = context.world.queue, context.world.index
-    queue.add(brokers.UNKNOWN_SERVERS)
+    queue.add(UNKNOWN_SERVERS)
     for name in context.world.directory.names():
         queue.add(Key("", name))
     for namespace in index.namespaces():
@@ -95,6 +96,7 @@ async def _flush(context: Context) -> None:
 async def _count(context: Context) -> None:
     brokers.count(context)
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
+    metrics.HEALING_QUIET.set(context.healer.quiet)
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(context.reasons.values()).items():
         metrics.ACCOUNTS.labels(reason).set(number)

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from mt5_operator import names
-from mt5_operator.cluster.kinds import STATEFUL_SET
-from mt5_operator.names import Key
+from mt5_operator.cluster.kinds import ACCOUNT
+from mt5_operator.moving.look import trader_of
 from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.index import Age
 from mt5_operator.settings import Settings
@@ -30,9 +29,7 @@ def exceeded(world: World, account: Account) -> str:
 
 
 def _has_begun(world: World, account: Account) -> bool:
-    # A lowered quota ends nobody's trading; it only lets nobody else in.
-    store = world.caches[STATEFUL_SET]
-    place = account.key.namespace
-    return any(
-        store.entry(Key(place, names.stateful_set(account.key.name, slot))) for slot in names.SLOTS
-    )
+    # A lowered quota ends nobody's trading; it only lets nobody else in. Asked of the status,
+    # which the namespace's people cannot write: a StatefulSet of that name anybody may create.
+    manifest = world.caches[ACCOUNT].get(account.key) or {}
+    return trader_of(manifest.get("status", {})) is not None

@@ -6,9 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
+
+# The API server is busy now and then; a webhook that fails does so each time.
+_CHANCES: Final = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Refusals:
         self._max_s = max_s
         self._clock = clock
         self._last: dict[Key, Refusal] = {}
+        self._unanswered: dict[Key, int] = {}
 
     def standing(self, key: Key, wanted: Manifest) -> str:
         """Return why `wanted` need not be tried now; empty if it should be."""
@@ -45,9 +50,15 @@ class Refusals:
         pause_s = min(self._max_s, 2 * last.pause_s) if last and again else self._min_s
         self._last[key] = Refusal(wanted, problem, pause_s, self._clock() + pause_s)
 
+    def unanswered(self, key: Key) -> bool:
+        """Take in a write without an answer; tell whether there were too many to be chance."""
+        self._unanswered[key] = self._unanswered.get(key, 0) + 1
+        return self._unanswered[key] > _CHANCES
+
     def forget(self, key: Key) -> None:
         """Forget what was refused: it was taken, or its account is gone."""
         self._last.pop(key, None)
+        self._unanswered.pop(key, None)
 
     def next_s(self, key: Key) -> float | None:
         """Return the seconds until the next try, at least a little; None if none is due."""

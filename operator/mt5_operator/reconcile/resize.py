@@ -3,7 +3,9 @@
 
 Everything that keeps a pod from it ends in a move to the other slot, as any other change of a
 template does: no such subresource, a limit that may not fall, no room on the node, a kubelet that
-does not answer. What was given up is known to this process only; another leader may try once more.
+does not answer. Such a kubelet is asked for no other pod for a while: one that panics at a resize
+does so for as long as the pod is there (docs/updates.md). What was given up is known to this
+process only; another leader may try once more.
 """
 
 from __future__ import annotations
@@ -44,8 +46,13 @@ def applies(context: Context, account: Account, look: Look, both: Both) -> bool:
     if pod.template == look.template or moves_anyway(look, pod):
         context.resizes.over(account.key)
         return False
+    tried = context.resizes
     shape = shape_id(account, Platform(look.platform), settings)
-    return seen.shape == shape and not context.resizes.hopeless(account.key, pod.uid, look.template)
+    if seen.shape != shape or tried.hopeless(account.key, pod.uid, look.template):
+        return False
+    return tried.tries(account.key) or tried.answers(
+        pod.node, again_s=settings.resize_silent_node_s
+    )
 
 
 async def take(context: Context, manifest: Manifest, account: Account, look: Look) -> None:
@@ -69,6 +76,8 @@ async def take(context: Context, manifest: Manifest, account: Account, look: Loo
     if not problem and has(pod, wanted):
         await _done(context, manifest, pod, look)
     elif problem or late:
+        if not problem and not _answered(pod):
+            context.resizes.unanswered(pod["spec"].get("nodeName", ""))
         await _given_up(context, manifest, pod, look, problem or _pending(pod))
 
 
@@ -132,6 +141,12 @@ def refusal(pod: Manifest) -> str:
     pending = _condition(pod, "PodResizePending")
     infeasible = pending.get("reason") == "Infeasible"
     return str(pending.get("message") or "the node can never do it") if infeasible else ""
+
+
+def _answered(pod: Manifest) -> bool:
+    """Tell whether the kubelet said why it does not do it: no room now, or an error of its own."""
+    trouble = _condition(pod, "PodResizeInProgress").get("reason")
+    return bool(_condition(pod, "PodResizePending") or trouble)
 
 
 def _pending(pod: Manifest) -> str:

@@ -17,6 +17,8 @@ class Resizes:
     clock: Callable[[], float] = time.monotonic
     _begun: dict[Key, tuple[str, str, float]] = field(default_factory=dict)
     _hopeless: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    # When a kubelet had let a deadline pass without a word.
+    _silent: dict[str, float] = field(default_factory=dict)
 
     def begin(self, key: Key, uid: str, template: str) -> float:
         """Return for how long it is tried, in seconds."""
@@ -24,6 +26,10 @@ class Resizes:
         if before is None or before[:2] != (uid, template):
             before = self._begun[key] = (uid, template, self.clock())
         return self.clock() - before[2]
+
+    def tries(self, key: Key) -> bool:
+        """Tell whether an account's pod is being given something just now."""
+        return key in self._begun
 
     def give_up(self, key: Key, uid: str, template: str) -> None:
         """Remember that this pod does not get this template in place."""
@@ -33,6 +39,15 @@ class Resizes:
     def hopeless(self, key: Key, uid: str, template: str) -> bool:
         """Tell whether it was given up."""
         return self._hopeless.get(key) == (uid, template)
+
+    def unanswered(self, node: str) -> None:
+        """Remember a node whose kubelet began, or not even that, and never said more."""
+        self._silent[node] = self.clock()
+
+    def answers(self, node: str, *, again_s: float) -> bool:
+        """Tell whether a node's kubelet is worth asking; again after so many seconds."""
+        at_s = self._silent.get(node)
+        return at_s is None or self.clock() - at_s >= again_s
 
     def over(self, key: Key) -> None:
         """Forget what was tried for an account."""

@@ -116,11 +116,22 @@ def look(
 
 
 def unchanged(look: Look) -> Look:
-    """Return the look of an account that asks for nothing new."""
-    mine = look.slot(look.trader.slot) if look.trader else Slot()
-    if look.move or mine.pod is None:
-        return look
-    return replace(look, template=mine.pod.template, restart_s=None)
+    """Return the look of an account that asks for nothing new.
+
+    A move that only comes up is for what is not wanted now; one that hands over must end. Leaving
+    a node changes nothing, but for an account whose next pod would be another one.
+    """
+    trader, move = look.trader, look.move
+    mine = look.slot(trader.slot) if trader else Slot()
+    if trader is None or mine.pod is None:
+        return replace(look, frozen=True)
+    same = mine.pod.template == look.template
+    if move and (move.phase != "Starting" or move.to == trader.slot):
+        return replace(look, frozen=not same)
+    pod = mine.pod if same else replace(mine.pod, leaving=False)
+    slots = {**look.slots, trader.slot: replace(mine, pod=pod)}
+    template = mine.pod.template
+    return replace(look, slots=slots, template=template, restart_s=None, frozen=not same)
 
 
 def remembered(seen: Seen, status: Manifest) -> Seen:

@@ -45,6 +45,8 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     except NotFound:
         return  # deleted in the meantime
     wrote(context.world, ACCOUNT, manifest, written, ours="status")
+    # Who wonders why a quiet cluster writes reads it here; the values are in the object.
+    _log.debug("status written", account=str(key), changed=conditions.differences(status, previous))
     await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
 

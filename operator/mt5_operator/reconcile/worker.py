@@ -82,9 +82,9 @@ async def _reconciled(context: Context, key: Key) -> float | None:
 
 
 def _failed(context: Context, backoff: Backoff, key: Key, error: Exception) -> None:
-    # What is gone by now was deleted while we worked: its event is on the way.
-    if isinstance(error, ApiUnavailable):
-        context.healer.disturbed()
+    # What is gone by now was deleted while we worked: its event is on the way. Whether the API
+    # server is away for all of us is told by Lease and audits: a webhook that fails for one
+    # namespace must not end the healing of the others.
     result = "gone" if isinstance(error, NotFound) else "failed"
     metrics.RECONCILES.labels(result).inc()
     pause_s = backoff.next_s(key)

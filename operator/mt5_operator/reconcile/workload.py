@@ -16,7 +16,7 @@ from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import account_files
 from mt5_operator.desired.healed import healed
 from mt5_operator.desired.stateful_set import stateful_set
-from mt5_operator.errors import Conflict, NotFound, Refused
+from mt5_operator.errors import ApiUnavailable, Conflict, NotFound, Refused
 from mt5_operator.moving.stands import Stand
 from mt5_operator.names import Key
 from mt5_operator.reconcile import owned
@@ -45,11 +45,10 @@ async def bring_about(
     all_of_it = {"files": files, "workloads": renewed}
     if problem := context.refusals.standing(key, all_of_it):
         return replace(seen, workload_problem=problem)
-    try:
-        done = [await ensure(context, CONFIG_MAP, files)]
-        done += [await ensure(context, STATEFUL_SET, each) for each in renewed.values()]
-    except Refused as error:
-        problem = f"the API server refuses the pod: {error.message}"
+    # What a misspelt spec says of trading, say, waits as well.
+    wanted_files = [] if seen.unknown_fields else [files]
+    done, problem = await _written(context, key, wanted_files, list(renewed.values()))
+    if problem:
         context.refusals.add(key, all_of_it, problem)
         return replace(seen, workload_problem=problem)
     context.refusals.forget(key)
@@ -58,6 +57,23 @@ async def bring_about(
     if not any(done):
         context.settled[key] = basis
     return seen
+
+
+async def _written(
+    context: Context, key: Key, files: list[Manifest], workloads: list[Manifest]
+) -> tuple[list[bool], str]:
+    """Write what differs; return what did, and why the API server does not take it."""
+    try:
+        done = [await ensure(context, CONFIG_MAP, each) for each in files]
+        done += [await ensure(context, STATEFUL_SET, each) for each in workloads]
+    except Refused as error:
+        return [], f"the API server refuses the pod: {error.message}"
+    except ApiUnavailable as error:
+        # If it is away altogether, the status will not be written either.
+        if not context.refusals.unanswered(key):
+            raise
+        return [], f"the API server does not take the pod: {error}"
+    return done, ""
 
 
 def _renewed(
@@ -93,8 +109,8 @@ def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, 
     sets = caches[STATEFUL_SET]
     entries += [sets.entry(Key(space, names.stateful_set(name, slot))) for slot in names.SLOTS]
     there = tuple((entry.uid, entry.version) if entry else None for entry in entries)
-    asked = (account.uid, account.generation, seen.platform, seen.healing, tuple(wanted.items()))
-    return hash((*asked, there))
+    asked = (account.uid, account.generation, seen.unknown_fields)
+    return hash((*asked, seen.platform, seen.healing, tuple(wanted.items()), there))
 
 
 async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> bool:

@@ -23,12 +23,15 @@ class _Watched:
     ready: bool
     seen: SidecarSeen | None = None
     looks: int = 0
+    misses: int = 0
 
 
 class Watcher:
     """The last word of every pod's sidecar.
 
-    `changed` is told, by pod, when it means more; `heard` is told of every look.
+    `changed` is told, by pod, when it means more; `heard` is told of every look. A look without an
+    answer is no word: on a crowded machine one in some hundreds is late. Only several in a row say
+    that a sidecar is silent, and whoever asks meanwhile is told what it said last.
     """
 
     def __init__(
@@ -98,6 +101,10 @@ class Watcher:
         if self._watched.get(key) is not there:
             return  # another pod by now
         self._heard(key, there.target, seen)
+        there.misses = there.misses + 1 if seen.error else 0
+        if 0 < there.misses < self._settings.sidecar_misses:
+            self._schedule.add(key, after_s=self._settings.sidecar_poll_s)
+            return
         news = seen != there.seen
         there.looks = 0 if news else there.looks + 1
         there.seen = seen

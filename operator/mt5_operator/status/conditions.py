@@ -197,6 +197,24 @@ def differs(desired: Manifest, actual: Manifest) -> bool:
     return _meaning(desired) != _meaning(actual)
 
 
+def differences(desired: Manifest, actual: Manifest) -> list[str]:
+    """Return where `desired` means something else than `actual`: `conditions.Ready.reason`."""
+    return _differing("", _meaning(desired), _meaning(actual))
+
+
+def _differing(path: str, desired: Any, actual: Any) -> list[str]:
+    if desired == actual:
+        return []
+    if not (isinstance(desired, dict) and isinstance(actual, dict)):
+        return [path]
+    names = sorted(desired.keys() | actual.keys())
+    parts = [
+        _differing(f"{path}.{name}" if path else name, desired.get(name), actual.get(name))
+        for name in names
+    ]
+    return [found for part in parts for found in part]
+
+
 def _meaning(value: Manifest) -> dict[str, Any]:
     found = {
         item["type"]: {name: part for name, part in item.items() if name != "lastTransitionTime"}

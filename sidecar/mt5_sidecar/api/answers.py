@@ -132,7 +132,8 @@ class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class RatesAnswer(msgspec.Struct, frozen=True):
     """Bars, oldest first; the last one may not be over.
 
-    `complete`: as many as were asked for; else the terminal still loads, or has no more.
+    `complete`: as many as were asked for, or all since `from`; else the terminal still loads, or
+    has no more.
     """
 
     symbol: str

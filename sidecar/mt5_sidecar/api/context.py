@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.limits import Limits
+from mt5_sidecar.api.settled import Settled
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.metrics import Metrics
@@ -46,6 +47,7 @@ class Context:
     limits: Limits
     tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
+    bars: Settled = field(default_factory=Settled)
     pulse: Pulse = field(default_factory=Pulse)
     started_s: float = field(default_factory=time.monotonic)
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from mt5_sidecar.api import commands
+from mt5_sidecar.api.asks import ACCOUNT_FIELD, Fields, for_this_account
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
-from mt5_sidecar.api.symbols import checked_symbols, live_tick
+from mt5_sidecar.api.symbols import checked_symbols, live_ticks
 from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
@@ -35,6 +36,7 @@ Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
 MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
+KEY_FIELD: Final = "key"
 
 _SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
 
@@ -141,8 +143,8 @@ async def _ticks(context: Context, socket: Socket, said: commands.TickData) -> A
         return "tick_data_processed", _whole(context, "tick_data")
     symbols = checked_symbols(",".join(named))
     watched = frozenset(symbols) & context.board.items("tick_data").keys()
-    more = [await live_tick(context, name) for name in symbols if name not in watched]
-    return "tick_data_processed", context.reads.body("tick_data", watched, tuple(more))
+    more = await live_ticks(context, (name for name in symbols if name not in watched))
+    return "tick_data_processed", context.reads.body("tick_data", watched, more)
 
 
 async def _signal(context: Context, socket: Socket, said: commands.TradingSignal) -> Answer:
@@ -156,14 +158,26 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
         return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     context.access.demand(socket.principal, Scope.READ)
     if name == OUTCOME:
+        _demand_known(context, name, params, KEY_FIELD)
         result = await outcome_of(context, params)
-        return "mt5_command_result", encode(CommandResult(name, True, result))  # noqa: FBT003  a field
+        return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     channel = READS.get(name)
     if channel is None:
         known = ", ".join(sorted([OUTCOME, *READS, *TRADES]))
         raise InvalidRequest(f"unknown command; this version knows {known}")
+    _demand_known(context, name, params)
     head = encode({"command": name, "ok": True})
     return "mt5_command_result", b'%b,"result":%b}' % (head[:-1], _whole(context, channel))
+
+
+def _demand_known(context: Context, command: str, params: Fields, *names: str) -> None:
+    # Passed over, `{"symbol": ...}` would be answered with positions of all symbols.
+    given = dict(params)
+    for_this_account(given, context.settings.account_id)
+    if unknown := given.keys() - set(names):
+        raise InvalidRequest(
+            f"{command} takes no {min(unknown)[:64]!r}", params=[*names, ACCOUNT_FIELD]
+        )
 
 
 async def _broadcast(context: Context, socket: Socket, said: commands.Broadcast) -> Answer:

@@ -23,8 +23,8 @@ class Limits:
         self._callers: OrderedDict[str, Bucket] = OrderedDict()
         self._account = self._new(settings.account_requests_per_s, settings.account_request_burst)
 
-    def take(self, subject: str) -> None:
-        """Count one request of `subject`.
+    def take(self, subject: str, *, refused: bool = False) -> None:
+        """Count one request of `subject`; one that is `refused` costs the account nothing.
 
         Raises:
             TooManyRequests: It is one too many; `retry_after_s` says for how long.
@@ -32,7 +32,7 @@ class Limits:
         now_s, settings = self._clock(), self._settings
         if settings.key_requests_per_s:
             self._take(self._caller(subject), "key", now_s)
-        if settings.account_requests_per_s:
+        if settings.account_requests_per_s and not refused:
             self._take(self._account, "account", now_s)
 
     def renew(self) -> None:

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from aiohttp import web
@@ -22,6 +22,7 @@ from mt5_sidecar.api.subscriptions import MOST_INTERVAL_MS
 from mt5_sidecar.api.symbol_search import LONGEST_WORDS
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.names import TIMEFRAMES
+from mt5_sidecar.orders.outcomes import Word
 
 KEY_PATTERN: Final = "^[!-~]{1,128}$"
 
@@ -49,7 +50,7 @@ QUERY: Final[dict[str, dict[str, Any]]] = {
         "description": "comma-separated; empty: all that are watched",
         "schema": {"type": "string", "examples": ["EURUSD,XAUUSD"]},
     },
-    "symbol": {"description": "its name; required", "schema": _SYMBOL},
+    "symbol": {"description": "its name", "required": True, "schema": _SYMBOL},
     "timeframe": {"description": "M1 (default) to MN1", "schema": {"enum": [*TIMEFRAMES]}},
     "count": {"description": "last bars; 100", "schema": _whole(MOST_BARS)},
     "days": {"description": "the last days; 7", "schema": _whole(MOST_DAYS)},
@@ -96,15 +97,59 @@ _ALSO_IN_BODY: Final = {
     "account_id": {"type": ["string", "integer"], "description": "refused unless it is this one"},
 }
 
+_NAMES: Final = {"type": "array", "items": {"type": "string"}}
+# Of a trade that ended otherwise, whose problem has its whole outcome, some are null.
 PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
+    "description": "RFC 9457. Each type has some of the others; order-refused, order-not-sent and "
+    "outcome-unknowable have all that an Outcome has",
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "reason": {"type": "string", "description": "of the account's state, or of an outcome"},
+        "since": {"type": "string", "description": "UTC: for how long the account is in it"},
+        "code": {"type": "integer", "description": "the package's last_error"},
+        "retcode": {"type": ["integer", "null"], "description": "the broker's, of a trade"},
+        "retcode_name": {"type": ["string", "null"]},
+        "outcome": {"enum": [*get_args(Word)]},
+        "key": {"type": "string", "description": "the trade's"},
+        "other_key": {"type": "string", "description": "of the trade that is just like this"},
+        "ticket": {"type": "integer", "description": "of the target that is not there"},
+        "epoch": {"type": "integer", "description": "of the slot that may not trade"},
+        "limit": {"type": "string", "description": "which one"},
+        "value": {"type": ["number", "string"], "description": "what was asked for"},
+        "allowed": {"type": ["number", "string"], "description": "what the limit takes"},
+        "symbol": {"type": "string"},
+        "field": {"type": "string", "description": "of the body"},
+        "origin": {"type": "string", "description": "of the page"},
+        "fields": {**_NAMES, "description": "those that there are"},
+        "parameters": {**_NAMES, "description": "those that may be in this query"},
+        "params": {**_NAMES, "description": "those that the command takes"},
+        "allow": {**_NAMES, "description": "methods"},
+        "retry_after_s": {"type": "number", "description": "seconds, as Retry-After"},
+        "request_id": {"type": "string"},
     },
+}
+
+_TEXT: Final = {"schema": {"type": "string"}}
+_SECONDS: Final = {"schema": {"type": "integer", "minimum": 0}}
+_REQUEST_ID: Final = {"X-Request-Id": {"description": "yours, or one of ours", **_TEXT}}
+_ETAG: Final = {"ETag": {"description": "for If-None-Match; not of named symbols", **_TEXT}}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "seconds", **_SECONDS}}
+_WAITING: Final = {"Retry-After": {"description": "seconds, where waiting helps", **_SECONDS}}
+_LOCATION: Final = {
+    "Location": {"description": "where the outcome will be, relative to this path", **_TEXT}
+}
+_HEADERS: Final[dict[HTTPStatus, dict[str, Any]]] = {
+    HTTPStatus.ACCEPTED: {**_LOCATION, **_RETRY_AFTER},
+    HTTPStatus.NOT_MODIFIED: _ETAG,
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": _TEXT},
+    HTTPStatus.CONFLICT: _WAITING,
+    HTTPStatus.TOO_MANY_REQUESTS: _RETRY_AFTER,
+    HTTPStatus.SERVICE_UNAVAILABLE: _RETRY_AFTER,
 }
 
 
@@ -163,17 +208,27 @@ def _answers(operation: Operation, schema: dict[str, Any] | None) -> dict[str, A
     if operation.websocket:
         answers["101"] = {"description": "the stream begins: /asyncapi.json"}
     else:
-        content = {JSON: {"schema": schema or {"type": "object"}}}
-        answers["200"] = {"description": "OK", "content": content}
+        kept = HTTPStatus.NOT_MODIFIED in operation.statuses
+        answers["200"] = _answer("OK", schema, _ETAG if kept else {})
         if operation.keyed:
-            answers["202"] = {"description": "not known yet; see Location", "content": content}
-    return answers | {"default": _problem("a fault of ours")}
+            headers = _HEADERS[HTTPStatus.ACCEPTED]
+            answers["202"] = _answer("not known yet; see Location", schema, headers)
+    return answers | {"default": _problem("a fault of ours", {})}
+
+
+def _answer(
+    description: str, schema: dict[str, Any] | None, headers: dict[str, Any]
+) -> dict[str, Any]:
+    content = {JSON: {"schema": schema or {"type": "object"}}}
+    return {"description": description, "headers": _REQUEST_ID | headers, "content": content}
 
 
 def _refusal(status: HTTPStatus) -> dict[str, Any]:
+    headers = _HEADERS.get(status, {})
     # What has not changed has no body, and is no problem.
-    bare = status is HTTPStatus.NOT_MODIFIED
-    return {"description": status.phrase} if bare else _problem(status.phrase)
+    if status is HTTPStatus.NOT_MODIFIED:
+        return {"description": status.phrase, "headers": _REQUEST_ID | headers}
+    return _problem(status.phrase, headers)
 
 
 def _body(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
@@ -206,9 +261,9 @@ def numbers(schema: Any, types: list[str]) -> Any:
     return {name: numbers(part, types) for name, part in schema.items()}
 
 
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": SCHEMAS.format(name="Problem")}
-    return {"description": description, "content": {CONTENT_TYPE: {"schema": schema}}}
+def _problem(description: str, headers: dict[str, Any]) -> dict[str, Any]:
+    content = {CONTENT_TYPE: {"schema": {"$ref": SCHEMAS.format(name="Problem")}}}
+    return {"description": description, "headers": _REQUEST_ID | headers, "content": content}
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:

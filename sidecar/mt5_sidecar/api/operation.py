@@ -16,7 +16,7 @@ from mt5_sidecar.api.middleware import PRINCIPAL, Handler, outermost
 from mt5_sidecar.api.problems import slug
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
-from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.errors import BridgeError, Forbidden
 
 KEY_HEADER: Final = "X-API-Key"
 
@@ -121,12 +121,21 @@ def guarded(handler: Handler, scope: Scope) -> Handler:
 def _admit(request: web.Request, context: Context, principal: Principal, scope: Scope) -> None:
     request[PRINCIPAL] = principal
     try:
+        _demand(context, principal, scope)
         context.limits.take(principal.subject)
-        context.access.demand(principal, scope)
     except BridgeError as error:
         _count(context, error)
         raise
     context.metrics.accepted.inc()
+
+
+def _demand(context: Context, principal: Principal, scope: Scope) -> None:
+    try:
+        context.access.demand(principal, scope)
+    except Forbidden:
+        # Keys of other accounts may not use up what this one's callers have.
+        context.limits.take(principal.subject, refused=True)
+        raise
 
 
 def _count(context: Context, refusal: BridgeError) -> None:

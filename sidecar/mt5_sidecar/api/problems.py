@@ -38,6 +38,7 @@ STATUS: Final[Mapping[type[errors.BridgeError], HTTPStatus]] = {
     errors.SnapshotTooOld: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManySockets: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TooManySymbols: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OrderRefused: HTTPStatus.CONFLICT,
     errors.OrderNotSent: HTTPStatus.CONFLICT,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data of what a stream says beside the account itself; /asyncapi.json shows these types."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -74,11 +74,12 @@ class TradeTold(Outcome, frozen=True, kw_only=True):
 
 
 class TradeFailed(msgspec.Struct, frozen=True):
-    """Nothing was sent now; `outcome` null: the key is in use already."""
+    """Nothing was sent now. `outcome` is null: `NotSent` is proof, and allows a new key; who could
+    not even look for the key has none."""
 
     ok: bool
-    outcome: Literal["NotSent"] | None
     problem: Problem
+    outcome: None = None
 
 
 class CommandResult(msgspec.Struct, frozen=True):

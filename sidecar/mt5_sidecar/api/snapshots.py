@@ -11,7 +11,7 @@ from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.middleware import Handler, parameters
 from mt5_sidecar.api.ready import Ready, fits, head
 from mt5_sidecar.api.status import JSON
-from mt5_sidecar.api.symbols import checked_symbols, live_tick
+from mt5_sidecar.api.symbols import checked_symbols, live_ticks
 from mt5_sidecar.domain import views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.errors import InvalidRequest, SnapshotTooOld
@@ -97,8 +97,8 @@ async def ticks(request: web.Request) -> web.StreamResponse:
     fields = checked_fields("tick_data", query)
     symbols = checked_symbols(named)
     watched = frozenset(symbols) & context.board.items("tick_data").keys()
-    more = [await live_tick(context, name) for name in symbols if name not in watched]
-    body = context.reads.body("tick_data", watched, tuple(more), fields=fields)
+    more = await live_ticks(context, (name for name in symbols if name not in watched))
+    body = context.reads.body("tick_data", watched, more, fields=fields)
     return web.Response(body=body, content_type=JSON)
 
 
@@ -121,10 +121,12 @@ def demand_fresh(context: Context, query: Any) -> None:
     asked = query.get("max_age")
     if asked is None:
         return
-    age_s = (now_ms() - context.feed.contact_ms) / 1000
-    if age_s > _seconds(asked):
+    # A terminal without its broker answers us all the same, so contact alone says nothing of age.
+    stale_since_ms = context.feed.stale_since_ms
+    current_ms = context.feed.contact_ms if stale_since_ms is None else stale_since_ms
+    if (now_ms() - current_ms) / 1000 > _seconds(asked):
         reason = context.terminal.connection.reason
-        raise SnapshotTooOld("the terminal was last heard of earlier", reason=reason)
+        raise SnapshotTooOld("the account was last current earlier", reason=reason)
 
 
 def _seconds(text: str) -> float:

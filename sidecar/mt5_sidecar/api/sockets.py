@@ -25,6 +25,8 @@ class Socket:
     scope: Scope
     bucket: Bucket
     tells_health: bool = False
+    named: frozenset[str] = frozenset()
+    """Symbols that a client who hears all has watched as well."""
     works: int = 0
     """Answers that the terminal is still to give."""
 

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client hears: choosing it, and having the terminal watch the symbols it takes."""
 
-from dataclasses import replace
-
 import msgspec
 
 from mt5_sidecar.api.commands import Subscription
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
-from mt5_sidecar.errors import InvalidRequest
-from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
+from mt5_sidecar.errors import InvalidRequest, TooManySymbols
+from mt5_sidecar.streams.channels import CHANNELS, Channel
 
 MOST_INTERVAL_MS = 60_000
+STEP_MS = 10
 
 
 class Subscribed(msgspec.Struct, frozen=True):
@@ -28,13 +27,18 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
 
     Raises:
         InvalidRequest, UnknownSymbol: what it asks for cannot be; nothing has changed.
+        TooManySymbols: others have too many watched; nothing has changed.
     """
     client = socket.client
     interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
     symbols = await _known(context, wanted.symbols)
     channels = _channels(wanted)
-    before, client.choice = client.choice, client.choice.adding(channels, symbols)
-    _limit(context, client.choice, otherwise=before, socket=socket)
+    choice = client.choice.adding(channels, symbols)
+    # All that are watched are heard already; what is named must be watched for that.
+    named = socket.named | (symbols or frozenset()) if choice.symbols is None else frozenset()
+    demand_watchable(context, choice.symbols or named, socket)
+    client.choose(choice)
+    socket.named = named
     client.wants = (client.wants or frozenset()) | channels
     if interval_ms != client.interval_ms:
         context.feed.hub.regroup(client, interval_ms=interval_ms)
@@ -47,8 +51,10 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Sub
     choice = socket.client.choice
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
     if symbols is not None and choice.symbols is None:
-        choice = replace(choice, symbols=frozenset(context.terminal.symbols))
-    socket.client.choice = choice.without(_channels(unwanted), symbols)
+        choice = choice._replace(symbols=frozenset(context.terminal.symbols))
+    socket.client.choose(choice.without(_channels(unwanted), symbols))
+    if socket.client.choice.symbols is not None:
+        socket.named = frozenset()
     watch_wanted(context)
     return subscribed(socket)
 
@@ -62,10 +68,39 @@ def subscribed(socket: Socket) -> Subscribed:
 
 def watch_wanted(context: Context) -> None:
     """Have the terminal watch what all clients together want, and nothing else."""
+    context.terminal.watch(tuple(sorted(_wanted(context))))
+
+
+def demand_watchable(context: Context, named: frozenset[str], socket: Socket | None = None) -> None:
+    """Return if `named` may be the symbols of `socket`, or of a new client.
+
+    Raises:
+        InvalidRequest: These are too many symbols for one client.
+        TooManySymbols: With what the others want they are too many for the terminal.
+    """
+    settings = context.settings
+    if len(named) > settings.ws_max_symbols:
+        most = settings.ws_max_symbols
+        raise InvalidRequest(f"at most {most} symbols a client", limit="symbols", allowed=most)
+    added = named - set(context.terminal.symbols)
+    wanted = _wanted(context, without=socket) | named
+    own = frozenset(context.terminal.account_file.symbols)
+    most = settings.ws_max_watched_symbols
+    # What is watched already costs nothing more, whatever the limit is now.
+    if added and len(wanted - own) > most:
+        raise TooManySymbols(
+            f"the streams of this account have {most} symbols watched already",
+            limit="watched_symbols",
+            allowed=most,
+        )
+
+
+def _wanted(context: Context, *, without: Socket | None = None) -> set[str]:
     wanted: set[str] = set()
     for socket in context.sockets:
-        wanted |= socket.client.choice.symbols or frozenset()
-    context.terminal.watch(tuple(sorted(wanted)))
+        if socket is not without:
+            wanted |= socket.client.choice.symbols or socket.named
+    return wanted
 
 
 def checked_interval(asked_ms: int | None, *, default: int) -> int:
@@ -78,8 +113,8 @@ def checked_interval(asked_ms: int | None, *, default: int) -> int:
         return default
     if not 0 <= asked_ms <= MOST_INTERVAL_MS:
         raise InvalidRequest(f"interval_ms is 0 to {MOST_INTERVAL_MS}")
-    # Steps of 10 ms keep the number of timers, one an interval, small.
-    return round(asked_ms, -1)
+    # Steps of 10 ms keep the number of timers, one an interval, small. Up: 4 is not every change.
+    return -(-asked_ms // STEP_MS) * STEP_MS
 
 
 def _channels(of: Subscription) -> frozenset[Channel]:
@@ -96,10 +131,3 @@ async def _known(context: Context, symbols: list[str] | None) -> frozenset[str] 
         if name not in context.terminal.symbols:
             await symbol_info(context, name)
     return frozenset(checked)
-
-
-def _limit(context: Context, choice: Choice, *, otherwise: Choice, socket: Socket) -> None:
-    most = context.settings.ws_max_symbols
-    if len(choice.symbols or ()) > most:
-        socket.client.choice = otherwise
-        raise InvalidRequest(f"at most {most} symbols a client")

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Market data that is asked of the terminal now."""
 
+import asyncio
+import contextlib
+import math
 import re
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,17 +17,20 @@ from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.symbol_view import symbol as symbol_view
 from mt5_sidecar.errors import InvalidRequest, TerminalRefused, UnknownSymbol
+from mt5_sidecar.orders.errors import NoPrice
 
 # The package takes at most 29 characters (MT5.md 3.5); control characters never name a symbol.
 SYMBOL: Final = re.compile(r"[^\x00-\x1f\x7f,]{1,29}")
 MOST_SYMBOLS: Final = 50
+# Between two looks for the first price of a symbol.
+LOOK_AGAIN_S: Final = 0.1
 
 
 async def symbol(request: web.Request) -> web.Response:
     """Answer with one symbol's contract and last prices."""
     context = request.app[CONTEXT]
     name = checked_symbol(request.match_info["symbol"])
-    info = await symbol_info(context, name)
+    info = await _priced_info(context, name)
     answer = SymbolAnswer(symbol_view(info, zone_s=context.feed.zone_s), context.feed.zone_s)
     return web.Response(body=encode(answer), content_type=JSON)
 
@@ -33,28 +40,81 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
 
     Raises:
         UnknownSymbol: the broker does not have it.
+        TerminalRefused: the terminal cannot say.
     """
     try:
         info: protocol.SymbolInfo = await context.terminal.call("symbol_info", name)
     except TerminalRefused as error:
+        if error.of_terminal:
+            raise
         raise UnknownSymbol(f"no symbol '{name}' at this broker") from error
     context.feed.contracts.learn(info)
     return info
 
 
-async def live_tick(context: Context, name: str) -> bytes:
-    """Return the price of a symbol that nobody watches, as JSON.
+async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...]:
+    """Return the prices of symbols that nobody watches, as JSON; waits for their first ones.
 
     Raises:
-        UnknownSymbol: the broker does not have it, or gives no prices.
+        UnknownSymbol: the broker does not have one of them, or gives no prices of it.
+        NoPrice: one has no price yet.
+        TerminalRefused: the terminal cannot say.
     """
-    await symbol_info(context, name)
+    ticks: dict[str, protocol.Tick | None] = dict.fromkeys(names)
+    for name in ticks:
+        await symbol_info(context, name)
+        await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
+
+    async def look() -> bool:
+        for name, seen in ticks.items():
+            if seen is None:
+                tick = await _of_symbol(context, name, "symbol_info_tick")
+                ticks[name] = tick if _priced(tick) else None
+        return None not in ticks.values()
+
+    if not await _within(context, look):
+        lacking = min(name for name, tick in ticks.items() if tick is None)
+        raise NoPrice(f"{lacking} has no price yet", symbol=lacking, retry_after_s=1)
+    return tuple(context.feed.tick_json(name, tick) for name, tick in ticks.items() if tick)
+
+
+async def _priced_info(context: Context, name: str) -> protocol.SymbolInfo:
+    info = await symbol_info(context, name)
+    if info.select and _priced(info):
+        return info
+    # A contract is of use without prices, also where the terminal will not show any.
+    with contextlib.suppress(UnknownSymbol):
+        await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
+
+        async def look() -> bool:
+            nonlocal info
+            info = await symbol_info(context, name)
+            return _priced(info)
+
+        await _within(context, look)
+    return info
+
+
+async def _within(context: Context, look: Callable[[], Awaitable[bool]]) -> bool:
+    # Source: MT5.md 5: the first tick after selection is zero for up to 2 s.
+    for _ in range(math.ceil(context.settings.first_tick_timeout_s / LOOK_AGAIN_S)):
+        if await look():
+            return True
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return await look()
+
+
+def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:
+    return bool(seen.bid or seen.ask or seen.last)
+
+
+async def _of_symbol(context: Context, name: str, call: str, *args: object) -> Any:
     try:
-        await context.terminal.call("symbol_select", name, True)  # noqa: FBT003  the package's
-        tick = await context.terminal.call("symbol_info_tick", name)
+        return await context.terminal.call(call, name, *args)
     except TerminalRefused as error:
+        if error.of_terminal:
+            raise
         raise UnknownSymbol(f"no prices of '{name}' at this broker") from error
-    return context.feed.tick_json(name, tick)
 
 
 def checked_symbol(name: str) -> str:

@@ -19,7 +19,7 @@ def _trade(
     return Operation(
         method=method,
         path=path,
-        handler=trade(kind),
+        handler=trade(kind, query=query),
         summary=summary,
         scope=Scope.TRADE,
         answers=Outcome,
@@ -40,6 +40,7 @@ TRADES: Final = (
         "/api/positions/{ticket}",
         "close_position",
         "Close a position, or a part of it",
+        # A body of DELETE is lost by some proxies, and without its volume all of it is closed.
         query=("volume",),
     ),
     _trade(

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from mt5_sidecar.api.answers import CheckAnswer
 from mt5_sidecar.api.asks import (
+    ACCOUNT_FIELD,
     KEY_FIELD,
     Fields,
     Wanted,
@@ -21,17 +22,17 @@ from mt5_sidecar.api.asks import (
 )
 from mt5_sidecar.api.asks import wanted as wanted_of
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler, named
+from mt5_sidecar.api.middleware import Handler, named, parameters
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.numbers import fixed, plain
-from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.errors import BridgeError, InvalidRequest
 from mt5_sidecar.logs import bound
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
-from mt5_sidecar.orders.errors import BadBody, OrderError
+from mt5_sidecar.orders.errors import BadBody, BadKey, OrderError
 from mt5_sidecar.orders.retcodes import retcode_name
 
 KEY_HEADER: Final = "Idempotency-Key"
@@ -39,17 +40,15 @@ KEY_HEADER: Final = "Idempotency-Key"
 CHECKED_OK: Final = 0
 # An unknown outcome is looked for once a second.
 ASK_AGAIN_S: Final = "1"
-# A body of DELETE is lost by some proxies, and without its volume the whole position is closed.
-_IN_QUERY: Final = ("volume",)
 
 
-def trade(operation: Operation) -> Handler:
-    """Return the handler that carries out one kind of trade."""
+def trade(operation: Operation, *, query: tuple[str, ...] = ()) -> Handler:
+    """Return the handler that carries out one kind of trade; `query`: what may stand there too."""
 
     async def carry(request: web.Request) -> web.Response:
         context = request.app[CONTEXT]
         with bound(**named(request)), refusals(context):
-            wanted = await _wanted(request, operation)
+            wanted = await _wanted(request, operation, query)
             outcome = await carry_out(context, caller(request), wanted)
         return _answer(request, outcome)
 
@@ -66,6 +65,7 @@ async def check(request: web.Request) -> web.Response:
     """Answer with what the terminal thinks of an order; nothing is sent."""
     context = request.app[CONTEXT]
     demand_trading(context)
+    demand_declared(request, ())
     fields = fields_of(await request.read())
     for_this_account(fields, context.settings.account_id)
     fields.pop(KEY_FIELD, None)
@@ -86,15 +86,31 @@ async def check(request: web.Request) -> web.Response:
     return web.Response(body=encode(answer), content_type=JSON)
 
 
-async def _wanted(request: web.Request, operation: Operation) -> Wanted:
+def demand_declared(request: web.Request, names: tuple[str, ...]) -> None:
+    """Return if the query has nothing but `names` and the account, each once.
+
+    `?Volume=0.01`, passed over, would close all of a position.
+
+    Raises:
+        InvalidRequest: It has something else, or something twice.
+    """
+    known = (*names, ACCOUNT_FIELD)
+    for name in parameters(request):
+        if name not in known:
+            raise InvalidRequest(f"no such parameter here: {name[:64]!r}", parameters=known)
+        if len(request.query.getall(name)) > 1:
+            raise InvalidRequest(f"{name} is in the query more than once")
+
+
+async def _wanted(request: web.Request, operation: Operation, query: tuple[str, ...]) -> Wanted:
     context = request.app[CONTEXT]
     try:
         ticket = request.match_info.get("ticket")
         return wanted_of(
             operation,
-            await _fields(request),
+            await _fields(request, query),
             account_id=context.settings.account_id,
-            header=request.headers.get(KEY_HEADER),
+            header=_key_header(request),
             ticket=0 if ticket is None else checked_ticket(ticket),
         )
     except (OrderError, BridgeError):
@@ -104,11 +120,18 @@ async def _wanted(request: web.Request, operation: Operation) -> Wanted:
         raise
 
 
-async def _fields(request: web.Request) -> Fields:
+def _key_header(request: web.Request) -> str | None:
+    keys = request.headers.getall(KEY_HEADER, [])
+    if len(keys) > 1:
+        # Which of them the caller will ask for is not known.
+        raise BadKey(f"{KEY_HEADER} is there more than once")
+    return keys[0] if keys else None
+
+
+async def _fields(request: web.Request, query: tuple[str, ...]) -> Fields:
+    demand_declared(request, query)
     fields = fields_of(await request.read())
-    if request.method != "DELETE":
-        return fields
-    for name in _IN_QUERY:
+    for name in query:
         if (value := request.query.get(name)) is None:
             continue
         if name in fields:

@@ -19,7 +19,12 @@ from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.said import ApiVersions, Limits, Welcome
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.status import stream_health
-from mt5_sidecar.api.subscriptions import checked_interval, subscribed, watch_wanted
+from mt5_sidecar.api.subscriptions import (
+    checked_interval,
+    demand_watchable,
+    subscribed,
+    watch_wanted,
+)
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
 from mt5_sidecar.api.wire import SocketWire
 from mt5_sidecar.auth.principal import Scope
@@ -49,6 +54,7 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
         resume = _resume(request)
         interval_ms = _interval(context, request)
         with _place(context):
+            demand_watchable(context, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)

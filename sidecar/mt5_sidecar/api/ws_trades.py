@@ -18,7 +18,7 @@ from mt5_sidecar.errors import BridgeError
 from mt5_sidecar.logs import logger
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
-from mt5_sidecar.orders.errors import KeyConflict, OrderError
+from mt5_sidecar.orders.errors import OrderError
 
 TradeResult = TradeTold | TradeFailed
 
@@ -74,9 +74,8 @@ def told(outcome: Outcome) -> TradeTold:
 
 
 def failed(error: BridgeError | OrderError) -> TradeFailed:
-    """Return that nothing was sent now; of a key that is taken something may have been before."""
-    taken = isinstance(error, KeyConflict)
-    return TradeFailed(ok=False, outcome=None if taken else "NotSent", problem=document(error))
+    """Return that nothing was sent now. What became of the key before, an error does not know."""
+    return TradeFailed(ok=False, problem=document(error))
 
 
 async def _carried_out(

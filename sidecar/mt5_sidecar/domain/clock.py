@@ -20,12 +20,14 @@ def utc_iso(epoch_ms: int) -> str:
     return f"{_second(epoch_ms // 1000)}.{epoch_ms % 1000:03d}Z"
 
 
-# A position is told of again and again, and when it was opened stays the same.
-@lru_cache(maxsize=1024)
+# What happens now happens in the same few seconds.
+@lru_cache(maxsize=64)
 def _second(epoch_s: int) -> str:
     return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
+# A position is told of again and again, and when it was opened stays the same.
+@lru_cache(maxsize=1024)
 def broker_time_iso(raw_ms: int, offset_s: int | None) -> str | None:
     """Return UTC text of a broker time; None where there is no time or no known zone.
 

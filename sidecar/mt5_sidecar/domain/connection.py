@@ -41,13 +41,30 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connection(
-    agent: State | None, *, password_mounted: bool, login_id: int, logged_out: bool = False
+    agent: State | None,
+    *,
+    password_mounted: bool,
+    login_id: int,
+    logged_out: bool = False,
+    utc_offset_s: int | None = None,
 ) -> Connection:
     """Return what the agent's last words and the mounted password amount to.
 
     `agent` is None while no agent is connected; `login_id` is of the login last sent to it;
-    `logged_out`: an admin wants it so, and what the agent says meanwhile does not matter.
+    `logged_out`: an admin wants it so, and what the agent says meanwhile does not matter;
+    `utc_offset_s`: the broker's clock minus UTC where it is configured, whatever the agent says.
     """
+    seen = _connection(
+        agent, password_mounted=password_mounted, login_id=login_id, logged_out=logged_out
+    )
+    if utc_offset_s is None:
+        return seen
+    return msgspec.structs.replace(seen, utc_offset_s=utc_offset_s)
+
+
+def _connection(
+    agent: State | None, *, password_mounted: bool, login_id: int, logged_out: bool
+) -> Connection:
     if agent is None:
         return _without_agent(password_mounted=password_mounted)
     state = _state_name(agent)

@@ -18,6 +18,8 @@ _NUMBERS = ("trade_tick_value", "trade_contract_size", "swap_long", "swap_short"
 class SymbolView(msgspec.Struct, frozen=True):
     """Prices have `digits` decimals; volumes are lots; levels are in points.
 
+    `bid` and `ask` are null where there is no price.
+
     `filling_mode` is a bit set (FOK 1, IOC 2, BOC 4), unlike an order's `type_filling`.
     """
 
@@ -65,6 +67,8 @@ def symbol(info: SymbolInfo, *, zone_s: int | None) -> SymbolView:
     written = contract(info)
     fields: dict[str, Any] = {name: getattr(info, name) for name in _PLAIN}
     fields |= {name: written.price(getattr(info, name)) for name in _PRICES}
+    # A terminal says 0 where it has none; a client must not take that for a price.
+    fields |= {name: None for name in ("bid", "ask") if not getattr(info, name)}
     fields |= {name: written.volume(getattr(info, name)) for name in _VOLUMES}
     fields |= {name: plain(getattr(info, name)) for name in _NUMBERS}
     broker_ms = info.time * 1000

@@ -66,9 +66,13 @@ class OrderDesk:
         self._on_outcome = on_outcome
         self._gate = Gate()
         self._turn = asyncio.Lock()
+        # Trades that had their turn: what was read of the account before the last one is old.
+        self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        self._preparer = Preparer(Market(terminal, settings, sleep), settings)
+        market = Market(terminal, settings, sleep, clock)
+        self._changes = market.changes
+        self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
         self._reconciler = Reconciler(
@@ -126,6 +130,7 @@ class OrderDesk:
 
         Raises:
             KeyInFlight: It is being looked at just now.
+            Settling, KeyOfEarlierLife: The journal is new, and an earlier life may have sent it.
             KeyUnknown: It was never sent, or is forgotten.
         """
         record = await self._ledger.journal.get(checked_key(key))
@@ -133,6 +138,7 @@ class OrderDesk:
             return told(record, replayed=True)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        self._earlier.deny(self._account_id, key)
         raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
 
     async def reconcile(self) -> None:
@@ -167,15 +173,27 @@ class OrderDesk:
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)
+        basis = self._basis()
         planned = await self._planned(wanted)
         async with self._turn:
-            return await self._send(planned)
+            try:
+                if self._basis() != basis:
+                    # "What is left out stays" means as the trade before left it.
+                    planned = await self._planned(wanted)
+                return await self._send(planned)
+            finally:
+                self._turns += 1
+
+    def _basis(self) -> tuple[int, Trading]:
+        """Return what a plan is made on: what was traded before it, and what may be traded."""
+        return self._turns, self._trading()
 
     async def _planned(self, wanted: Record) -> Record:
         plan = await self._preparer.plan(
             wanted,
             trading=self._trading(),
             utc_offset_s=self._terminal.connection.utc_offset_s,
+            now_ms=self._clock(),
         )
         return msgspec.structs.replace(wanted, request=plan.request, context=plan.context)
 
@@ -206,6 +224,8 @@ class OrderDesk:
         sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)
         verdict = await self._called(sent)
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
+        if verdict.outcome in ("Done", "Placed"):
+            self._changes.made(sent)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

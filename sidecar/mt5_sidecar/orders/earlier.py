@@ -9,11 +9,11 @@ in the journal, or was never sent.
 from collections.abc import Callable
 
 from mt5_agent.protocol import Deal, Order
-from mt5_sidecar.orders.errors import Settling
+from mt5_sidecar.orders.errors import KeyOfEarlierLife, Settling
 from mt5_sidecar.orders.findings import executing, found, standing
 from mt5_sidecar.orders.gate import Gate
 from mt5_sidecar.orders.journal import Journal
-from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, is_token
+from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, carries, is_token, magic_of, token_of
 from mt5_sidecar.orders.looking import Looker
 from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.records import Record
@@ -89,9 +89,28 @@ class EarlierLife:
             raise Settling("an earlier pod has sent it, and it is not finished", retry_after_s=5)
         return found(record, self._sight) or standing(record, self._sight)
 
+    def deny(self, account_id: str, key: str) -> None:
+        """Return if no earlier life made anything of `key`.
+
+        Raises:
+            Settling: That is not known yet.
+            KeyOfEarlierLife: It did; only the request itself tells what to look for.
+        """
+        if not self._gate.earlier_known:
+            raise Settling("what an earlier pod has sent is being looked for", retry_after_s=5)
+        if self._sight is None:
+            return
+        token, magic, sight = token_of(account_id, key), magic_of(account_id, key), self._sight
+        if any(carries(one.comment, token) or one.magic == magic for one in sight.everything):
+            raise KeyOfEarlierLife(
+                f"a trade with the key {key} was made, and its journal is lost: send the same"
+                " request with the same key, it is answered and not made again",
+                key=key,
+            )
+
     async def _remember(self, sight: Sight) -> None:
         facts = {"earlier_settled": "yes"}
-        seen: list[Order | Deal] = [*sight.all_orders, *sight.deals]
+        seen: tuple[Order | Deal, ...] = (*sight.all_orders, *sight.deals)
         if not any(is_token(one.comment) or one.magic >= FIRST_OWN_MAGIC for one in seen):
             # Nothing was ever sent before this journal: it knows every key there is.
             facts["known_since_ms"] = "0"

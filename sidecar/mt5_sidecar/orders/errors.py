@@ -15,6 +15,7 @@ OrderError
         KeyReused               422  the key was used with another body
         KeyInFlight             409  the same request is being carried out now
         KeyUnknown              404  no request with this key is remembered
+        KeyOfEarlierLife        409  it was carried out, and the journal that knew how is lost
     LookalikeUnknown            409  a trade just like this one has an unknown outcome
     NotTrading                       now is not the time; the key is still free
         Fenced                  503  another slot trades for this account
@@ -135,6 +136,16 @@ class KeyUnknown(KeyConflict):
 
     slug = "key-unknown"
     status = 404
+
+
+class KeyOfEarlierLife(KeyConflict):
+    """A trade of this key was made, and the journal that knew which is lost.
+
+    The same request with the same key is answered with what became of it, and sends nothing.
+    Problem `key-of-earlier-life`, 409.
+    """
+
+    slug = "key-of-earlier-life"
 
 
 class LookalikeUnknown(OrderError):

@@ -13,6 +13,10 @@ from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.symbols import decimal
 
 CLOCK_TOLERANCE_MS = 300_000
+# What is older than this before the sending has the mark of an earlier use of the key, which was
+# forgotten since. More than any zone of a broker and error of its estimate, less than the shortest
+# time for which a key is kept (a day).
+MARK_TOLERANCE_MS = 18 * 3_600_000
 # A person's phone, a stop or a stop-out made the others.
 _OUR_REASONS = (mt5.ORDER_REASON_CLIENT, mt5.ORDER_REASON_EXPERT)
 
@@ -31,13 +35,15 @@ def marked_orders(record: Record, orders: Iterable[Order]) -> list[tuple[Order, 
 
     Stops and take-profits inherit the magic of their position, but trade the other way.
     """
-    seen = ((order, mark(record, order.comment, order.magic)) for order in orders)
+    young = (order for order in orders if _of_this_use(record, order.time_setup_msc))
+    seen = ((order, mark(record, order.comment, order.magic)) for order in young)
     return [(order, by) for order, by in seen if by and _same_target(record, order)]
 
 
 def marked_deals(record: Record, deals: Iterable[Deal]) -> list[tuple[Deal, Evidence]]:
     """Return the deals that `record` made, by token or magic."""
-    seen = ((deal, mark(record, deal.comment, deal.magic)) for deal in deals)
+    young = (deal for deal in deals if _of_this_use(record, deal.time_msc))
+    seen = ((deal, mark(record, deal.comment, deal.magic)) for deal in young)
     return [(deal, by) for deal, by in seen if by and _same_way(record, deal)]
 
 
@@ -47,7 +53,8 @@ def marked_positions(
     """Return the positions that `record` opened; a close opens none."""
     if record.operation != "order":
         return []
-    seen = ((held, mark(record, held.comment, held.magic)) for held in positions)
+    young = (held for held in positions if _of_this_use(record, _changed_ms(record, held)))
+    seen = ((held, mark(record, held.comment, held.magic)) for held in young)
     way = (_side(record), _symbol(record))
     return [(held, by) for held, by in seen if by and (held.type, held.symbol) == way]
 
@@ -82,6 +89,19 @@ def mean_price(deals: Iterable[Deal]) -> Decimal | None:
         return None
     price = sum((lot * price for lot, price in lots), Decimal(0)) / volume
     return price.quantize(Decimal("1e-8")).normalize() + 0
+
+
+def _of_this_use(record: Record, time_ms: int) -> bool:
+    # 0: not told, or sent in an earlier life and nobody knows when. Then the mark alone decides:
+    # an order that is taken for ours is not sent again, the other way round it would be.
+    if not (time_ms and record.sent_ms):
+        return True
+    return time_ms >= record.sent_ms - MARK_TOLERANCE_MS
+
+
+def _changed_ms(record: Record, held: Position) -> int:
+    # A netting position was opened by some order and has had others' since.
+    return held.time_msc if record.context.get("hedging") else held.time_update_msc
 
 
 def _same_target(record: Record, order: Order) -> bool:

@@ -5,20 +5,25 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from mt5_sidecar.orders import constants as mt5
-from mt5_sidecar.orders.errors import BadBody, BrokerTimeUnknown
+from mt5_sidecar.orders.errors import BadBody, BrokenLimit, BrokerTimeUnknown
+from mt5_sidecar.orders.rules.modes import INVALID_EXPIRATION
 
 DATE_LENGTH: Final = len("2026-11-30")
 # Source: MT5.md 3.5: dates are cut to 32 bits.
 LAST_S: Final = 2**31 - 1
+DAY_S: Final = 86_400
+# No clock on earth is further behind: a day that is over there is over everywhere.
+LATEST_ZONE_S: Final = -12 * 3600
 
 
-def expiration(text: str | None, *, utc_offset_s: int | None) -> tuple[int, int]:
+def expiration(text: str | None, *, utc_offset_s: int | None, now_s: int) -> tuple[int, int]:
     """Return ORDER_TIME_ and the moment in broker seconds (0: none).
 
     `gtc` (default) and `day`; a date: to the end of that broker day; a time: that moment.
 
     Raises:
         BadBody: It is none of these.
+        BrokenLimit: `expiration`: it is over.
         BrokerTimeUnknown: A moment, and the broker's offset is not known yet.
     """
     match text:
@@ -27,20 +32,22 @@ def expiration(text: str | None, *, utc_offset_s: int | None) -> tuple[int, int]
         case "day":
             return mt5.ORDER_TIME_DAY, 0
         case _ if len(text) == DATE_LENGTH:
-            return mt5.ORDER_TIME_SPECIFIED_DAY, _day_s(text)
+            return mt5.ORDER_TIME_SPECIFIED_DAY, _day_s(text, utc_offset_s, now_s)
         case _:
-            return mt5.ORDER_TIME_SPECIFIED, _moment_s(text, utc_offset_s)
+            return mt5.ORDER_TIME_SPECIFIED, _moment_s(text, utc_offset_s, now_s)
 
 
-def _day_s(text: str) -> int:
+def _day_s(text: str, utc_offset_s: int | None, now_s: int) -> int:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise _bad(text) from error
-    return _bounded(text, int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()))
+    begins_s = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    offset_s = LATEST_ZONE_S if utc_offset_s is None else utc_offset_s
+    return _bounded(text, begins_s, left_s=begins_s + DAY_S - offset_s - now_s)
 
 
-def _moment_s(text: str, utc_offset_s: int | None) -> int:
+def _moment_s(text: str, utc_offset_s: int | None, now_s: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -49,12 +56,17 @@ def _moment_s(text: str, utc_offset_s: int | None) -> int:
         raise _bad(text)
     if utc_offset_s is None:
         raise BrokerTimeUnknown("the broker's clock is not known yet; `gtc` and `day` work")
-    return _bounded(text, int(moment.timestamp()) + utc_offset_s)
+    utc_s = int(moment.timestamp())
+    return _bounded(text, utc_s + utc_offset_s, left_s=utc_s - now_s)
 
 
-def _bounded(text: str, seconds: int) -> int:
+def _bounded(text: str, seconds: int, *, left_s: int) -> int:
     if not 0 < seconds <= LAST_S:
         raise _bad(text)
+    if left_s <= 0:
+        raise BrokenLimit(
+            "expiration", value=text, allowed="a time to come", retcode=INVALID_EXPIRATION
+        )
     return seconds
 
 

@@ -121,21 +121,22 @@ def _by_deals(record: Record, deals: list[Deal], by: Evidence) -> Verdict:
 
 
 def _by_pair(record: Record, sight: Sight) -> Verdict | None:
-    # Two positions can be closed by each other once: it empties one of them.
+    # Two positions can be closed by each other once: it empties one of them. Each may have been
+    # closed by others before, so both halves must be of one order.
     pair = {record.ask.ticket, getattr(record.ask.body, "position_by", 0)}
-    halves = [
-        deal
-        for deal in sight.deals
-        if deal.entry == mt5.DEAL_ENTRY_OUT_BY and deal.position_id in pair
-    ]
-    if {deal.position_id for deal in halves} != pair:
-        return None
-    return Verdict(
-        outcome="Done",
-        evidence="state",
-        order=halves[0].order,
-        deal=halves[0].ticket,
-        position=record.ask.ticket,
-        volume=decimal(halves[0].volume),
-        price=decimal(halves[0].price),
-    )
+    halves: dict[int, list[Deal]] = {}
+    for deal in sight.deals:
+        if deal.entry == mt5.DEAL_ENTRY_OUT_BY:
+            halves.setdefault(deal.order, []).append(deal)
+    for order, deals in halves.items():
+        if {deal.position_id for deal in deals} == pair:
+            return Verdict(
+                outcome="Done",
+                evidence="state",
+                order=order,
+                deal=deals[0].ticket,
+                position=record.ask.ticket,
+                volume=decimal(deals[0].volume),
+                price=decimal(deals[0].price),
+            )
+    return None

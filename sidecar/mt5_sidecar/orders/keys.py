@@ -15,23 +15,26 @@ from mt5_sidecar.orders.errors import BadKey
 PREFIX: Final = "mt5b-"
 # Source: MT5.md 3.5: the package refuses a comment of 30 characters.
 TOKEN_LENGTH: Final = 29
-# 50 bits of the hash: what must be left of a comment that a broker cut.
-SHORTEST_TOKEN: Final = len(PREFIX) + 10
 # Magics of ours lie in [2^52, 2^53): a JSON number of JavaScript holds them exactly.
 FIRST_OWN_MAGIC: Final = 2**52
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_STEPS: Final = frozenset({".", ".."})
+# Ten characters, 50 bits of the hash, must be left of a comment that a broker cut.
 _TOKEN: Final = re.compile(r"mt5b-[a-z2-7]{10,24}")
 
 
 def checked_key(key: str) -> str:
-    """Return `key`: 1 to 128 visible ASCII characters.
+    """Return `key`: 1 to 128 visible ASCII characters, and no step of a path.
 
     Raises:
         BadKey: It is not.
     """
     if not _KEY.fullmatch(key):
         raise BadKey("an idempotency key has 1 to 128 visible ASCII characters")
+    if key in _STEPS:
+        # Clients and proxies take it out of `/api/order/{key}`: nobody could ask for its outcome.
+        raise BadKey(f"{key!r} cannot be asked for by its path: use a UUID")
     return key
 
 

@@ -3,18 +3,19 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import TypeVar
 
 from mt5_agent.protocol import AccountInfo, Order, Position, SymbolInfo
 from mt5_sidecar.errors import TerminalRefused, UnknownSymbol
 from mt5_sidecar.orders import constants as mt5
-from mt5_sidecar.orders.errors import NoPrice, UnknownTarget
+from mt5_sidecar.orders.changes import LastChanges
+from mt5_sidecar.orders.errors import NoPrice, Settling, UnknownTarget
 from mt5_sidecar.orders.ports import Terminal
 from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.symbols import Symbol, symbol
 
-# Codes at and below are about the terminal, not about the symbol (MT5.md 3.6).
-FIRST_INTERNAL_FAIL = -10000
+T = TypeVar("T", Position, Order)
 
 
 class Market:
@@ -25,10 +26,12 @@ class Market:
         terminal: Terminal,
         settings: OrderSettings,
         sleep: Callable[[float], Awaitable[None]],
+        clock: Callable[[], int],
     ) -> None:
         self._terminal = terminal
         self._settings = settings
         self._sleep = sleep
+        self.changes = LastChanges(kept_ms=int(settings.settle_s * 1000), clock=clock)
         self._hedging: tuple[int, bool] | None = None
 
     async def hedging(self) -> bool:
@@ -63,6 +66,24 @@ class Market:
             raise UnknownTarget(f"no open position {ticket}", ticket=ticket)
         return found[0]
 
+    async def changed_position(self, ticket: int) -> Position:
+        """Return an open position as its last change left it.
+
+        Raises:
+            UnknownTarget: It is not open.
+            Settling: The terminal does not show that change yet.
+        """
+        return await self._shown(lambda: self.position(ticket))
+
+    async def changed_order(self, ticket: int) -> Order:
+        """Return a waiting order as its last change left it.
+
+        Raises:
+            UnknownTarget: It does not wait.
+            Settling: The terminal does not show that change yet.
+        """
+        return await self._shown(lambda: self.order(ticket))
+
     async def order(self, ticket: int) -> Order:
         """Return a waiting order.
 
@@ -80,11 +101,22 @@ class Market:
         orders = await self._terminal.call("orders_get", symbol=name)
         return held_volume(name, buying=buying, positions=positions, orders=orders)
 
+    async def _shown(self, read: Callable[[], Awaitable[T]]) -> T:
+        settings, target = self._settings, await read()
+        for _ in range(int(settings.change_shown_timeout_s / settings.change_shown_interval_s)):
+            if self.changes.shown(target):
+                return target
+            await self._sleep(settings.change_shown_interval_s)
+            target = await read()
+        if not self.changes.shown(target):
+            raise Settling("the terminal does not show its last change yet", retry_after_s=1)
+        return target
+
     async def _info(self, name: str) -> SymbolInfo:
         try:
             info: SymbolInfo = await self._terminal.call("symbol_info", name)
         except TerminalRefused as error:
-            if int(error.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL:
+            if error.of_terminal:
                 raise
             raise UnknownSymbol(f"the broker has no symbol {name}") from error
         return info

@@ -132,6 +132,7 @@ def order_settings(settings: Settings) -> OrderSettings:
     return OrderSettings(
         journal_file=settings.journal_dir / "orders.sqlite",
         call_timeout_s=settings.call_timeout_s + AFTER_TIMEOUT_S,
+        first_tick_timeout_s=settings.first_tick_timeout_s,
         settle_s=settings.order_settle_s,
         retention_s=settings.order_retention_days * DAY_S,
         newborn_s=settings.order_newborn_s,

@@ -28,7 +28,9 @@ class Preparer:
         self._market = market
         self._settings = settings
 
-    async def plan(self, record: Record, *, trading: Trading, utc_offset_s: int | None) -> Plan:
+    async def plan(
+        self, record: Record, *, trading: Trading, utc_offset_s: int | None, now_ms: int
+    ) -> Plan:
         """Return the checked request of `record`.
 
         Raises:
@@ -39,6 +41,7 @@ class Preparer:
             hedging=await self._market.hedging(),
             utc_offset_s=utc_offset_s,
             deviation_points=self._settings.deviation_points,
+            now_s=now_ms // 1000,
         )
         if isinstance(record.ask.body, NewOrder):
             return await self._new_order(record, record.ask.body, trading, terms)
@@ -60,19 +63,22 @@ class Preparer:
     async def _waiting_order(
         self, record: Record, body: ModifyOrder | CancelOrder, terms: Terms
     ) -> Plan:
-        order = await self._market.order(record.ask.ticket)
         if isinstance(body, ModifyOrder):
+            order = await self._market.changed_order(record.ask.ticket)
             symbol = await self._market.symbol(order.symbol, priced=True)
             return plan_modify_order(body, order, symbol, terms)
+        order = await self._market.order(record.ask.ticket)
         return plan_cancel(order, await self._market.symbol(order.symbol, priced=False), terms)
 
     async def _position(
         self, record: Record, body: ModifyPosition | ClosePosition | CloseBy, terms: Terms
     ) -> Plan:
+        if isinstance(body, ModifyPosition):
+            held = await self._market.changed_position(record.ask.ticket)
+            symbol = await self._market.symbol(held.symbol, priced=True)
+            return plan_modify_position(body, held, symbol, terms)
         held = await self._market.position(record.ask.ticket)
         symbol = await self._market.symbol(held.symbol, priced=not isinstance(body, CloseBy))
-        if isinstance(body, ModifyPosition):
-            return plan_modify_position(body, held, symbol, terms)
         if isinstance(body, ClosePosition):
             return plan_close(record, body, held, symbol, terms)
         other = await self._market.position(body.position_by)

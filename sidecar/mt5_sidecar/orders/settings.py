@@ -56,6 +56,12 @@ class OrderSettings:
     first_tick_interval_s: float = 0.1
     """Between two looks for that price."""
 
+    change_shown_timeout_s: float = 2.0
+    """How long the next change of a position or order waits until the terminal shows the last."""
+
+    change_shown_interval_s: float = 0.05
+    """Between two looks for that."""
+
     max_waiting: int = 64
     """Trades that may wait for the one before them; more are told to come back."""
 

@@ -29,3 +29,8 @@ class Sight:
     def all_orders(self) -> tuple[Order, ...]:
         """Return waiting and past orders."""
         return (*self.orders, *self.past_orders)
+
+    @property
+    def everything(self) -> tuple[Order | Position | Deal, ...]:
+        """Return all that can have a mark of ours."""
+        return (*self.all_orders, *self.positions, *self.deals)

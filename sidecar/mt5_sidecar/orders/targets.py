@@ -24,6 +24,9 @@ _ORDER_FIELDS = {
 }
 _REMEMBERED = {"stoplimit": "stop_limit_price"}
 
+CHANGES = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
+"""What each kind of change sets, by the request's names."""
+
 
 def judged_by_target(record: Record, sight: Sight) -> Verdict | None:
     """Return the verdict that the target shows; None where it is as before: that takes time."""
@@ -41,8 +44,7 @@ def as_asked_already(record: Record) -> bool:
 
     A retry whose journal is lost meets its own change here.
     """
-    names = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
-    compared = names.get(record.operation, ())
+    compared = CHANGES.get(record.operation, ())
     wanted = {name: float(record.request.get(name, 0.0)) for name in compared}
     before = {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in compared}
     return bool(compared) and _same(before, wanted)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The channels that a client may have, and what it chose."""
 
-from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple, get_args
 
 Channel = Literal["account_info", "positions", "orders", "tick_data"]
 
@@ -15,9 +15,11 @@ ACCOUNT_KEY: Final = ""
 ACCOUNT_EVENTS: Final = frozenset({"deal", "order_outcome"})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Channels, and the symbols whose ticks are wanted; None is every watched symbol."""
+class Choice(NamedTuple):
+    """Channels, and the symbols whose ticks are wanted; None is every watched symbol.
+
+    A tuple: with each change it is looked up for every client, which no Python code may cost.
+    """
 
     channels: frozenset[Channel] = frozenset(CHANNELS)
     symbols: frozenset[str] | None = None
@@ -30,20 +32,22 @@ class Choice:
 
     def adding(self, channels: frozenset[Channel], symbols: frozenset[str] | None) -> "Choice":
         """Return the choice with more in it."""
-        return replace(
-            self,
-            channels=self.channels | channels,
-            symbols=_joined(self, channels, symbols),
-            account=True,
-        )
+        return Choice(self.channels | channels, _joined(self, channels, symbols), account=True)
 
     def without(self, channels: frozenset[Channel], symbols: frozenset[str] | None) -> "Choice":
         """Return the choice with less in it: symbols alone leave the channel on."""
         if symbols is None:
-            return replace(self, channels=self.channels - channels)
+            return self._replace(channels=self.channels - channels)
         left = (self.symbols or frozenset()) - symbols
         kept = self.channels if left else self.channels - {"tick_data"}
-        return replace(self, channels=kept - (channels - {"tick_data"}), symbols=left)
+        return self._replace(channels=kept - (channels - {"tick_data"}), symbols=left)
+
+
+@lru_cache(maxsize=256)
+def shared(choice: Choice) -> Choice:
+    """Return one that is equal, and mostly the same one for all who chose alike: it is at hand when
+    hundreds of clients are told of a change."""
+    return choice
 
 
 def _joined(

@@ -3,7 +3,7 @@
 
 from typing import Protocol
 
-from mt5_sidecar.streams.channels import Channel, Choice
+from mt5_sidecar.streams.channels import Channel, Choice, shared
 
 
 class Wire(Protocol):
@@ -39,7 +39,7 @@ class Client:
 
     def __init__(self, wire: Wire, choice: Choice, *, interval_ms: int, seq: int) -> None:
         self.wire = wire
-        self.choice = choice
+        self.choose(choice)
         self.interval_ms = interval_ms
         self.seq = seq
         """Everything up to here has been handed over."""
@@ -50,6 +50,10 @@ class Client:
         self.passed_seq = seq
         """Everything up to here has been handed over, or put off and counted."""
         self.closed = False
+
+    def choose(self, choice: Choice) -> None:
+        """Let `choice` be what it hears."""
+        self.choice = shared(choice)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection, once."""

@@ -47,7 +47,7 @@ class Feed:
         self._clock = clock
         self._records: dict[Channel, Any] = {}
         self._contact_ms = 0
-        self._zone_s: int | None = settings.broker_utc_offset_s
+        self._zone_s: int | None = terminal.connection.utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
         self.deals = DealWatch(terminal, tell=self._dealt, clock=clock)
         self.changed_ms: dict[Channel, int] = {}
@@ -119,9 +119,7 @@ class Feed:
 
     def connection_changed(self) -> None:
         """Tell clients when the terminal went away or came back; learn the broker's zone."""
-        zone_s = self._settings.broker_utc_offset_s
-        if zone_s is None:
-            zone_s = self._terminal.connection.utc_offset_s
+        zone_s = self._terminal.connection.utc_offset_s
         if zone_s is not None and zone_s != self._zone_s:
             self._zone_s = zone_s
             self._metrics.broker_offset.set(zone_s)

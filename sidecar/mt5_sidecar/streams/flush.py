@@ -5,6 +5,7 @@ Clients of one interval are at the same `seq` and mostly want the same: their fr
 same bytes. The cache holds the frames of this flush only, and is empty again after it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mt5_sidecar.streams import messages
@@ -35,7 +36,7 @@ Need = tuple[int, frozenset[Channel] | None, Choice]
 class Flush:
     """The frames that lead from any `seq` to the board of this moment."""
 
-    def __init__(self, board: Board, *, status: bytes, now_ms: int) -> None:
+    def __init__(self, board: Board, *, status: Callable[[], bytes], now_ms: int) -> None:
         self._board = board
         self._status = status
         self._now_ms = now_ms
@@ -73,7 +74,7 @@ class Flush:
         parts = []
         if wants is not None:
             whole = Choice(choice.channels & wants, choice.symbols)
-            parts.append(Part("snapshot", messages.snapshot(self._board, whole, self._status)))
+            parts.append(Part("snapshot", messages.snapshot(self._board, whole, self._status())))
         for channel in CHANNELS:
             if channel in choice.channels and channel not in (wants or ()):
                 keys = choice.symbols if channel == "tick_data" else None

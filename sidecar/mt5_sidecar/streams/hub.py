@@ -117,10 +117,17 @@ class Hub:
         if others:
             asyncio.get_running_loop().call_soon(self._flush, others)
         began_s = time.perf_counter()
-        flush = Flush(self._board, status=self._status(), now_ms=self._clock())
+        flush = Flush(self._board, status=self._status, now_ms=self._clock())
         sent: Counter[str] = Counter()
-        for client in clients:
-            if not client.closed and self._keeps_up(client, flush) and self._is_whole(client):
+        most_bytes, floor = self._settings.ws_write_buffer_bytes, self._board.floor
+        for client in clients:  # the one loop over all of them: what is rare has its own functions
+            if client.closed:
+                continue
+            if client.wire.pending_bytes() > most_bytes:
+                self._hold_back(client, flush)
+                continue
+            client.stalled_s = None
+            if client.seq >= floor or self._can_be_made_whole(client):
                 self._hand_over(client, flush, sent)
         self._metrics.sent(sent)
         self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
@@ -132,28 +139,22 @@ class Hub:
         client.seq = client.passed_seq = self._board.seq
         client.wants = None
 
-    def _is_whole(self, client: Client) -> bool:
-        """Say whether all that the client lacks can be told; what was removed cannot be listed
-        for ever, but a snapshot says it too."""
-        if client.seq >= self._board.floor:
-            return True
+    def _can_be_made_whole(self, client: Client) -> bool:
+        """Say whether a client that was away for too long can be told all that it lacks; what was
+        removed is listed no more, but a snapshot says it too."""
         if client.seq < self._board.events_floor:
             client.close(Close.TOO_SLOW, "too slow: events would be lost")
             return False
         client.wants = client.choice.channels
         return True
 
-    def _keeps_up(self, client: Client, flush: Flush) -> bool:
-        if client.wire.pending_bytes() <= self._settings.ws_write_buffer_bytes:
-            client.stalled_s = None
-            return True
+    def _hold_back(self, client: Client, flush: Flush) -> None:
         now_s = asyncio.get_running_loop().time()
         self._metrics.held_back(flush.state_bytes(client))
         client.passed_seq = self._board.seq
         if client.stalled_s is None:
             client.stalled_s = now_s
         self._lose_patience(client, stalled_for_s=now_s - client.stalled_s)
-        return False
 
     def _lose_patience(self, client: Client, *, stalled_for_s: float) -> None:
         waiting = len(self._board.events_since(client.seq))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mt5_agent import protocol
-from mt5_sidecar.domain.account_file import AccountFile, parse_account_file
+from mt5_sidecar.domain.account_file import AccountFile, Trading, parse_account_file
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.connection import Connection, connection
 from mt5_sidecar.domain.secret import Secret
@@ -65,6 +65,7 @@ class Terminal:
         self.since_ms = clock()
         self.agent_epoch = ""
         metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
+        metrics.watched.set_function(lambda: len(self.symbols))
 
     @property
     def agent_port(self) -> int:
@@ -219,10 +220,16 @@ class Terminal:
 
     def _account_changed(self) -> bool:
         try:
-            return self._account.refresh()
+            changed = self._account.refresh()
         except (msgspec.MsgspecError, ValueError) as error:
             logger.error("account_file_unreadable", error=type(error).__name__)
+            self._metrics.account_unreadable.set(1)
+            # Trading may have been switched off, or limited, in it; prices harm nobody.
+            self._account.value = msgspec.structs.replace(self._account.value, trading=Trading())
             return False
+        if changed:
+            self._metrics.account_unreadable.set(0)
+        return changed
 
     def _result(self, call: str, answer: protocol.Answer) -> Any:
         fault = answer.fault or protocol.Fault(0)
@@ -243,6 +250,7 @@ class Terminal:
             password_mounted=mounted,
             login_id=self._login_id,
             logged_out=self._logged_out,
+            utc_offset_s=self._settings.broker_utc_offset_s,
         )
 
     def _review(self) -> None:

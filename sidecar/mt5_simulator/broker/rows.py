@@ -38,6 +38,10 @@ def account_row(book: Book, prices: Prices, *, trades: bool = True) -> Row:
     )
 
 
+NO_TICK: Final[Row] = (0, 0.0, 0.0, 0.0, 0, 0, 0, 0.0)
+"""What a symbol has that was just selected (MT5.md 5, "Symbols")."""
+
+
 def tick_row(now: Quote) -> Row:
     """Return Tick's 8 fields; flags 6 say that bid and ask changed."""
     return (now.time_msc // 1000, now.bid, now.ask, 0.0, 0, now.time_msc, 6, 0.0)
@@ -81,13 +85,13 @@ def deal_row(deal: Deal) -> Row:
     )
 
 
-def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool) -> Row:
+def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool, priced: bool) -> Row:
     """Return SymbolInfo's 96 fields; what has no meaning for this market is zero or empty."""
-    now = prices.quote(symbol.name)
+    time_s, bid, ask = tick_row(prices.quote(symbol.name))[:3] if priced else NO_TICK[:3]
     tick_value = prices.in_dollars(symbol.point * symbol.contract_size, symbol.currency_profit)
-    spread = round((now.ask - now.bid) / symbol.point)
+    spread = round((ask - bid) / symbol.point)
     return (
-        *(False, 0, selected, selected, 0, 0, 0, 0, 0, 0, now.time_msc // 1000, symbol.digits),
+        *(False, 0, selected, selected, 0, 0, 0, 0, 0, 0, time_s, symbol.digits),
         *(
             spread,
             True,
@@ -109,7 +113,7 @@ def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool) -> Row:
             0,
             0,
         ),
-        *(now.bid, now.bid, now.bid, now.ask, now.ask, now.ask, *(0.0,) * 7),
+        *(bid, bid, bid, ask, ask, ask, *(0.0,) * 7),
         *(symbol.point, tick_value, tick_value, tick_value, symbol.point, symbol.contract_size),
         *(0.0, 0.0, 0.0, symbol.volume_min, symbol.volume_max, symbol.volume_step, 0.0),
         *(
@@ -118,8 +122,8 @@ def symbol_row(symbol: Symbol, prices: Prices, *, selected: bool) -> Row:
             0.0,
             0.0,
             *(0.0,) * 5,
-            now.bid,
-            now.bid,
+            bid,
+            bid,
             *(0.0,) * 4,
         ),
         *(symbol.contract_size, *(0.0,) * 10),

@@ -13,6 +13,9 @@ _SHORT_BARS: Final = 100
 _LOADING_MS: Final = 1_000
 """History comes from the server when it is first asked for: so long, only the newest bars are
 there (MT5.md 5, "History loading")."""
+_FIRST_TICK_MS: Final = 200
+"""A symbol's first price comes so long after it was selected; until then its prices are zero, as
+are those of one that is not (MT5.md 5, "Symbols": up to 2 s)."""
 _EVER_MS: Final = (2**31 - 1) * 1000  # the last moment that the package knows (MT5.md 3.5)
 
 
@@ -22,7 +25,8 @@ class MarketCalls:
     def __init__(self, view: View) -> None:
         """Answer from `view`."""
         self._view = view
-        self._selected: set[str] = {"EURUSD", "GBPUSD", "USDJPY", "XAUUSD"}
+        self._priced_ms = dict.fromkeys(("EURUSD", "GBPUSD", "USDJPY", "XAUUSD"), 0)
+        """Since when selected symbols have prices."""
         self._books: set[str] = set()
         self._asked_ms: dict[tuple[str, int], int] = {}
 
@@ -40,13 +44,18 @@ class MarketCalls:
 
     def symbol_info_tick(self, name: str) -> rows.Row | None:
         prices = self._view.prices()
-        return rows.tick_row(prices.quote(name)) if name in prices.symbols else None
+        if name not in prices.symbols:
+            return None
+        return rows.tick_row(prices.quote(name)) if self._priced(name) else rows.NO_TICK
 
     # `enable` has a place, not a name, on the wire.
     def symbol_select(self, name: str, enable: bool) -> bool | None:  # noqa: FBT001
         if name not in self._view.prices().symbols:
             return None
-        (self._selected.add if enable else self._selected.discard)(name)
+        if enable:
+            self._priced_ms.setdefault(name, self._view.clock() + _FIRST_TICK_MS)
+        else:
+            self._priced_ms.pop(name, None)
         return True
 
     def market_book_add(self, name: str) -> bool | None:
@@ -86,7 +95,13 @@ class MarketCalls:
         return self._ticks(name, flags, from_ms=from_s * 1000, to_ms=to_s * 1000, count=most)
 
     def _row(self, symbol: Symbol, prices: Prices) -> rows.Row:
-        return rows.symbol_row(symbol, prices, selected=symbol.name in self._selected)
+        name = symbol.name
+        selected, priced = name in self._priced_ms, self._priced(name)
+        return rows.symbol_row(symbol, prices, selected=selected, priced=priced)
+
+    def _priced(self, name: str) -> bool:
+        since_ms = self._priced_ms.get(name)
+        return since_ms is not None and since_ms <= self._view.clock()
 
     def _known(self, name: str, timeframe: int) -> bool:
         return name in self._view.prices().symbols and timeframe in series.TIMEFRAMES

@@ -52,6 +52,20 @@ async def test_who_is_not_let_in_costs_the_account_nothing(rig_with: RigWith) ->
     assert (await rig.get("/api/status")).status == 200
 
 
+async def test_keys_of_other_accounts_cost_themselves_and_never_the_account(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(account_requests_per_s=0.01, account_request_burst=1, **RARELY)
+    rig.put_keys([OWN, key_record("foreign", accounts=["20002"], scopes=["read"])])
+    rig.look()
+
+    foreign = [(await rig.get("/api/status", key=api_key("foreign"))).status for _ in range(3)]
+    no_scope = await rig.request("POST", "/api/order", json={})
+
+    assert (foreign, no_scope.status) == ([403, 403, 429], 403)
+    assert (await rig.get("/api/status")).status == 200
+
+
 async def test_messages_of_a_stream_count_and_the_stream_goes_on(rig_with: RigWith) -> None:
     rig = await rig_with(**RARELY)
     socket = await rig.ws()

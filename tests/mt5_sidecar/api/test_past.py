@@ -12,6 +12,7 @@ from sidecar_rig import Rig, eventually
 
 from mt5_agent import protocol
 from mt5_agent.protocol import records
+from mt5_sidecar.api import settled
 
 ZONE_S = 7200
 NOW_S = int(time.time())
@@ -165,6 +166,64 @@ async def test_bars_that_the_terminal_still_loads_are_none_and_not_complete(
     assert (answer.json["bars"], answer.json["complete"]) == ([], False)
 
 
+# A Friday, 22:00 on the broker's clock, which is two hours ahead.
+FRIDAY_S = 1_795_212_000
+
+
+def since(begin_s: int, bars: int = 1) -> dict[str, list[float]]:
+    return {name: values[:1] * bars for name, values in BARS.items()} | {
+        "time": [begin_s + 3600 * number for number in range(bars)]
+    }
+
+
+@pytest.mark.parametrize(
+    ("from_s", "first_s", "complete"),
+    [
+        (FRIDAY_S - 19 * 86_400, FRIDAY_S, False),
+        (FRIDAY_S - 3 * 3600, FRIDAY_S, False),
+        (FRIDAY_S - 1800, FRIDAY_S, True),
+        (FRIDAY_S, FRIDAY_S, True),
+        (FRIDAY_S + 3 * 3600, FRIDAY_S + 50 * 3600, True),
+        (FRIDAY_S + 3 * 3600, FRIDAY_S + 54 * 3600, False),
+    ],
+    ids=["19 days short", "3 hours short", "within a bar", "at once", "a weekend", "and Monday"],
+)
+async def test_bars_are_complete_only_if_they_begin_where_they_were_asked_for(
+    rig: Rig, broker: ScriptedBroker, from_s: int, first_s: int, *, complete: bool
+) -> None:
+    broker.agent.replies["copy_rates_range"] = lambda r: done(r, since(first_s, 3))
+
+    query = f"symbol=EURUSD&timeframe=H1&from={from_s - ZONE_S}&to={first_s + 86_400}"
+    answer = await rig.get(f"/api/rates?{query}")
+
+    assert (len(answer.json["bars"]), answer.json["complete"]) == (3, complete)
+
+
+async def test_bars_that_begin_late_are_complete_once_no_more_come(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    query = f"symbol=EURUSD&timeframe=H1&from={FRIDAY_S - 19 * 86_400}&to={FRIDAY_S}"
+    now_s = 0.0
+    rig.context.bars._clock = lambda: now_s
+    seen = []
+
+    for moment_s, first_s in ((0, 0), (14, 0), (16, -7200), (30, -7200), (31.5, -7200)):
+        now_s, begin_s = moment_s, FRIDAY_S + first_s
+        broker.agent.replies["copy_rates_range"] = lambda r, b=begin_s: done(r, since(b))
+        seen.append((await rig.get(f"/api/rates?{query}")).json["complete"])
+
+    assert seen == [False, False, False, False, True]
+
+
+def test_questions_that_were_asked_are_forgotten_in_time() -> None:
+    bars = settled.Settled()
+
+    for number in range(settled.MOST_ASKED + 10):
+        bars.for_s(number, None)
+
+    assert len(bars._seen) == settled.MOST_ASKED
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
@@ -180,6 +239,26 @@ async def test_bars_that_cannot_be_are_refused(
     rig: Rig, broker: ScriptedBroker, query: str, problem: str
 ) -> None:
     assert (await rig.get(f"/api/rates?{query}")).problem == f"/problems/{problem}"
+
+
+@pytest.mark.parametrize("path", ["symbols/EURUSD", "rates?symbol=EURUSD", "ticks?symbols=GBPUSD"])
+@pytest.mark.parametrize("call", ["symbol_info", "symbol_info_tick", "copy_rates_from_pos"])
+async def test_a_fault_of_the_terminal_is_not_told_as_a_symbol_that_is_not_there(
+    rig: Rig, broker: ScriptedBroker, path: str, call: str
+) -> None:
+    agent = broker.agent
+    agent.symbols["GBPUSD"] = symbol_info("GBPUSD")
+    agent.replies["copy_rates_from_pos"] = lambda r: done(r, BARS)
+    agent.replies[call] = lambda r: failed(r, -10004, "No IPC connection")
+
+    answer = await rig.get(f"/api/{path}")
+
+    asked = {"ticks": "symbol_info_tick", "rates": "copy_rates_from_pos"}.get(path.split("?")[0])
+    if call in ("symbol_info", asked):
+        assert (answer.status, answer.problem) == (502, "/problems/terminal-refused")
+        assert answer.json["code"] == -10004
+    else:
+        assert answer.status == 200
 
 
 async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedBroker) -> None:

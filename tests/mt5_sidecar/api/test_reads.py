@@ -8,10 +8,12 @@ from platform import python_version
 import msgspec
 import pytest
 from account_records import ACCOUNT, order, position, symbol_info, tick
-from scripted_agent import UTC_MS
+from scripted_agent import UTC_MS, done
 from sidecar_rig import KEY, Rig, eventually
 
+from mt5_agent import protocol
 from mt5_sidecar import __version__
+from mt5_sidecar.api import snapshots
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.domain import views
@@ -114,6 +116,28 @@ async def test_reads_answer_the_last_snapshot_marked_stale_while_the_terminal_is
 )
 async def test_max_age_is_kept_or_refused(bridge: Rig, asked: str, status: int) -> None:
     assert (await bridge.get(f"/api/account?max_age={asked}")).status == status
+
+
+async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_broker(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = UTC_MS + 6000
+    monkeypatch.setattr(snapshots, "now_ms", lambda: now_ms)
+    terminal = bridge.context.terminal
+    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    await eventually(lambda: not terminal.connection.connected)
+    # It answers on, and shows what it had.
+    bridge.agent.says("Disconnected", "BrokerUnreachable", last_contact_ms=now_ms)
+    await eventually(lambda: terminal.connection.last_contact_ms == now_ms)
+
+    younger = await bridge.get("/api/positions?max_age=5")
+    named = await bridge.get("/api/ticks?symbols=EURUSD&max_age=5")
+    older = await bridge.get("/api/positions?max_age=7")
+
+    assert (younger.status, younger.problem) == (503, "/problems/snapshot-too-old")
+    assert younger.json["reason"] == "BrokerUnreachable"
+    assert named.status == 503
+    assert (older.status, older.json["stale"]) == (200, True)
 
 
 async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> bytes:
@@ -237,6 +261,56 @@ async def test_ticks_of_a_symbol_that_nobody_watches_are_fetched(bridge: Rig) ->
     assert b'"symbol":"XAUUSD","bid":1.50' in answer.body
     assert [tick["symbol"] for tick in answer.json["ticks"]] == ["EURUSD", "XAUUSD"]
     assert [t["symbol"] for t in (await bridge.get("/api/ticks")).json["ticks"]] == ["EURUSD"]
+
+
+async def test_the_first_price_of_a_symbol_is_waited_for(bridge: Rig) -> None:
+    agent = bridge.agent
+    prices = {"XAUUSD": [0.0, 0.0, 1.5], "XAGUSD": [0.0, 2.5]}
+    agent.symbols |= {name: symbol_info(name) for name in prices}
+
+    def next_tick(request: protocol.Request) -> protocol.Answer:
+        bid = prices[request.args[0]].pop(0)
+        return done(request, tick(bid, bid))
+
+    agent.replies["symbol_info_tick"] = next_tick
+
+    answer = await bridge.get("/api/ticks?symbols=XAUUSD,XAGUSD")
+
+    assert [t["bid"] for t in answer.json["ticks"]] == [1.5, 2.5]
+    assert prices == {"XAUUSD": [], "XAGUSD": []}
+
+
+async def test_a_price_that_does_not_come_is_not_told_as_0(rig_with: RigWith) -> None:
+    rig = await rig_with(first_tick_timeout_s=0.01)
+    await rig.connected()
+    rig.agent.symbols["XAUUSD"] = msgspec.structs.replace(symbol_info("XAUUSD"), bid=0.0)
+    rig.agent.replies["symbol_info_tick"] = lambda r: done(r, tick(0.0, 0.0))
+
+    ticks = await rig.get("/api/ticks?symbols=EURUSD,XAUUSD")
+    symbol = await rig.get("/api/symbols/XAUUSD")
+
+    assert (ticks.status, ticks.problem) == (503, "/problems/no-price")
+    assert (ticks.json["symbol"], ticks.headers["Retry-After"]) == ("XAUUSD", "1")
+    seen = symbol.json["symbol"]
+    assert (symbol.status, seen["bid"], seen["ask"], seen["digits"]) == (200, None, None, 5)
+
+
+async def test_a_symbol_that_is_not_selected_is_and_its_first_price_comes_with_it(
+    bridge: Rig,
+) -> None:
+    agent = bridge.agent
+    unpriced = msgspec.structs.replace(symbol_info("XAUUSD"), bid=0.0)
+    agent.symbols["XAUUSD"] = unpriced
+
+    def select(request: protocol.Request) -> protocol.Answer:
+        agent.symbols["XAUUSD"] = msgspec.structs.replace(unpriced, select=True, bid=1.5)
+        return done(request, result=True)
+
+    agent.replies["symbol_select"] = select
+
+    seen = (await bridge.get("/api/symbols/XAUUSD")).json["symbol"]
+
+    assert (seen["bid"], seen["select"]) == (1.5, True)
 
 
 @pytest.mark.parametrize("symbols", ["", "A" * 30, ",".join(f"S{n}" for n in range(51)), "A%00"])

@@ -7,13 +7,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from account_records import order, position
+from multidict import CIMultiDict
 from scripted_broker import NO_MONEY, REQUOTE, ScriptedBroker
 from sidecar_rig import KEY, TRADER, Rig, api_key, eventually
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from mt5_sidecar.api.trading import KEY_HEADER
 from mt5_sidecar.app import Sidecar
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -367,3 +370,67 @@ async def _first_event(socket: Any) -> str:
 
 def _value(gauge: Any) -> float:
     return float(gauge.collect()[0].samples[0].value)
+
+
+async def test_orders_go_by_the_offset_that_is_configured_and_need_no_other(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(broker_utc_offset_s=10_800)
+    broker = await rig.trades()
+    limit = {"symbol": "EURUSD", "side": "buy", "type": "limit", "volume": "0.10", "price": "1.07"}
+    until = limit | {"expiration": "2026-12-01T00:00:00Z"}
+
+    status = await rig.get("/api/status")
+    answer = await rig.trade("POST", "/api/order", "k1", json=until)
+    rig.agent.says("Connected", utc_offset_s=None)
+    rig.agent.shows("orders", [order(9)])
+    await eventually(lambda: rig.context.board.items("orders"))
+    weekend = await rig.trade("POST", "/api/order", "k2", json=until | {"volume": "0.20"})
+
+    # The agent estimates 7200.
+    assert status.json["utc_offset_s"] == 10_800
+    assert (answer.status, weekend.status) == (200, 200)
+    assert [sent["expiration"] for sent in broker.sent] == [1_796_083_200 + 10_800] * 2
+    assert rig.context.feed.zone_s == rig.context.terminal.connection.utc_offset_s == 10_800
+
+
+@pytest.mark.parametrize(
+    "query", ["Volume=0.01", "volume=0.02&volume=0.01", "volume=0.01&deviation=1", "volumes=0.01"]
+)
+async def test_a_query_that_a_close_does_not_know_closes_nothing(
+    rig: Rig, broker: ScriptedBroker, query: str
+) -> None:
+    rig.agent.positions = [position(7)]
+
+    answer = await rig.trade("DELETE", f"/api/positions/7?{query}", "k1")
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert broker.sent == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["order?volume=5", "order/check?volume=5", "order?account_id=10001&account_id=10001"],
+)
+async def test_a_trade_takes_nothing_else_from_its_query(
+    rig: Rig, broker: ScriptedBroker, path: str
+) -> None:
+    answer = await rig.trade("POST", f"/api/{path}", "k1", json=BUY)
+    known = await rig.trade("POST", "/api/order?account_id=10001", "k2", json=BUY)
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert (known.status, len(broker.sent)) == (200, 1)
+
+
+async def test_a_trade_with_two_key_headers_is_refused(rig: Rig, broker: ScriptedBroker) -> None:
+    keys = [("X-API-Key", api_key("trader")), (KEY_HEADER, "k1"), (KEY_HEADER, "k2")]
+    url = f"http://127.0.0.1:{rig.sidecar.api_port}/api/order"
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, headers=CIMultiDict(keys), json=BUY) as answer,
+    ):
+        problem = await answer.json(content_type=None)
+
+    assert (answer.status, problem["type"]) == (400, "/problems/bad-key")
+    assert broker.sent == []

@@ -322,3 +322,61 @@ def test_a_removal_shows_in_what_became_of_the_order() -> None:
     assert outcome(decide(record, canceled, SETTINGS)) == "Done"
     assert outcome(decide(record, filled, SETTINGS)) == "NotSent"
     assert outcome(decide(record, waiting, SETTINGS)) == "NotSent"
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("hedging", [0, 1])
+def test_the_mark_of_a_use_that_was_forgotten_is_no_evidence_of_the_next(hedging: int) -> None:
+    """The key's first order still stands when the key is used again, and that answer is lost."""
+    record = sent(context={"hedging": hedging})
+    old_ms = SENT_MS - DAY_MS
+    first = order(comment=record.token, magic=record.magic, time_setup_msc=old_ms)
+    deal = made(
+        Deal, ticket=6, order=5, symbol="EURUSD", volume=0.1, time_msc=old_ms,
+        comment=record.token, magic=record.magic,
+    )  # fmt: skip
+    held = made(
+        Position, ticket=5, identifier=5, symbol="EURUSD", volume=0.1, time_msc=old_ms,
+        time_update_msc=old_ms, comment=record.token, magic=record.magic,
+    )  # fmt: skip
+
+    seen = sight(past_orders=(first,), deals=(deal,), positions=(held,))
+
+    assert outcome(decide(record, seen, SETTINGS)) == "NotSent"
+
+
+def test_a_netting_position_that_an_older_order_opened_shows_a_newer_one() -> None:
+    record = sent(context={"hedging": 0})
+    held = made(
+        Position, ticket=5, identifier=4, symbol="EURUSD", volume=0.2, time_msc=SENT_MS - DAY_MS,
+        time_update_msc=SENT_MS, comment=record.token, magic=record.magic,
+    )  # fmt: skip
+
+    assert outcome(decide(record, sight(positions=(held,)), SETTINGS)) == "Done"
+
+
+@pytest.mark.parametrize("time_ms", [0, SENT_MS - 12 * 3_600_000])
+def test_a_mark_with_no_time_or_one_of_a_far_zone_is_evidence(time_ms: int) -> None:
+    record = sent()
+    ours = order(comment=record.token, magic=record.magic, time_setup_msc=time_ms)
+
+    assert outcome(decide(record, sight(past_orders=(ours,)), SETTINGS)) != "NotSent"
+
+
+def half(order_ticket: int, position: int) -> Deal:
+    return made(
+        Deal, ticket=order_ticket * 10 + position, order=order_ticket, position_id=position,
+        entry=3, symbol="EURUSD", volume=0.1, price=1.1, time_msc=SENT_MS,
+    )  # fmt: skip
+
+
+def test_two_positions_that_were_closed_by_others_were_not_closed_by_each_other() -> None:
+    record = sent(Ask("close_by", CloseBy(position_by=2), 1))
+    others = (half(50, 1), half(50, 3), half(51, 2), half(51, 4))
+
+    assert outcome(decide(record, sight(deals=others), SETTINGS)) == "NotSent"
+    ours = decide(record, sight(deals=(*others, half(52, 1), half(52, 2))), SETTINGS)
+    assert isinstance(ours, Verdict)
+    assert (ours.outcome, ours.order) == ("Done", 52)

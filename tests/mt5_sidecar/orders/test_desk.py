@@ -22,6 +22,7 @@ from mt5_sidecar.orders.errors import (
     JournalFailed,
     JournalForeign,
     KeyInFlight,
+    KeyOfEarlierLife,
     KeyReused,
     KeyUnknown,
     LookalikeUnknown,
@@ -292,6 +293,31 @@ async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> No
     await again.desk.stop()
 
 
+async def test_a_key_whose_journal_is_lost_is_never_told_to_be_unknown(shop: Shop) -> None:
+    """`key-unknown` reads as "never sent": who believes it of a made order sends another."""
+    first = await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+
+    again = Shop(shop.world, shop.settings.journal_file.parent)
+    await again.begin()
+    again.terminal.quiet = True
+    with pytest.raises(Settling):
+        await again.desk.outcome("k")
+    for _ in range(20):
+        shop.world.advance(2000)
+        await again.desk.reconcile()
+    with pytest.raises(KeyOfEarlierLife):
+        await again.desk.outcome("k")
+    with pytest.raises(KeyUnknown):
+        await again.desk.outcome("never-used")
+    await again.desk.submit("k", buy())
+
+    assert (await again.desk.outcome("k")).order == first.order
+    assert again.sends == 0
+    await again.desk.stop()
+
+
 async def test_an_account_that_never_traded_is_not_asked_again_after_a_restart(
     shop: Shop,
 ) -> None:
@@ -468,6 +494,102 @@ async def test_a_change_that_is_there_already_is_done_without_being_sent(shop: S
 
     assert (again.outcome, again.reason, again.replayed) == ("Done", "AlreadyAsAsked", False)
     assert shop.sends == sends
+
+
+def change(ticket: int | None, **stops: Any) -> Ask:
+    assert ticket
+    return Ask("modify_position", ModifyPosition(**stops), ticket)
+
+
+async def test_two_changes_at_once_leave_each_other_what_they_set(shop: Shop) -> None:
+    """ "What is left out stays" means as the change before left it, not as it was read before."""
+    held = (await shop.desk.submit("k", buy())).position
+
+    told = await asyncio.gather(
+        shop.desk.submit("m1", change(held, sl=Decimal("1.05"))),
+        shop.desk.submit("m2", change(held, tp=Decimal("1.25"))),
+    )
+
+    assert [outcome.outcome for outcome in told] == ["Done", "Done"]
+    position = shop.world.broker.positions[held or 0]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+
+
+async def test_a_stop_set_and_taken_away_at_once_is_gone(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position
+
+    told = await asyncio.gather(
+        shop.desk.submit("m1", change(held, sl=Decimal("1.05"))),
+        shop.desk.submit("m2", change(held, sl=None)),
+    )
+
+    assert [(outcome.outcome, outcome.reason) for outcome in told] == [("Done", "")] * 2
+    assert shop.world.broker.positions[held or 0].sl == 0
+
+
+async def test_a_change_waits_until_the_terminal_shows_the_one_before(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    late = Lagging(shop, before, looks=3)
+
+    told = await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    assert told.outcome == "Done"
+    assert late.left == 0
+    position = shop.world.broker.positions[held]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+
+
+async def test_a_change_that_the_terminal_never_shows_is_not_undone_by_the_next(
+    shop: Shop,
+) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    late = Lagging(shop, before, looks=10_000)
+
+    with pytest.raises(Settling):
+        await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    assert (await shop.desk.submit("c", Ask("close_position", ClosePosition(), held))).outcome == (
+        "Done"
+    ), "closing is never held up"
+    assert late.left
+
+
+class Lagging:
+    """What a terminal shows that lags: `before`, for so many looks."""
+
+    def __init__(self, shop: Shop, before: Any, *, looks: int) -> None:
+        self.left = looks
+        self._before = before
+        self._now = shop.terminal._positions_get
+        shop.terminal._positions_get = self.look  # type: ignore[method-assign]
+
+    def look(self, **which: Any) -> Any:
+        if self.left == 0:
+            return self._now(**which)
+        self.left -= 1
+        return [self._before]
+
+
+async def test_limits_that_changed_while_a_trade_waited_hold_for_it(shop: Shop) -> None:
+    send = shop.terminal._send_good
+
+    def limits_change(request: dict[str, Any]) -> Any:
+        shop.trading = Trading(enabled=True, max_volume="0.1")
+        return send(request)
+
+    shop.terminal._send_good = limits_change  # type: ignore[method-assign]
+    told = await asyncio.gather(
+        shop.desk.submit("k1", buy("0.1")),
+        shop.desk.submit("k2", buy("5")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(told[1], OverLimit)
+    assert shop.sends == 1
 
 
 async def test_the_reconciler_goes_on_though_a_pass_fails(shop: Shop) -> None:

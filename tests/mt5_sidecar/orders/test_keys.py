@@ -21,6 +21,12 @@ def test_a_token_fits_the_packages_comment_and_is_the_same_for_ever() -> None:
     assert magic_of("10001", "order-1") == 8145933122250582
 
 
+@pytest.mark.parametrize("key", [".", ".."])
+def test_a_key_that_no_path_can_carry_is_refused(key: str) -> None:
+    with pytest.raises(BadKey, match="cannot be asked for"):
+        checked_key(key)
+
+
 def test_tokens_and_magics_differ_by_key_and_by_account() -> None:
     pairs = [(account, f"k{n}") for account in ("1", "2") for n in range(500)]
 

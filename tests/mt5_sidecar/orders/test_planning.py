@@ -19,7 +19,8 @@ from mt5_sidecar.orders.symbols import symbol
 
 D = Decimal
 EURUSD = symbol(symbol_info())
-TERMS = Terms(hedging=True, utc_offset_s=7200, deviation_points=10)
+NOW_S = 1_795_000_000
+TERMS = Terms(hedging=True, utc_offset_s=7200, deviation_points=10, now_s=NOW_S)
 LONG = made(Position, ticket=7, type=0, symbol="EURUSD", volume=0.3, sl=1.0, tp=1.2)
 SHORT = made(Position, ticket=8, type=1, symbol="EURUSD", volume=0.2)
 WAITING = made(
@@ -138,18 +139,40 @@ def test_a_kind_of_order_whose_bit_is_missing_is_refused(bit: int, fields: dict[
 def test_an_expiration_is_put_on_the_brokers_clock(
     text: str | None, found: tuple[int, int]
 ) -> None:
-    assert expiration(text, utc_offset_s=7200) == found
+    assert expiration(text, utc_offset_s=7200, now_s=NOW_S) == found
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "2026-11-30T12:00:00", "2099-01-01"])
 def test_an_expiration_that_is_not_clear_is_refused(text: str) -> None:
     with pytest.raises(BadBody):
-        expiration(text, utc_offset_s=0)
+        expiration(text, utc_offset_s=0, now_s=NOW_S)
 
 
 def test_a_moment_waits_until_the_brokers_clock_is_known() -> None:
     with pytest.raises(BrokerTimeUnknown):
-        expiration("2026-11-30T12:00:00Z", utc_offset_s=None)
+        expiration("2026-11-30T12:00:00Z", utc_offset_s=None, now_s=NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("text", "utc_offset_s", "now_s", "over"),
+    [
+        ("2026-11-30T12:00:00Z", 7200, 1_796_040_000 - 1, False),
+        ("2026-11-30T12:00:00Z", 7200, 1_796_040_000, True),
+        ("2026-11-30", 7200, 1_795_996_800 + 86_400 - 7200 - 1, False),
+        ("2026-11-30", 7200, 1_795_996_800 + 86_400 - 7200, True),
+        ("2026-11-30", None, 1_795_996_800 + 86_400 + 12 * 3600 - 1, False),
+        ("2026-11-30", None, 1_795_996_800 + 86_400 + 12 * 3600, True),
+    ],
+)
+def test_an_expiration_that_is_over_is_refused_here(
+    text: str, utc_offset_s: int | None, now_s: int, *, over: bool
+) -> None:
+    if not over:
+        assert expiration(text, utc_offset_s=utc_offset_s, now_s=now_s)
+        return
+    with pytest.raises(BrokenLimit) as refused:
+        expiration(text, utc_offset_s=utc_offset_s, now_s=now_s)
+    assert (refused.value.extra["limit"], refused.value.extra["retcode"]) == ("expiration", 10022)
 
 
 def test_closing_names_the_position_and_trades_the_other_way() -> None:

@@ -65,6 +65,19 @@ class Stage:
         self.hub.changed(urgent=True)
 
 
+def test_who_chose_alike_has_the_same_choice() -> None:
+    """Compared for every client at every change: equal ones are told apart by nothing else."""
+    clients = [
+        Client(FakeWire(), Choice(frozenset([*CHANNELS])), interval_ms=0, seq=0) for _ in range(2)
+    ]
+    clients[0].choose(clients[0].choice.without(frozenset({"orders"}), None))
+    assert clients[0].choice != clients[1].choice
+
+    clients[0].choose(clients[0].choice.adding(frozenset({"orders"}), None))
+
+    assert clients[0].choice is clients[1].choice
+
+
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return Stage(tmp_path, monkeypatch)

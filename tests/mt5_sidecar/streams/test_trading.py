@@ -69,18 +69,19 @@ async def test_a_signal_without_an_answer_is_unknown_and_not_ok(
 
 
 @pytest.mark.parametrize(
-    ("data", "outcome", "problem"),
+    ("data", "problem"),
     [
-        ({}, "NotSent", "bad-key"),
-        (BUY, "NotSent", "bad-key"),
-        ({"client_order_id": "k"}, "NotSent", "bad-body"),
-        (BUY | {"client_order_id": "k", "volume": "0.001"}, "NotSent", "broken-limit"),
-        (BUY | {"client_order_id": "k", "account_id": "7"}, "NotSent", "misdirected"),
-        (BUY | {"client_order_id": "used"}, None, "key-reused"),
+        ({}, "bad-key"),
+        (BUY, "bad-key"),
+        ({"client_order_id": "k"}, "bad-body"),
+        (BUY | {"client_order_id": "k", "volume": "0.001"}, "broken-limit"),
+        (BUY | {"client_order_id": "k", "account_id": "7"}, "misdirected"),
+        (BUY | {"client_order_id": "used"}, "key-reused"),
+        ({"client_order_id": "used", "side": "by"}, "bad-body"),
     ],
 )
 async def test_what_cannot_be_meant_is_told_and_nothing_is_sent(
-    rig: Rig, broker: ScriptedBroker, data: Any, outcome: str | None, problem: str
+    rig: Rig, broker: ScriptedBroker, data: Any, problem: str
 ) -> None:
     await rig.trade("POST", "/api/order", "used", json=BUY | {"volume": 1})
     socket = await rig.ws(key=TRADER_KEY)
@@ -88,8 +89,28 @@ async def test_what_cannot_be_meant_is_told_and_nothing_is_sent(
     await ask(socket, "trading_signal", data)
     told = await executed(socket)
 
-    assert (told["ok"], told["outcome"]) == (False, outcome)
+    assert (told["ok"], told["outcome"]) == (False, None)
     assert told["problem"]["type"] == f"/problems/{problem}"
+    assert len(broker.sent) == 1
+
+
+async def test_who_cannot_look_for_an_executed_key_never_says_that_it_was_not_sent(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    """`NotSent` allows a new key: told of an order that was made, it makes a second one."""
+    socket = await rig.ws(key=TRADER_KEY)
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    assert (await executed(socket))["outcome"] == "Done"
+
+    await rig.context.office.stop()
+    await ask(socket, "trading_signal", BUY | {"client_order_id": "k1"})
+    again = await executed(socket)
+    await ask(socket, "mt5_command", {"command": "order_outcome", "params": {"key": "k1"}})
+    asked = await result(socket)
+
+    assert (again["ok"], again["outcome"]) == (False, None)
+    assert again["problem"]["type"] == "/problems/stopping"
+    assert (asked["ok"], asked["result"]["outcome"]) == (False, None)
     assert len(broker.sent) == 1
 
 
@@ -136,7 +157,8 @@ async def test_commands_close_and_tell_what_became_of_a_key(
     nothing = await command("position_close", ticket=77, client_order_id="k3")
 
     assert (opened["command"], opened["ok"]) == ("order_send", True)
-    assert known["result"]["replayed"] is True
+    assert (known["ok"], known["result"]["replayed"]) == (True, True)
+    assert (missing["ok"], missing["result"]["outcome"]) == (False, None)
     assert missing["result"]["problem"]["type"] == "/problems/key-unknown"
     assert nothing["result"]["problem"]["type"] == "/problems/unknown-target"
     assert len(broker.sent) == 1
@@ -185,3 +207,25 @@ async def test_who_may_only_broadcast_reads_nothing(rig: Rig, broker: ScriptedBr
         assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"
     await ask(socket, "mt5_command", {"command": "account_info"})
     assert (await heard(socket, "error"))["data"]["type"] == "/problems/forbidden"
+
+
+@pytest.mark.parametrize(
+    ("command", "params"),
+    [
+        ("positions_get", {"symbol": "EURUSD"}),
+        ("ticks", {"symbols": ["EURUSD"]}),
+        ("order_outcome", {"key": "k1", "ticket": 7}),
+    ],
+)
+async def test_a_command_refuses_what_it_would_pass_over(
+    rig: Rig, broker: ScriptedBroker, command: str, params: dict[str, Any]
+) -> None:
+    socket = await rig.ws(key=api_key("trader"))
+
+    await ask(socket, "mt5_command", {"command": command, "params": params})
+    refused = await heard(socket, "error")
+    await ask(socket, "mt5_command", {"command": "positions_get", "params": {"account_id": 10001}})
+
+    assert (refused["id"], refused["data"]["type"]) == (1, "/problems/invalid-request")
+    assert "account_id" in refused["data"]["params"]
+    assert (await heard(socket, "mt5_command_result"))["data"]["ok"] is True

@@ -225,6 +225,105 @@ async def test_a_flood_of_messages_is_closed_4029(bridge: Rig) -> None:
     assert (await closed(socket))[0] == 4029
 
 
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 10), (4, 10), (15, 20), (60_000, 60_000)])
+async def test_an_interval_is_never_shorter_than_asked_for(
+    bridge: Rig, asked: int, given: int
+) -> None:
+    socket = await bridge.ws(f"/ws?interval_ms={asked}")
+    welcome = await heard(socket, "welcome")
+    await ask(socket, "subscribe", data={"interval_ms": asked})
+
+    assert welcome["data"]["subscribed"]["interval_ms"] == given
+    assert (await heard(socket, "subscribe_response"))["data"]["interval_ms"] == given
+
+
+async def refused(rig: Rig, path: str) -> tuple[int, Any]:
+    """Return status and problem with which a stream is refused."""
+    with pytest.raises(websockets.exceptions.InvalidStatus) as found:
+        await rig.ws(path)
+    return found.value.response.status_code, json.loads(found.value.response.body)
+
+
+def knows(rig: Rig, count: int) -> list[str]:
+    """Let the broker have so many symbols more, and return their names."""
+    names = [f"S{number}" for number in range(count)]
+    rig.agent.symbols |= {name: symbol_info(name) for name in names}
+    return names
+
+
+async def test_all_clients_together_have_no_more_symbols_watched_than_the_limit(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(ws_max_watched_symbols=4)
+    await rig.connected()
+    names = knows(rig, 5)
+    first = await rig.ws("/ws?symbols=S0,S1,EURUSD")
+    await heard(first, "welcome")
+    second = await rig.ws("/ws?symbols=S1")
+    await ask(second, "subscribe", data={"symbols": names[1:4]})
+    before = (await heard(second, "subscribe_response"))["data"]["symbols"]
+    status, problem = await refused(rig, "/ws?symbols=S4")
+
+    await ask(second, "subscribe", data={"symbols": ["S4"]})
+    told = (await heard(second, "error"))["data"]
+    same = await rig.ws("/ws?symbols=S0,S3")
+
+    assert before == names[1:4]
+    assert (status, problem["type"]) == (503, "/problems/too-many-symbols")
+    assert told["type"] == "/problems/too-many-symbols"
+    assert (told["limit"], told["allowed"]) == ("watched_symbols", 4)
+    assert (await heard(same, "welcome"))["data"]["subscribed"]["symbols"] == ["S0", "S3"]
+    assert set(rig.context.terminal.symbols) <= {"EURUSD", *names[:4]}
+
+
+async def test_who_hears_all_symbols_can_have_more_of_them_watched(bridge: Rig) -> None:
+    knows(bridge, 2)
+    socket = await bridge.ws()
+    await ask(socket, "subscribe", data={"symbols": ["S0"]})
+    await heard(socket, "subscribe_response")
+    await ask(socket, "subscribe", data={"symbols": ["S1"]})
+    all_ = (await heard(socket, "subscribe_response"))["data"]["symbols"]
+    watched = bridge.context.terminal.symbols
+    await ask(socket, "unsubscribe", data={"symbols": ["S0"]})
+    left = (await heard(socket, "unsubscribe_response"))["data"]["symbols"]
+
+    assert (all_, watched) == (None, ("EURUSD", "S0", "S1"))
+    assert left == ["EURUSD", "S1"]
+    assert bridge.context.terminal.symbols == ("EURUSD", "S1")
+
+
+async def test_a_rush_of_clients_is_held_to_the_limit_too(rig_with: RigWith) -> None:
+    rig = await rig_with(ws_max_watched_symbols=2)
+    await rig.connected()
+    names = knows(rig, 8)
+
+    opened = await asyncio.gather(
+        *(rig.ws(f"/ws?symbols={name}") for name in names), return_exceptions=True
+    )
+
+    assert sum(isinstance(one, Exception) for one in opened) == 6
+    await eventually(lambda: len(rig.context.terminal.symbols) == 3)
+
+
+async def test_one_client_has_its_own_limit_of_symbols_however_it_names_them(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(ws_max_symbols=2)
+    await rig.connected()
+    knows(rig, 3)
+    socket = await rig.ws("/ws?symbols=S0,S1")
+    await ask(socket, "subscribe", data={"symbols": ["S2"]})
+    told = (await heard(socket, "error"))["data"]
+    await ask(socket, "subscribe", data={"symbols": ["S1"]})
+    left = (await heard(socket, "subscribe_response"))["data"]["symbols"]
+
+    status, problem = await refused(rig, "/ws?symbols=S0,S1,S2")
+
+    assert (status, problem["limit"], problem["allowed"]) == (400, "symbols", 2)
+    assert (told["type"], told["limit"]) == ("/problems/invalid-request", "symbols")
+    assert left == ["S0", "S1"]
+
+
 async def test_symbols_are_subscribed_watched_and_let_go(bridge: Rig) -> None:
     bridge.agent.symbols["XAUUSD"] = symbol_info("XAUUSD", digits=2)
     socket = await bridge.ws("/ws?channels=")

@@ -3,6 +3,8 @@
 
 from typing import Any
 
+import msgspec
+
 from mt5_agent.protocol import records
 
 # 2026-11-21 10:00:00 on a broker's clock two hours ahead of UTC, as MetaTrader writes it.
@@ -37,7 +39,7 @@ def symbol_info(name: str, *, digits: int = 5) -> records.SymbolInfo:
     return info
 
 
-EURUSD = symbol_info("EURUSD")
+EURUSD = msgspec.structs.replace(symbol_info("EURUSD"), select=True)
 
 
 def tick(bid: float, ask: float) -> records.Tick:

@@ -74,19 +74,27 @@ class ScriptedAgent:
     def heard_of(self, kind: type) -> list[Any]:
         return [message for message in self.heard if isinstance(message, kind)]
 
-    def says(self, state: protocol.StateName, reason: str = "", message: str = "") -> None:
+    def says(
+        self,
+        state: protocol.StateName,
+        reason: str = "",
+        message: str = "",
+        *,
+        last_contact_ms: int = UTC_MS,
+        utc_offset_s: int | None = 7200,
+    ) -> None:
         self.send(
             protocol.State(
                 state=state,
                 reason=reason,
                 message=message,
                 login_id=self.login_id,
-                last_contact_ms=UTC_MS,
+                last_contact_ms=last_contact_ms,
                 versions=protocol.Versions(
                     agent="0.1.0", backend="scripted", package="5.0.1", python="3.9.13"
                 ),
                 evidence=protocol.Evidence(logins=1),
-                utc_offset_s=7200,
+                utc_offset_s=utc_offset_s,
                 trade_allowed=True,
             )
         )

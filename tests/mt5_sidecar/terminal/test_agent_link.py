@@ -220,3 +220,27 @@ async def test_an_answer_with_a_part_missing_ends_the_connection_and_is_unknown(
     with pytest.raises(TerminalTimeout):
         await asked
     await eventually(agent.closed.is_set)
+
+
+async def test_calls_that_waited_for_a_place_were_not_made_when_the_agent_is_lost(
+    bridge: Rig,
+) -> None:
+    held: list[protocol.Request] = []
+    bridge.agent.replies["symbols_total"] = lambda request: held.append(request)  # type: ignore[func-returns-value]
+    calls = [asyncio.create_task(bridge.context.terminal.call("symbols_total")) for _ in range(10)]
+    await eventually(lambda: len(held) == 8)
+
+    await bridge.agent.stop()
+    ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+
+    assert [type(end) for end in ends] == [TerminalTimeout] * 8 + [TerminalUnavailable] * 2
+
+
+async def test_an_agent_that_falls_silent_is_given_up(rig: Rig) -> None:
+    object.__setattr__(rig.settings, "agent_silence_timeout_s", 0.05)
+    agent = await rig.connected()
+
+    await asyncio.wait_for(agent.closed.wait(), 5)
+
+    assert agent.heard_of(protocol.Goodbye)[-1].reason == "nothing was heard for 0.05 s"
+    await eventually(lambda: rig.context.terminal.connection.state == "AgentMissing")

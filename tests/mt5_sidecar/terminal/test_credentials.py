@@ -120,3 +120,26 @@ async def test_symbols_of_the_account_file_are_watched_when_they_change(bridge: 
 
     await eventually(lambda: bridge.agent.heard_of(protocol.Watch))
     assert bridge.agent.heard_of(protocol.Watch)[-1].symbols == ("EURUSD", "XAUUSD")
+
+
+@pytest.mark.parametrize("content", ["{", '{"trading": {"enabled": "yes"}}', "\udcff"])
+async def test_an_account_file_that_cannot_be_read_trades_nothing_until_it_can(
+    rig: Rig, content: str
+) -> None:
+    broker = await rig.trades()
+    order = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
+
+    rig.put("account/account.json", content.encode(errors="surrogateescape"))
+    rig.look()
+    unreadable = await rig.trade("POST", "/api/order", "k1", json=order)
+    seen = (await rig.ops("/metrics")).body
+    symbols = rig.context.terminal.symbols
+    rig.put_account(enabled=True)
+    rig.look()
+    again = await rig.trade("POST", "/api/order", "k1", json=order)
+
+    assert (unreadable.status, unreadable.problem) == (403, "/problems/trading-disabled")
+    assert b"mt5_sidecar_account_unreadable 1.0" in seen
+    assert symbols == ("EURUSD",)
+    assert (again.status, len(broker.sent)) == (200, 1)
+    assert b"mt5_sidecar_account_unreadable 0.0" in (await rig.ops("/metrics")).body

@@ -81,7 +81,9 @@ def _pending(body: NewOrder, symbol: Symbol, terms: Terms) -> dict[str, int | st
     prices.check_pending_price(order_type, price, symbol)
     if body.type == "stop_limit":
         prices.check_stop_limit_price(order_type, price, trigger_limit)
-    type_time, until_s = expiration(body.expiration, utc_offset_s=terms.utc_offset_s)
+    type_time, until_s = expiration(
+        body.expiration, utc_offset_s=terms.utc_offset_s, now_s=terms.now_s
+    )
     modes.check_expiration_mode(type_time, symbol)
     return {
         "action": mt5.TRADE_ACTION_PENDING,

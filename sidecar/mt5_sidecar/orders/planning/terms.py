@@ -28,6 +28,8 @@ class Terms:
     hedging: bool
     utc_offset_s: int | None
     deviation_points: int
+    now_s: int
+    """UTC."""
 
     @property
     def context(self) -> dict[str, float]:

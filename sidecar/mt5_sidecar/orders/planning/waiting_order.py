@@ -81,6 +81,6 @@ def _check_changes(
 def _expiration(body: ModifyOrder, order: Order, symbol: Symbol, terms: Terms) -> tuple[int, int]:
     if body.expiration is UNSET:
         return order.type_time, order.time_expiration
-    found = expiration(body.expiration, utc_offset_s=terms.utc_offset_s)
+    found = expiration(body.expiration, utc_offset_s=terms.utc_offset_s, now_s=terms.now_s)
     modes.check_expiration_mode(found[0], symbol)
     return found

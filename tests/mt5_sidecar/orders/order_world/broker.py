@@ -4,6 +4,7 @@ own tag."""
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 
 from order_world.records import Deal, Order, OrderSendResult, Position, made, send_result
 
-DEAL, PENDING, SLTP, MODIFY, REMOVE = 1, 5, 6, 7, 8
-ENTRY_IN, ENTRY_OUT, ENTRY_INOUT = 0, 1, 2
+DEAL, PENDING, SLTP, MODIFY, REMOVE, CLOSE_BY = 1, 5, 6, 7, 8, 10
+ENTRY_IN, ENTRY_OUT, ENTRY_INOUT, ENTRY_OUT_BY = 0, 1, 2, 3
+ORDER_TYPE_CLOSE_BY = 8
 COMMENTS = ("keep", "cut", "drop", "mixed")
 
 
@@ -23,10 +25,8 @@ def tag_of(request: dict[str, Any]) -> tuple[Any, ...]:
             return ("close", request["deviation"])
         case 1 | 5:
             return ("order", round(request["tp"], 5))
-        case 6:
-            return ("sltp", round(request["sl"], 5))
-        case 7:
-            return ("modify", round(request["sl"], 5))
+        case 10:
+            return ("close_by", request["position"], request["position_by"])
         case _:
             return ("remove", request["order"])
 
@@ -52,6 +52,8 @@ class Broker:
     executed: dict[tuple[Any, ...], list[int]] = field(default_factory=lambda: defaultdict(list))
     filled: dict[tuple[Any, ...], float] = field(default_factory=dict)
     """Lots that each market order and close was filled with."""
+    spoilt: list[str] = field(default_factory=list)
+    """Changes of more than one thing: no client asks for that."""
 
     def execute(self, request: dict[str, Any], *, partial: bool = False) -> OrderSendResult:
         """Carry out `request`, or refuse it."""
@@ -64,6 +66,8 @@ class Broker:
                 return self._place(request)
             case 6:
                 return self._protect(request)
+            case 10:
+                return self._close_by(request)
             case _:
                 return self._change(request)
 
@@ -144,20 +148,50 @@ class Broker:
             10009, deal=deal, order=order.ticket, volume=request["volume"], price=1.1
         )
 
+    def _close_by(self, request: dict[str, Any]) -> OrderSendResult:
+        pair = [self.positions.get(request[name]) for name in ("position", "position_by")]
+        one, other = pair
+        if one is None or other is None or one.type == other.type:
+            return send_result(10036)
+        volume = min(one.volume, other.volume)
+        plain = {"type": ORDER_TYPE_CLOSE_BY, "symbol": one.symbol, "volume": volume}
+        order = replace(
+            self._order(request | plain, position_id=one.identifier), state=4, volume_current=0.0
+        )
+        for held in (one, other):
+            left = round(held.volume - volume, 2)
+            del self.positions[held.ticket]
+            if left > 0:
+                self.positions[held.ticket] = replace(held, volume=left)
+            deal = self._book(order, volume, entry=ENTRY_OUT_BY, position=held.identifier)
+        self._made(request, order.ticket, volume)
+        return send_result(10009, deal=deal, order=order.ticket, volume=volume, price=1.1)
+
     def _protect(self, request: dict[str, Any]) -> OrderSendResult:
         held = self.positions.get(request["position"])
         if held is None:
             return send_result(10036)
-        self.positions[held.ticket] = replace(held, sl=request["sl"], tp=request["tp"])
-        self.executed[tag_of(request)].append(held.ticket)
+        changed = replace(held, sl=request["sl"], tp=request["tp"])
+        self._note_change("sltp", held, changed, ("sl", "tp"))
+        self.positions[held.ticket] = changed
         return send_result(10009)
+
+    def _note_change(self, kind: str, before: Any, after: Any, names: Iterable[str]) -> None:
+        """Remember what became different, each under what a client made unique."""
+        old = {name: round(getattr(before, name), 5) for name in names}
+        new = {name: round(getattr(after, name), 5) for name in names}
+        different = [name for name in old if old[name] != new[name]]
+        for name in different:
+            self.executed[kind, name, new[name]].append(before.ticket)
+        if len(different) > 1:
+            self.spoilt.append(f"{kind} of {before.ticket}: {old} became {new}")
 
     def _change(self, request: dict[str, Any]) -> OrderSendResult:
         order = self.orders.get(request["order"])
         if order is None:
             return send_result(10035)
-        self.executed[tag_of(request)].append(order.ticket)
         if request["action"] == REMOVE:
+            self.executed[tag_of(request)].append(order.ticket)
             self.orders.pop(order.ticket)
             self.past[order.ticket] = replace(order, state=2, time_done_msc=self._time())
             return send_result(10009, order=order.ticket)
@@ -169,7 +203,9 @@ class Broker:
         wanted = {
             names.get(n, n): request[n] for n in ("price", "stoplimit", "sl", "tp", "expiration")
         }
-        self.orders[order.ticket] = replace(order, **wanted)
+        changed = replace(order, **wanted)
+        self._note_change("modify", order, changed, wanted)
+        self.orders[order.ticket] = changed
         return send_result(10009, order=order.ticket)
 
     def _order(self, request: dict[str, Any], *, reason: int = 3, position_id: int = 0) -> Order:
@@ -179,6 +215,7 @@ class Broker:
             volume_current=request["volume"], comment=self._rewritten(request["comment"]),
             price_open=request.get("price", 0.0), sl=request.get("sl", 0.0), state=1,
             tp=request.get("tp", 0.0), time_setup_msc=self._time(), position_id=position_id,
+            price_stoplimit=request.get("stoplimit", 0.0),
             time_setup=self._time() // 1000,
         )  # fmt: skip
 

@@ -9,6 +9,8 @@ from order_world.broker import Broker
 
 LEAST_LOT = 0.01
 MADE = ("Done", "Placed", "Partial")
+# These leave a mark, and are made once in the life of their key.
+MARKED = ("order", "close_position", "close_by")
 
 
 @dataclass
@@ -34,8 +36,10 @@ class Wrong(AssertionError):
 
 def judge(trade: Trade, broker: Broker) -> None:
     """Raise Wrong unless what was told of `trade` is what the book says, now and for good."""
+    if broker.spoilt:
+        raise Wrong(f"more was changed than anybody asked for: {broker.spoilt[0]}")
     times = len(broker.executed.get(trade.tag, []))
-    if times > 1 and trade.ask.operation in ("order", "close_position"):
+    if times > 1 and trade.ask.operation in MARKED:
         raise Wrong(f"{trade.key} was executed {times} times")
     for outcome in trade.told:
         if outcome.final:
@@ -46,13 +50,13 @@ def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) 
     if outcome.outcome in MADE and not made and outcome.reason != "AlreadyClosed":
         raise Wrong(f"{trade.key} was told {outcome}, and the book has nothing")
     # A change carries no mark: of one whose journal is lost, only the new attempt can be told.
-    unmarked = trade.journal_lost and trade.ask.operation not in ("order", "close_position")
+    unmarked = trade.journal_lost and trade.ask.operation not in MARKED
     if outcome.outcome in ("NotSent", "Refused") and made and not unmarked:
         raise Wrong(f"{trade.key} was told {outcome}, and the book has it")
-    if outcome.outcome == "Unknown" and trade.ask.operation in ("order", "close_position"):
+    if outcome.outcome == "Unknown" and trade.ask.operation in MARKED:
         raise Wrong(f"{trade.key} was given up: {outcome}")
     ticket = outcome.order
-    traded = trade.ask.operation in ("order", "close_position")
+    traded = trade.ask.operation in MARKED
     told_made = traded and made and outcome.outcome in MADE
     if told_made and ticket and ticket not in broker.executed[trade.tag]:
         raise Wrong(f"{trade.key} was told order {ticket}, it is {broker.executed[trade.tag]}")

@@ -13,13 +13,16 @@ from mt5_sidecar.errors import BridgeError
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
+    CloseBy,
     ClosePosition,
     ModifyOrder,
     ModifyPosition,
     NewOrder,
     Outcome,
 )
+from mt5_sidecar.orders.constants import ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_STOP
 from mt5_sidecar.orders.errors import KeyInFlight, KeyReused, KeyUnknown, OrderError
+from mt5_sidecar.orders.planning.waiting_order import STOP_LIMITS
 from order_world.broker import COMMENTS
 from order_world.house import House
 from order_world.judge import Trade, Wrong, judge
@@ -27,7 +30,19 @@ from order_world.terminal import SETTLE_MS, Killed, World
 
 CENT = Decimal("0.01")
 TICK = Decimal("0.00001")
+_FIELDS = ["sl", "tp", "price"]
 OFFSETS = (0, 7200, 10_800, -18_000, None)
+
+
+Asked = tuple[Ask, tuple[Any, ...]]
+"""What a client asks for, and what makes it unique in the broker's book."""
+
+
+def _level(number: int, field: str, *, buy: bool) -> Decimal:
+    """Return a stop that nobody else asks for."""
+    if field == "sl":
+        return (Decimal("0.5") if buy else Decimal(3)) + TICK * number
+    return (Decimal("2.5") if buy else Decimal("0.7")) + TICK * number
 
 
 class Story:
@@ -86,6 +101,19 @@ class Story:
     async def submit_several(self) -> None:
         self._arm_kill()
         await asyncio.gather(*(self._submit(self._any_trade()) for _ in range(4)))
+
+    async def change_one_target_twice(self) -> None:
+        """Two clients set a stop each, at the same time: each leaves the other's as it is."""
+        broker = self.world.broker
+        if not broker.positions:
+            return
+        ticket = self.random.choice(list(broker.positions))
+        await asyncio.gather(
+            *(
+                self._submit(self._trade(lambda n, field=field: self._stop(n, ticket, field)))
+                for field in ("sl", "tp")
+            )
+        )
 
     async def other_body(self) -> None:
         told = [t for t in self.trades if t.told and t.lives[-1] not in self.lost_lives]
@@ -212,29 +240,35 @@ class Story:
         return self.random.choice(fit) if fit else None
 
     def _any_trade(self) -> Trade:
+        kind = self.random.choices(_ASKS, _ASK_WEIGHTS)[0]
+        return self._trade(lambda number: kind(self, number))
+
+    def _trade(self, make: Callable[[int], Asked]) -> Trade:
         number = len(self.trades) + 1
-        ask, tag = self.random.choices(_ASKS, _ASK_WEIGHTS)[0](self, number)
+        ask, tag = make(number)
         trade = Trade(f"key-{number}", ask, tag)
         self.trades.append(trade)
         return trade
 
-    def _new_order(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+    def _new_order(self, number: int) -> Asked:
         buy = self.random.random() < 0.5
-        kind = self.random.choice(["market", "market", "limit", "stop"])
+        kind = self.random.choice(["market", "market", "market", "limit", "stop", "stop_limit"])
         tp = Decimal(2) + TICK * number if buy else Decimal("0.9") - TICK * number
         price = {
             ("limit", True): "1.05", ("limit", False): "1.15",
             ("stop", True): "1.15", ("stop", False): "1.05",
+            ("stop_limit", True): "1.15", ("stop_limit", False): "1.05",
         }.get((kind, buy))  # fmt: skip
+        beyond = None if kind != "stop_limit" else Decimal("1.12" if buy else "1.08")
         magic = self.random.choice([7, 8]) if self.own_magics else None
         body = NewOrder(
             symbol="EURUSD", side="buy" if buy else "sell", type=kind,  # type: ignore[arg-type]
             volume=CENT * self.random.randrange(1, 4), tp=tp, magic=magic,
-            price=Decimal(price) if price else None,
+            price=Decimal(price) if price else None, stop_limit_price=beyond,
         )  # fmt: skip
         return Ask("order", body), ("order", round(float(tp), 5))
 
-    def _close(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+    def _close(self, number: int) -> Asked:
         if not self.world.broker.positions:
             return self._new_order(number)
         ticket = self.random.choice(list(self.world.broker.positions))
@@ -242,25 +276,44 @@ class Story:
         body = ClosePosition(deviation=number, volume=volume)
         return Ask("close_position", body, ticket), ("close", number)
 
-    def _protect(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+    def _close_by(self, number: int) -> Asked:
+        asked = {t.tag for t in self.trades}
+        held = self.world.broker.positions.values()
+        tags = (("close_by", a.ticket, b.ticket) for a in held for b in held if a.type < b.type)
+        pairs = [tag for tag in tags if tag not in asked]
+        if self.world.broker.netting or not pairs:
+            return self._new_order(number)
+        tag = self.random.choice(pairs)
+        return Ask("close_by", CloseBy(position_by=tag[2]), tag[1]), tag
+
+    def _protect(self, number: int) -> Asked:
         broker = self.world.broker
         if not broker.positions:
             return self._new_order(number)
-        held = broker.positions[self.random.choice(list(broker.positions))]
-        sl = Decimal("0.5") + TICK * number if held.type == 0 else Decimal(3) + TICK * number
-        ask = Ask("modify_position", ModifyPosition(sl=sl), held.ticket)
-        return ask, ("sltp", round(float(sl), 5))
+        ticket = self.random.choice(list(broker.positions))
+        return self._stop(number, ticket, self.random.choice(["sl", "tp"]))
 
-    def _change(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+    def _stop(self, number: int, ticket: int, field: str) -> Asked:
+        level = _level(number, field, buy=self.world.broker.positions[ticket].type == 0)
+        ask = Ask("modify_position", ModifyPosition(**{field: level}), ticket)
+        return ask, ("sltp", field, round(float(level), 5))
+
+    def _change(self, number: int) -> Asked:
         waiting = self._waiting()
         if not waiting:
             return self._new_order(number)
         order = self.world.broker.orders[self.random.choice(waiting)]
-        sl = Decimal("0.5") + TICK * number if order.type % 2 == 0 else Decimal(3) + TICK * number
-        ask = Ask("modify_order", ModifyOrder(sl=sl), order.ticket)
-        return ask, ("modify", round(float(sl), 5))
+        field = self.random.choice(["sl", "tp"] if order.type in STOP_LIMITS else _FIELDS)
+        if field == "price":
+            below = order.type in (ORDER_TYPE_BUY_LIMIT, ORDER_TYPE_SELL_STOP)
+            level = Decimal("1.05") - TICK * number if below else Decimal("1.15") + TICK * number
+        else:
+            level = _level(number, field, buy=order.type % 2 == 0)
+        ask = Ask("modify_order", ModifyOrder(**{field: level}), order.ticket)
+        name = {"price": "price_open"}.get(field, field)
+        return ask, ("modify", name, round(float(level), 5))
 
-    def _remove(self, number: int) -> tuple[Ask, tuple[Any, ...]]:
+    def _remove(self, number: int) -> Asked:
         removed = {t.ask.ticket for t in self.trades if t.ask.operation == "cancel_order"}
         left = [ticket for ticket in self._waiting() if ticket not in removed]
         if not left:
@@ -311,15 +364,17 @@ class Story:
         await self.house.desk.stop()
 
 
-_ASKS = (Story._new_order, Story._close, Story._protect, Story._change, Story._remove)
-_ASK_WEIGHTS = (60, 15, 10, 8, 7)
+_ASKS = (
+    Story._new_order, Story._close, Story._protect, Story._change, Story._remove, Story._close_by,
+)  # fmt: skip
+_ASK_WEIGHTS = (60, 12, 10, 8, 7, 6)
 _HAPPENINGS = (
     Story.submit_new, Story.retry, Story.submit_twice_at_once, Story.submit_several,
     Story.other_body, Story.ask, Story.give_up_waiting, Story.reconcile, Story.time_passes,
     Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
-    Story.others_trade, Story.market_moves,
+    Story.others_trade, Story.market_moves, Story.change_one_target_twice,
 )  # fmt: skip
-_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5)
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3)
 
 
 def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:
