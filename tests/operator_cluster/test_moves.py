@@ -15,7 +15,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
-from cluster.kwok import FAKE
+from cluster.kwok import fake_node
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.names import MANAGER
 from mt5_operator.settings import Settings
@@ -366,21 +366,27 @@ def test_an_account_made_anew_gets_nothing_of_the_one_before_and_the_api_server_
 def test_a_pod_deleted_by_force_from_a_silent_node_has_no_successor_until_the_node_is_off(
     fleet: Fleet, plane: ControlPlane, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
-    fleet.lead(vanished_pod_wait_s=75)
-    kubectl.apply(secret(), account(disruption="Never"))
-    await_reason(kubectl, "Connected")
-    first, node = fleet.uid("demo-a-0"), fleet.node("demo-a-0")
-    eventually(lambda: sidecars.active() == [first])
-    name, _ = FAKE
+    fakes = [node["metadata"]["name"] for node in kubectl.list("nodes")]
+    machine = Machine(kubectl)
     try:
-        kubectl("cordon", node)  # for the next pod
-        kubectl("annotate", "node", node, f"{name}-")  # nobody plays its kubelet any more
+        kubectl("cordon", *fakes)
+        fleet.lead(vanished_pod_wait_s=75)
+        kubectl.apply(secret(), account(disruption="Never"))
+        eventually(lambda: fleet.node("demo-a-0") == machine.name)
+        machine.runs("demo-a-0")
+        await_reason(kubectl, "Connected")
+        first = fleet.uid("demo-a-0")
+        eventually(lambda: sidecars.active() == [first])
+        kubectl("uncordon", *fakes)
+        kubectl("cordon", machine.name)
+
+        machine.beats()  # for the last time: from now on it is silent, and looks well
         kubectl("delete", "pod", "demo-a-0", "--force", "--grace-period=0", "--wait=false")
+
         eventually(lambda: fleet.uid("demo-a-0") not in ("", first))
         second = fleet.uid("demo-a-0")
         eventually(lambda: "TraderVanished" in reasons(kubectl))
-        # The node looks well, for some 50 s; then it is known to be lost.
-        while "node.kubernetes.io/unreachable" not in taints(kubectl, node):
+        while "node.kubernetes.io/unreachable" not in taints(kubectl, machine.name):
             assert fleet.status()["trader"]["pod"] == first
             time.sleep(1)
         for _ in range(3):
@@ -388,13 +394,51 @@ def test_a_pod_deleted_by_force_from_a_silent_node_has_no_successor_until_the_no
             time.sleep(1)
         assert sidecars.active() == [first]
 
-        kubectl("taint", "nodes", node, "node.kubernetes.io/out-of-service=off:NoExecute")
+        off = "node.kubernetes.io/out-of-service=off:NoExecute"
+        kubectl("taint", "nodes", machine.name, off)
 
         eventually(lambda: fleet.status()["trader"]["pod"] == second, timeout_s=20)
         eventually(lambda: second in sidecars.active())
     finally:
-        plane.kubectl("delete", "node", node)
-        plane.add_fake_nodes(2)
+        kubectl("uncordon", *fakes)
+        plane.kubectl("delete", "node", machine.name)
+
+
+class Machine:
+    """A node whose kubelet is played by hand, so that it can fall silent."""
+
+    name = "by-hand"
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        node = fake_node(self.name, os="linux", capacity={"cpu": "8", "memory": "8Gi", "pods": "9"})
+        del node["metadata"]["annotations"]  # by which KWOK knows its own
+        kubectl("create", "--filename", "-", stdin=json.dumps(node))
+        self.beats()
+
+    def beats(self) -> None:
+        """Say that the node is well."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        told = ready | {"lastHeartbeatTime": now, "lastTransitionTime": now, "message": "well"}
+        self._kubectl.patch("node", self.name, {"status": {"conditions": [told]}}, part="status")
+
+    def runs(self, pod: str) -> None:
+        """Say that a pod runs and is ready."""
+        found = self._kubectl.get("pod", pod)
+        assert found is not None
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": now}
+        up = {"image": "x", "imageID": "x", "ready": True, "started": True, "restartCount": 0}
+        up |= {"state": {"running": {"startedAt": now}}}
+        groups = {"initContainers": "initContainerStatuses", "containers": "containerStatuses"}
+        told = {
+            status: [up | {"name": each["name"]} for each in found["spec"][group]]
+            for group, status in groups.items()
+        }
+        where = {"podIP": "10.99.0.9", "podIPs": [{"ip": "10.99.0.9"}], "phase": "Running"}
+        status = {**where, **told, "conditions": [ready]}
+        self._kubectl.patch("pod", pod, {"status": status}, part="status")
 
 
 def reasons(kubectl: Kubectl) -> set[str]:
