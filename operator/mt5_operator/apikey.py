@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from mt5_operator import names
 from mt5_operator.apikeys import ApiKey
 
+_ALL = "*"
+
 
 def new_key(key_id: str, token: str) -> str:
     """Return the key that a client sends; `token` is 256 random bits as base64url."""
@@ -34,7 +36,7 @@ def entry(key: str, arguments: argparse.Namespace) -> dict[str, Any]:
         accounts=arguments.accounts,
         scopes=arguments.scopes,
         expires=arguments.expires,
-        namespaces=arguments.namespaces,
+        namespaces=None if arguments.namespaces == [_ALL] else arguments.namespaces,
     )
     return checked.model_dump(exclude={"id"}, exclude_none=True)
 
@@ -73,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--accounts", required=True, type=_list, help="account ids, or *")
     create.add_argument("--scopes", default="read", type=_list, help="of read, trade, admin")
     create.add_argument("--expires", help="RFC 3339 time, such as 2027-01-01T00:00:00Z")
-    create.add_argument("--namespaces", type=_list, help="only accounts of these namespaces")
+    bound = "only accounts of these namespaces; * for all: such a key is for administrators"
+    create.add_argument("--namespaces", required=True, type=_list, help=bound)
     create.add_argument("--operator-namespace", default="mt5-bridge", help="where the Secret is")
     create.add_argument("--json", action="store_true", help="print key and patch as JSON")
     return parser

@@ -101,6 +101,11 @@ MOVE_SECONDS: Final = Histogram(
     buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600),
     registry=REGISTRY,
 )
+MOVES_REGRETTED: Final = Counter(
+    f"{PREFIX}_moves_regretted",
+    "Accounts that served nobody soon after a move that was done.",
+    registry=REGISTRY,
+)
 RESIZES: Final = Counter(
     f"{PREFIX}_resizes",
     "Changes of resources in place that ended, by outcome; who is given up moves instead.",

@@ -27,6 +27,8 @@ RESTART_AT: Final = f"{GROUP}/restart-at"
 HASH: Final = f"{GROUP}/desired-hash"
 CREDENTIALS_VERSION: Final = f"{GROUP}/credentials-version"
 FILES_VERSION: Final = f"{GROUP}/files-version"
+# Which account ids are kept for the namespaces of accounts that were deleted.
+KEPT_IDS: Final = "mt5-bridge-kept-ids"
 # On brokers that were made for an account: a hash of the account's namespace, as brokers are
 # everybody's to read.
 MADE_FOR: Final = f"{GROUP}/made-for"

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     MOVED = "Moved"
     MOVE_CANCELLED = "MoveCancelled"
     TRADER_VANISHED = "TraderVanished"
+    LOST_AFTER_MOVE = "LostAfterMove"
     # Events of resources that change in place, of the ladder, and of keys.
     RESIZED = "Resized"
     NOT_RESIZED = "NotResized"

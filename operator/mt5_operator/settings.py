@@ -79,10 +79,11 @@ class Settings(BaseSettings):
     agent_patience_s: Seconds = 60
 
     # Updates: moves from slot to slot.
-    move_max: Annotated[int, Field(ge=1)] = 3
+    move_max: Count = 3
     move_pause_s: Annotated[float, Field(ge=0)] = 10
     move_gather_s: Annotated[float, Field(ge=0)] = 2
     move_failure_pause_s: Annotated[float, Field(ge=0)] = 600
+    move_proven_s: Annotated[float, Field(ge=0)] = 300
     move_vip: Literal["First", "Last"] = "Last"
     move_min_ready_s: Annotated[float, Field(ge=0)] = 30
     move_deadline_s: Seconds = 1200
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     # Tenancy.
     accounts_per_namespace: Count = 0
     accounts_per_namespace_of: dict[str, Count] = {}
+    id_hold_s: Annotated[float, Field(ge=0)] = 86_400
 
     # Healing.
     heal_ladder: list[Literal["NewPod", "CleanProfile", "OtherNode"]] = [

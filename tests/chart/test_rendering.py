@@ -24,6 +24,7 @@ from chart.rendering import (
 )
 from cluster.errors import CommandFailed
 from cluster.paths import REPOSITORY
+from mt5_operator.reasons import NEEDS_A_PERSON
 
 pytestmark = pytest.mark.cluster  # needs helm, which the test cluster builds
 
@@ -434,3 +435,21 @@ def test_several_shards_only_report_on_brokers() -> None:
         text = str([m for m in rendered(name) if m["kind"] == "Deployment"])
 
         assert ("'MT5_OPERATOR_BROKER_DRY_RUN', 'value': 'true'" in text) == told
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    flag = "monitoring.prometheusRule.enabled=true"
+    found = template("--set", flag, "--set", "operator.shards=3")
+    rule = next(item for item in found if item["kind"] == "PrometheusRule")
+    alerts = {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"]}
+    known = (REPOSITORY / "docs" / "metrics.md").read_text()
+    known += (REPOSITORY / "docs" / "router.md").read_text()
+
+    for alert in alerts.values():
+        assert {"summary", "action"} <= set(alert["annotations"])
+        for metric in re.findall(r"mt5_(?:operator|router)_\w+", alert["expr"]):
+            assert f"`{metric}" in known, metric
+    assert alerts["MT5OperatorNoLeader"]["expr"].endswith("< 3")
+    told = re.search(r'reason=~"([^"]*)"', alerts["MT5AccountsStalled"]["expr"])
+    assert told
+    assert set(told[1].split("|")) == {str(reason) for reason in NEEDS_A_PERSON}

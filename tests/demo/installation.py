@@ -150,6 +150,7 @@ def create_key(
 ) -> str:
     """Make an API key, store its hash in the Secret that the operator reads; return the key."""
     words = ["--id", key_id, "--accounts", ",".join(accounts), "--scopes", ",".join(scopes)]
+    words += ["--namespaces", "*"]
     program = [sys.executable, "-m", "mt5_operator.apikey", "create", "--json"]
     made = json.loads(run([*program, *words]))
     if system.get("secret", API_KEYS) is None:

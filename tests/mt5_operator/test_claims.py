@@ -250,3 +250,26 @@ async def test_without_a_rival_nobody_is_asked(accounts: Accounts) -> None:
     await leader.take(FIRST)
 
     assert accounts.looks == 0
+
+
+def test_what_is_asked_of_one_namespace_costs_the_same_however_many_there_are() -> None:
+    index = Index()
+    for number in range(300):
+        item = manifest(f"x{number}", accountId=f"id-{number}")
+        item["metadata"]["namespace"] = f"ns-{number % 100}"
+        index.keep(item)
+    asked: list[str] = []
+    holder = index.holder
+
+    def counted(wanted: str) -> Claim | None:
+        asked.append(wanted)
+        return holder(wanted)
+
+    index.holder = counted  # type: ignore[method-assign]
+
+    assert index.in_namespace("ns-7") == {"id-7", "id-107", "id-207"}
+    assert len(asked) == 3
+    for number in (7, 107, 207):
+        index.drop(Key("ns-7", f"x{number}"))
+    assert "ns-7" not in index.namespaces()
+    assert len(index.namespaces()) == 99

@@ -146,6 +146,30 @@ def test_who_asks_no_more_holds_up_nobody_for_ever() -> None:
     assert bench.ask("next")
 
 
+def test_updates_are_paused_by_hand_and_nodes_are_left_all_the_same() -> None:
+    bench = Bench(move_max=0)
+    told = bench.fleet.ask(Key("ns", "broken"), vip=False, reason=T, serves=False)
+
+    assert "MT5_OPERATOR_MOVE_MAX is 0" in told.why
+    assert not bench.ask("well")
+    assert bench.ask("drained", reason="NodeLeaving")
+    assert not bench.ask("next", reason="NodeLeaving")
+    bench.fleet.over(Key("ns", "drained"))
+    assert bench.ask("next", reason="NodeLeaving")
+
+
+def test_an_account_that_is_lost_after_its_move_is_a_failure_and_one_only() -> None:
+    bench = Bench(move_failure_pause_s=600)
+
+    assert bench.fleet.lost(Key("ns", "one"), "2026-01-01T00:00:00Z")
+    assert not bench.ask("next")
+    bench.now_s += 599
+    assert not bench.fleet.lost(Key("ns", "one"), "2026-01-01T00:00:00Z")
+    bench.now_s += 2
+
+    assert bench.ask("next")
+
+
 def account(name: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return an account with this status."""
     return {"metadata": {"namespace": "ns", "name": name}, "status": status}

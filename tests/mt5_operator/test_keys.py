@@ -25,12 +25,13 @@ def data(**entries: object) -> dict[str, str]:
     return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
 
 
+CREATE = ["create", "--namespaces", "team-a"]
 GOOD = {"sha256": "a" * 64, "accounts": ["*"], "scopes": ["read"]}
 
 
 def test_a_new_key_opens_what_it_was_made_for(capsys: pytest.CaptureFixture[str]) -> None:
     code = apikey.main(
-        ["create", "--id", "demo", "--accounts", "1,2", "--scopes", "read,trade", "--json"]
+        [*CREATE, "--id", "demo", "--accounts", "1,2", "--scopes", "read,trade", "--json"]
     )
 
     told = json.loads(capsys.readouterr().out)
@@ -42,8 +43,23 @@ def test_a_new_key_opens_what_it_was_made_for(capsys: pytest.CaptureFixture[str]
     assert keys[0].accounts == ["1", "2"]
 
 
+@pytest.mark.parametrize(("asked", "bound"), [("a,b", ["a", "b"]), ("*", None)])
+def test_a_key_says_whose_accounts_it_opens(
+    asked: str, bound: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["create", "--id", "demo", "--accounts", "1", "--json"]
+
+    with pytest.raises(SystemExit):
+        apikey.main(words)
+    capsys.readouterr()
+    apikey.main([*words, "--namespaces", asked])
+
+    told = json.loads(capsys.readouterr().out)["patch"]["stringData"]["demo"]
+    assert json.loads(told).get("namespaces") == bound
+
+
 def test_the_command_prints_how_to_make_the_key_valid(capsys: pytest.CaptureFixture[str]) -> None:
-    apikey.main(["create", "--id", "demo", "--accounts", "*"])
+    apikey.main([*CREATE, "--id", "demo", "--accounts", "*"])
 
     out = capsys.readouterr().out
     assert "kubectl patch -n mt5-bridge secret mt5-bridge-api-keys" in out
@@ -54,7 +70,7 @@ def test_the_command_prints_how_to_make_the_key_valid(capsys: pytest.CaptureFixt
 def test_a_key_that_could_not_work_is_not_made(
     flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert apikey.main(["create", "--id", "ok", "--accounts", "*", *flag]) == 2
+    assert apikey.main([*CREATE, "--id", "ok", "--accounts", "*", *flag]) == 2
     assert "mt5_" not in capsys.readouterr().out
 
 

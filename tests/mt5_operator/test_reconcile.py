@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mt5_operator import names
 from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.brokers.tally import Sample
 from mt5_operator.capacity import waiting
+from mt5_operator.cluster import events as cluster_events
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import event
 from mt5_operator.cluster.kinds import (
@@ -132,10 +134,13 @@ class Sidecars:
 
 
 class Events:
-    """Nobody reads them here."""
+    """What they are called is kept."""
 
-    async def tell(self, *_: Any, **__: Any) -> None:
-        return
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def tell(self, _: Any, reason: str, *__: Any, **___: Any) -> None:
+        self.told.append(reason)
 
 
 class Bench:
@@ -156,7 +161,8 @@ class Bench:
             now=lambda: "now",
         )
         watcher: Any = self.sidecars
-        events: Any = Events()
+        self.events = Events()
+        events: Any = self.events
         self.context = Context(
             self.world,
             anything,
@@ -613,6 +619,33 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
 
 
+# Updates that pause.
+
+
+@pytest.mark.parametrize(
+    ("ready", "after_s", "pauses"), [(True, 10, False), (False, 10, True), (False, 301, False)]
+)
+async def test_who_is_lost_soon_after_its_move_pauses_the_updates_of_others(
+    bench: Bench, *, ready: bool, after_s: float, pauses: bool
+) -> None:
+    await connected(bench)
+    moment = bench.world.now()
+    bench.world = replace(bench.world, now=lambda: moment)
+    bench.context = replace(bench.context, world=bench.world)
+    done = (moment - timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    last = {"goal": "g", "outcome": "Done", "at": done}
+    bench.cluster.account["status"] |= {"lastMove": last}
+    bench.feed()
+    bench.pod(ready=ready)
+
+    await bench.reconcile()
+    await bench.reconcile()
+
+    told = bench.context.fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True)
+    assert told.granted is not pauses
+    assert bench.events.told.count("LostAfterMove") == pauses
+
+
 # A namespace that has its number of accounts.
 
 
@@ -641,6 +674,7 @@ async def test_a_stateful_set_of_somebodys_making_is_no_way_round_a_quota(
 
     assert bench.cluster.told["Ready"]["reason"] == "QuotaExceeded"
     assert "StatefulSet" not in bench.cluster.applied
+    assert bench.table.get("10001") is None, "nor is the id its"
     assert "trader" not in bench.cluster.account["status"]
 
 
@@ -819,6 +853,22 @@ async def test_routes_that_nobody_claims_go_when_an_account_is_forgotten(bench: 
     assert bench.cluster.routes() == {}
 
 
+async def test_of_a_deletion_only_its_own_route_is_looked_at(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connected(bench)
+
+    def compared(_: Table) -> set[str]:
+        raise AssertionError("the whole table")
+
+    monkeypatch.setattr(Table, "nobodys", compared)
+
+    feed(bench.world, ACCOUNT, "DELETED", manifest())
+    await bench.reconcile()
+
+    assert bench.table.get("10001") is None
+
+
 def test_the_winner_of_an_id_gets_its_keys_when_the_other_goes(bench: Bench) -> None:
     older, younger = manifest("older"), manifest("younger")
     younger["metadata"] |= {"namespace": "other", "creationTimestamp": "2026-11-21T11:00:00Z"}
@@ -937,6 +987,28 @@ async def test_a_verdict_moves_nobody_who_was_well_or_is_not_heard_yet(
     refuse_linux(bench)
 
     assert await wanted_platform(bench) == "linux"
+
+
+async def test_the_same_event_is_told_once_in_a_while_and_what_is_over_is_forgotten() -> None:
+    class Api:
+        def __init__(self) -> None:
+            self.notes: list[str] = []
+
+        async def create(self, _: Kind, body: dict[str, Any]) -> None:
+            self.notes.append(body["note"])
+
+    seconds, server = [0.0], Api()
+    api: Any = server
+    events = cluster_events.Events(api, instance="i", quiet_s=10, clock=lambda: seconds[0])
+    about = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "uid": "u"}}
+    told = events._told
+    for at, note in [(0, "a"), (5, "b"), (9, "a"), (10, "a"), (14, "b"), (15, "b"), (19, "a")]:
+        seconds[0] = at
+        await events.tell(about, "R", note, warning=False, now="t")
+
+    assert server.notes == ["a", "b", "a", "b"]
+    assert len(events._told) == 2
+    assert events._told is told, "made anew for each Event, a start of thousands is quadratic"
 
 
 def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:

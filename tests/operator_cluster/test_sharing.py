@@ -143,9 +143,14 @@ def test_an_account_id_is_unique_over_all_shards(
 
     eventually(lambda: _reason(other, "second") == "AccountIdConflict", timeout_s=20)
     first.delete("mt5account", "first")
-    eventually(lambda: _reason(other, "second") == "Connected", timeout_s=30)
-    pod = other.get("pod", "second-a-0") or {}
+    eventually(lambda: "is kept for one there" in _message(other, "second"), timeout_s=30)
+    assert redis.routes() == {}
+    first.apply(account("again"))
+    eventually(lambda: _reason(first, "again") == "Connected", timeout_s=30)
+    pod = first.get("pod", "again-a-0") or {}
     eventually(lambda: redis.routes()["10001"]["uid"] == pod["metadata"]["uid"], timeout_s=10)
+    assert _reason(other, "second") == "AccountIdConflict"
+    assert other.get("pod", "second-a-0") is None
 
 
 def _shard(space: Kubectl) -> int:
@@ -154,6 +159,10 @@ def _shard(space: Kubectl) -> int:
 
 def _reason(space: Kubectl, name: str) -> str:
     return str(condition(space.get("mt5account", name)).get("reason", ""))
+
+
+def _message(space: Kubectl, name: str) -> str:
+    return str(condition(space.get("mt5account", name)).get("message", ""))
 
 
 def _ready(spaces: list[Kubectl]) -> int:

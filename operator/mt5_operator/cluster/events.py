@@ -49,7 +49,9 @@ class Events:
 
     def _told_already(self, what: tuple[str, str, str]) -> bool:
         now = self._clock()
-        self._told = {k: at for k, at in self._told.items() if now - at < self._quiet_s}
+        # The oldest first: each is taken out once, however many are told in a while.
+        while self._told and now - next(iter(self._told.values())) >= self._quiet_s:
+            del self._told[next(iter(self._told))]
         told = what in self._told
         self._told.setdefault(what, now)
         return told

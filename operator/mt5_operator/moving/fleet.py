@@ -19,6 +19,7 @@ from mt5_operator.settings import Settings
 URGENT = ("NodeLeaving",)
 # Always the same words: what changes would be written to each waiting account.
 _TURN = "its turn has not come"
+_PAUSED = "updates of all accounts are paused (MT5_OPERATOR_MOVE_MAX is 0)"
 
 
 class _Place(NamedTuple):
@@ -52,6 +53,8 @@ class Fleet:
         self._waiting: dict[Key, _Place] = {}
         # When each of them asked last.
         self._asked_s: dict[Key, float] = {}
+        # Of accounts that were lost after a move: when that move was done.
+        self._lost: dict[Key, str] = {}
         self._began_s = float("-inf")
         self._failed_s = float("-inf")
 
@@ -85,6 +88,9 @@ class Fleet:
         now_s, urgent = self._now_s(), reason in URGENT or not serves
         if key in self._moving:
             return Answer()  # granted already, and not written down yet
+        if not self._settings.move_max and reason not in URGENT:
+            self._leave(key)
+            return Answer(_PAUSED, now_s + self._settings.resync_s)
         rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
         since_s = self._waiting[key].since_s if key in self._waiting else now_s
         self._waiting[key] = mine = _Place(rank, since_s, key)
@@ -107,6 +113,17 @@ class Fleet:
         self._wake_first()
         self._count()
 
+    def lost(self, key: Key, done_at: str) -> bool:
+        """Take in that an account was lost soon after its move; tell whether that is news.
+
+        It counts as a failed move, and once: who is lost again and again stops no updates for ever.
+        """
+        if self._lost.get(key) == done_at:
+            return False
+        self._lost[key] = done_at
+        self._failed_s = self._now_s()
+        return True
+
     def step_aside(self, key: Key) -> None:
         """Take in that an account does not move, and need not; or that it is gone."""
         known = key in self._waiting or key in self._moving
@@ -115,6 +132,11 @@ class Fleet:
         if known:
             self._wake_first()
             self._count()
+
+    def forget(self, key: Key) -> None:
+        """Forget an account that is gone."""
+        self.step_aside(key)
+        self._lost.pop(key, None)
 
     def _leave(self, key: Key) -> None:
         self._waiting.pop(key, None)
@@ -137,7 +159,8 @@ class Fleet:
         calm_s = self._failed_s + settings.move_failure_pause_s
         if not urgent and now_s < calm_s:
             return Answer("a move failed: updates of all accounts pause", calm_s)
-        full = len(self._moving) >= settings.move_max
+        # A node is left all the same while updates are paused, one account at a time.
+        full = len(self._moving) >= max(1, settings.move_max)
         if full or mine != min(self._waiting.values()):
             return Answer(_TURN, now_s + settings.resync_s)
         gathered_s = mine.since_s + settings.move_gather_s

@@ -98,7 +98,10 @@ async def _refused(context: Context, manifest: Manifest, told: str) -> float | N
 
 async def _live(context: Context, manifest: Manifest, wanted: Account) -> float | None:
     # Before anything is made of it, its route included.
-    conflict = await claims.take(context, manifest)
+    over = bool(exceeded(context.world, wanted))
+    context.routed[wanted.key] = wanted.spec.id
+    leaves = claims.leave(context, wanted.key, over_quota=over)
+    conflict = "" if leaves else await claims.take(context, manifest)
     try:
         sight, taken = await _moved(context, wanted, conflict)
     except _Gone:
@@ -120,6 +123,7 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await refresh.refresh(context, wanted, seen, sight.both.pods, sight.both.sidecars)
         await heal.take(context, sight.manifest, wanted, seen, step)
         await heal.follow(context, wanted, seen, sight.look)
+        await moves.watch(context, sight.manifest, wanted, sight.look)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 

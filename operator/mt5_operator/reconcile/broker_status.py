@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -22,6 +22,13 @@ from mt5_operator.spec.broker import BrokerSpec, Verdict
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status.conditions import dated
 
+# Without an Event, who does not look at the broker would not know.
+_TO_ACT_ON: Final = (
+    Reason.NO_WINDOWS_NODE,
+    Reason.SAME_PATTERN,
+    Reason.BROKER_OUTAGE,
+    Reason.INVALID_SPEC,
+)
 _log = structlog.get_logger()
 
 
@@ -63,6 +70,7 @@ async def refuse(context: Context, manifest: Manifest, told: str) -> None:
     status = previous | {"conditions": [dated(invalid, before.get("Stalled"), now)]}
     if meaning(status) != meaning(previous):
         await _write(context, manifest, status)
+        await _news(context, manifest, previous, status)
 
 
 async def _write(context: Context, manifest: Manifest, status: Manifest) -> None:
@@ -149,6 +157,7 @@ async def _transition(
 ) -> None:
     was = before.get("verdict", Verdict.UNKNOWN.value)
     if was == after["verdict"]:
+        await _news(context, manifest, before, after)
         return
     name, message = manifest["metadata"]["name"], after["message"]
     _log.info("verdict", broker=name, before=was, verdict=after["verdict"], message=message)
@@ -156,3 +165,15 @@ async def _transition(
     warning = reason in (Reason.BROKER_REQUIRES_WINDOWS, Reason.WINDOWS_FAILED_ALIKE)
     now = micro_text(context.world.now())
     await context.events.tell(manifest, reason.value, note, warning=warning, now=now)
+    await _news(context, manifest, before, after)
+
+
+async def _news(context: Context, manifest: Manifest, before: Manifest, after: Manifest) -> None:
+    """Tell of conditions that a person should act on, when they come."""
+    known = {(item["type"], item["reason"]) for item in before.get("conditions", [])}
+    now = micro_text(context.world.now())
+    for item in after["conditions"]:
+        reason, message = item["reason"], item["message"]
+        if reason in _TO_ACT_ON and (item["type"], reason) not in known:
+            _log.warning("broker", name=manifest["metadata"]["name"], reason=reason, told=message)
+            await context.events.tell(manifest, reason, message, warning=True, now=now)

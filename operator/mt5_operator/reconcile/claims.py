@@ -7,6 +7,7 @@ from mt5_operator import names
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
+from mt5_operator.reconcile import holds
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.index import conflict
@@ -24,6 +25,8 @@ async def take(context: Context, manifest: Manifest) -> str:
     key, wanted = Key(meta["namespace"], meta["name"]), account_id(manifest)
     if names.FINALIZER not in meta.get("finalizers", []):
         await _look_at_rivals(context, key)
+        if context.world.settings.shards > 1:
+            await holds.look(context)  # another shard may have let go of the id just now
     if told := conflict(index, wanted, key):
         index.give_up(key)
         await release(context, manifest)  # only who has the id is marked
@@ -31,6 +34,16 @@ async def take(context: Context, manifest: Manifest) -> str:
     index.take(key)  # no await since the question: a rival that asks meanwhile finds it taken
     await hold(context, manifest)
     return ""
+
+
+def leave(context: Context, key: Key, *, over_quota: bool) -> bool:
+    """Tell whether an account must leave its id to others: it is one too many, and has it not."""
+    index = context.world.index
+    leaves = over_quota and not index.holds(key)
+    if index.bar(key, barred=leaves):
+        for rival in index.rivals(key):
+            context.world.queue.add(rival)
+    return leaves
 
 
 async def _look_at_rivals(context: Context, key: Key) -> None:

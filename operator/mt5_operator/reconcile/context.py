@@ -92,6 +92,8 @@ class Context:
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
+    # Under which id each account was looked at last, for the end of its route.
+    routed: dict[Key, str] = field(default_factory=dict)
     # What accounts' Ready said last, for the metric.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.

@@ -8,6 +8,7 @@ import structlog
 from mt5_operator import names
 from mt5_operator.errors import NotFound
 from mt5_operator.names import SLOTS, Key
+from mt5_operator.reconcile import holds
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.reconcile.workload import release
@@ -29,6 +30,7 @@ async def let_go(context: Context, manifest: Manifest) -> None:
     wanted = account_id(manifest)
     holder = context.world.index.holder(wanted)
     if holder is None or holder.key == key:
+        await holds.keep(context, wanted, key.namespace)
         await context.table.remove(wanted)
     try:
         await release(context, manifest)
@@ -45,7 +47,7 @@ async def forget(context: Context, key: Key) -> None:
     """
     for slot in SLOTS:
         context.watcher.forget(pod_key(key, slot))
-    context.fleet.step_aside(key)
+    context.fleet.forget(key)
     context.world.hosted.forget(key)
     context.refusals.forget(key)
     context.reasons.pop(key, None)
@@ -57,5 +59,13 @@ async def forget(context: Context, key: Key) -> None:
     context.settled.pop(key, None)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.
-    for nobodys in context.table.nobodys():
-        await context.table.remove(nobodys)
+    wanted = context.routed.pop(key, None)
+    nobodys = context.table.nobodys() if wanted is None else _nobodys(context, wanted)
+    for each in nobodys:
+        await context.table.remove(each)
+
+
+def _nobodys(context: Context, wanted: str) -> set[str]:
+    # Of one id: thousands of deletions must not each compare the whole table.
+    routed = context.table.get(wanted) is not None
+    return {wanted} if routed and not context.world.index.is_ours(wanted) else set()

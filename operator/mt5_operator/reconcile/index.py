@@ -9,7 +9,7 @@ route, from one that is already connected.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mt5_operator import names
@@ -38,6 +38,13 @@ class Age(NamedTuple):
     key: Key
 
 
+class Hold(NamedTuple):
+    """For whom an account id is kept, and until when (a metav1.Time)."""
+
+    namespace: str
+    until: str
+
+
 class Index:
     """The claims of all accounts that exist."""
 
@@ -50,6 +57,10 @@ class Index:
         self._by_age: dict[str, list[Age]] = {}
         # Who took its id in this process: the finalizer is on the way, or was taken off by hand.
         self._taken: set[str] = set()
+        # Who may not have an id now, because it is one too many in its namespace.
+        self._barred: set[str] = set()
+        # Ids of accounts that are gone, and for whom they are kept.
+        self.kept: Mapping[str, Hold] = {}
 
     def keep(self, manifest: Manifest) -> set[Key]:
         """Take in an account; return the others that this concerns."""
@@ -70,6 +81,7 @@ class Index:
         """Take out an account; return the others that this concerns."""
         if claim := self._claim(key):
             self._taken.discard(claim.uid)
+            self._barred.discard(claim.uid)
         return self._put_away(key)
 
     def take(self, key: Key) -> None:
@@ -80,13 +92,38 @@ class Index:
         """Forget that an account had its id: another one has it."""
         self._mark(key, held=False)
 
+    def bar(self, key: Key, *, barred: bool) -> bool:
+        """Take in whether an account may have no id now; tell whether that is news."""
+        claim = self._claim(key)
+        if claim is None or (claim.uid in self._barred) == barred:
+            return False
+        (self._barred.add if barred else self._barred.discard)(claim.uid)
+        return True
+
+    def keep_ids(self, kept: Mapping[str, Hold]) -> None:
+        """Take in which ids are kept for whom."""
+        self.kept = kept
+
+    def holds(self, key: Key) -> bool:
+        """Tell whether an account has its id."""
+        claim = self._claim(key)
+        return claim is not None and not claim.waits
+
     def rivals(self, key: Key) -> set[Key]:
         """Return the others that claim the id of an account."""
         return set(self._claims.get(self._ids.get(key, ""), {})) - {key}
 
     def holder(self, wanted: str) -> Claim | None:
-        """Return who has the account id."""
-        return min(self._claims.get(wanted, {}).values(), default=None)
+        """Return who has the account id, or should; None also where it is kept for others."""
+        claims = self._claims.get(wanted, {}).values()
+        return min((claim for claim in claims if self._may(wanted, claim)), default=None)
+
+    def _may(self, wanted: str, claim: Claim) -> bool:
+        if not claim.waits:
+            return True
+        kept = self.kept.get(wanted)
+        ours = kept is None or kept.namespace == claim.key.namespace
+        return ours and claim.uid not in self._barred
 
     def id_of(self, key: Key) -> str | None:
         """Return the account id that an account claims."""
@@ -96,24 +133,26 @@ class Index:
         """Return the account ids that accounts of our shard hold."""
         if self._ours is None:
             return set(self._claims)
-        return {name for name in self._claims if self._is_ours(name)}
+        return {name for name in self._claims if self.is_ours(name)}
 
     def everyones_ids(self) -> set[str]:
         """Return all account ids, those of other shards included."""
         return set(self._claims)
 
-    def _is_ours(self, wanted: str) -> bool:
+    def is_ours(self, wanted: str) -> bool:
+        """Tell whether an account of our shard has an id, or should."""
         holder = self.holder(wanted)
         return holder is not None and (self._ours is None or self._ours(holder.key.namespace))
 
     def in_namespace(self, namespace: str) -> set[str]:
         """Return the account ids that accounts of `namespace` hold."""
-        claims = (self.holder(wanted) for wanted in self._claims)
-        return {self._ids[c.key] for c in claims if c and c.key.namespace == namespace}
+        claims = ((self._ids[key], key) for key in self.keys_in(namespace))
+        held = ((wanted, key, self.holder(wanted)) for wanted, key in claims)
+        return {wanted for wanted, key, holder in held if holder and holder.key == key}
 
     def keys_in(self, namespace: str) -> list[Key]:
         """Return the accounts of `namespace`."""
-        return [key for key in self._ids if key.namespace == namespace]
+        return [age.key for age in self._by_age.get(namespace, [])]
 
     def oldest(self, namespace: str, count: int) -> list[Key]:
         """Return the `count` oldest accounts of a namespace, the oldest first."""
@@ -125,8 +164,7 @@ class Index:
 
     def namespaces(self) -> set[str]:
         """Return the namespaces of our shard with accounts."""
-        found = {key.namespace for key in self._ids}
-        return {name for name in found if self._ours is None or self._ours(name)}
+        return {name for name in self._by_age if self._ours is None or self._ours(name)}
 
     def _claim(self, key: Key) -> Claim | None:
         return self._claims.get(self._ids.get(key, ""), {}).get(key)
@@ -144,6 +182,8 @@ class Index:
         gone = others.pop(key)
         ages = self._by_age[key.namespace]
         del ages[bisect.bisect_left(ages, Age(gone.created, gone.uid, key))]
+        if not ages:
+            del self._by_age[key.namespace]
         if not others:
             del self._claims[held]
         return set(others)
@@ -152,11 +192,22 @@ class Index:
 def conflict(index: Index, wanted: str, key: Key) -> str:
     """Return what to do because another account holds the id; empty if `key` does."""
     holder = index.holder(wanted)
-    if holder is None or holder.key == key:
+    if holder is None:
+        kept = index.kept.get(wanted)
+        return _kept(wanted, kept) if kept and kept.namespace != key.namespace else ""
+    if holder.key == key:
         return ""
     same = holder.key.namespace == key.namespace
     who = f"MT5Account {holder.key.name}" if same else "an MT5Account of another namespace"
     return (
         f"account id {wanted!r} belongs to {who}, which had it first: delete one of the two,"
         " or create this one again with another spec.accountId"
+    )
+
+
+def _kept(wanted: str, kept: Hold) -> str:
+    return (
+        f"account id {wanted!r} belonged to an MT5Account of another namespace and is kept for one"
+        f" there until {kept.until}: wait, create this one again with another spec.accountId, or"
+        " have an administrator give it up (docs/install.md)"
     )

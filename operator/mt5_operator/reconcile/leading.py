@@ -13,7 +13,7 @@ from mt5_operator import metrics
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
-from mt5_operator.reconcile import access, brokers
+from mt5_operator.reconcile import access, brokers, holds
 from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
 from mt5_operator.reconcile.context import Context
@@ -34,6 +34,7 @@ async def lead(context: Context) -> None:
     # Before any account is looked at: Redis holds what the leader before us wrote last.
     await context.table.check()
     await access.look_at_keys(context)
+    await holds.look(context)
     accounts = context.world.caches[ACCOUNT]
     # Another shard's moves are its own: it alone would tell us of their end.
     context.fleet.recall(account for key in context.world.ours() if (account := accounts.get(key)))
@@ -49,6 +50,7 @@ async def lead(context: Context) -> None:
         group.create_task(_every(settings.keys_poll_s, lambda: access.look_at_keys(context)))
         group.create_task(_every(settings.redis_check_s, lambda: _check(context)))
         group.create_task(_every(settings.route_compare_s, context.table.compare))
+        group.create_task(_every(settings.resync_s, lambda: holds.look(context)))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
         group.create_task(_every(5, lambda: _count(context)))
         group.create_task(_every(settings.capacity_look_s, lambda: keep_warm(context)))

@@ -100,6 +100,24 @@ async def remove_outdated(context: Context, account: Account, look: Look) -> Non
         return  # another pod by now
 
 
+async def watch(context: Context, manifest: Manifest, account: Account, look: Look) -> None:
+    """Count an account that is lost soon after its move as a move that failed.
+
+    An image may connect, take over, and break; the next account must not follow it at once.
+    """
+    last, trader = look.last, look.trader
+    if look.move or look.suspended or trader is None or last is None or last.outcome != "Done":
+        return
+    after_s = look.now_s - seconds(last.at)
+    if after_s > context.world.settings.move_proven_s or look.slot(trader.slot).serves:
+        return
+    if context.fleet.lost(account.key, last.at):
+        metrics.MOVES_REGRETTED.inc()
+        _log.warning("lost after its move", account=str(account.key), after_s=round(after_s, 1))
+        note = f"lost {after_s:.0f} s after it moved: updates of all accounts pause"
+        await _event(context, manifest, Reason.LOST_AFTER_MOVE, note, warning=True)
+
+
 # Writes.
 
 

@@ -16,8 +16,8 @@ from mt5_operator.status.verdict import serving
 
 async def route(context: Context, account: Account, seen: Seen) -> Seen:
     """Put the account's route into the table; return what was seen, with where the route stands."""
-    if seen.conflict:
-        return seen  # the route is the other account's
+    if seen.conflict or (seen.quota and not context.world.index.holds(account.key)):
+        return seen  # the route is another account's, or may be
     return await publish(context, account.spec.id, route_for(seen), seen)
 
 
