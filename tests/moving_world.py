@@ -15,11 +15,14 @@ from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.stands import unchanged as stands_unchanged
-from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
+from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.names import SLOTS
 from mt5_operator.reconcile.slots import unchanged
 from mt5_operator.spec.status import LastMove, Move, Trader
 
+# When a node that does not answer gets its taint, and how long a pod's unknown end is waited for.
+TAINTED_S = 50
+VANISHED_S = 60
 LIMITS = Limits(deadline_s=60, handover_s=10, drain_s=3, backoff_min_s=20, backoff_max_s=40)
 
 
@@ -84,7 +87,14 @@ class World:
         self.restart_s: float | None = None
         self.sets: dict[str, Set] = {}
         self.pods: list[Running] = []
-        self.lost: set[str] = set()
+        # Nodes that do not answer, and since when; their taint comes later.
+        self.lost: dict[str, float] = {}
+        # What the operator's cache of pods holds, where it is behind; None: all that is true.
+        self.stale: dict[str, Running | None] | None = None
+        # What the operator heard of pods that ended, and asked about the others.
+        self.ended: set[str] = set()
+        self.missing: dict[str, float] = {}
+        self.gone = ""
         self.cordoned: set[str] = set()
         self.executed: dict[str, str] = {}
         self.trader: Trader | None = None
@@ -115,7 +125,8 @@ class World:
             suspended=self.suspended,
             volume=self.volume,
             route_pending=self.route != serving_slot(self._bare()),
-            lost_nodes=frozenset(self.lost),
+            lost_nodes=frozenset(node for node in self.lost if self._tainted(node)),
+            gone=self.gone,
             limits=LIMITS,
         )
 
@@ -129,7 +140,7 @@ class World:
         )
 
     def _slot(self, name: str) -> Slot:
-        found, pod = self.sets.get(name), self.pod(name)
+        found, pod = self.sets.get(name), self.seen(name)
         return Slot(
             there=found is not None,
             template=found.template if found else "",
@@ -152,10 +163,18 @@ class World:
     def pod(self, slot: str) -> Running | None:
         return next((p for p in self.pods if p.slot == slot and p.there), None)
 
+    def seen(self, slot: str) -> Running | None:
+        """Return a slot's pod as the operator's cache has it."""
+        return self.pod(slot) if self.stale is None else self.stale[slot]
+
+    def freeze(self) -> None:
+        """Let the operator's cache of pods stay behind from now on."""
+        self.stale = {name: self.pod(name) for name in SLOTS}
+
     def hear(self) -> None:
         """Ask the sidecars."""
         for name in SLOTS:
-            pod = self.pod(name)
+            pod = self.seen(name)
             if pod and self._answers(pod):
                 journal = pod.journal
                 self.heard[pod.uid] = Said(journal.epoch, journal.active, self._connected(pod))
@@ -171,6 +190,8 @@ class World:
                 break
             last = number == steps - 1
             self._take(step, fate if last else "well")
+            if isinstance(step, Confirm) and not self.gone:
+                break
         if stand:
             self._stand()
             self.route = serving_slot(self.look())
@@ -178,6 +199,9 @@ class World:
     def crash(self) -> None:
         """Forget all that is not written; the next leader asks every sidecar before it judges."""
         self.heard.clear()
+        self.ended.clear()
+        self.missing.clear()
+        self.gone = ""
         self.hear()
 
     def _take(self, step: Step, fate: str) -> None:
@@ -193,6 +217,23 @@ class World:
                 self._fence(step, fate)
             case TakeOver():
                 self._take_over(step, fate)
+            case Confirm():
+                self._confirm(step.trader)
+
+    def _confirm(self, trader: Trader) -> None:
+        """As `reconcile.certainty`: what is asked here is true, whatever the cache holds."""
+        pod = self.pod(trader.slot)
+        if self.stale is not None:
+            self.stale[trader.slot] = pod
+        if pod and pod.uid == trader.pod:
+            return
+        since_s = self.missing.setdefault(trader.pod, self.now_s)
+        answers = not self._tainted(trader.node)
+        if trader.pod in self.ended or (answers and self.now_s - since_s >= VANISHED_S):
+            self.gone = trader.pod
+
+    def _tainted(self, node: str) -> bool:
+        return node in self.lost and self.now_s - self.lost[node] >= TAINTED_S
 
     def _fence(self, step: Fence, fate: str) -> None:
         pod = self._reach(step.slot)
@@ -227,7 +268,7 @@ class World:
             self.heard[pod.uid] = Said(journal.epoch, journal.active, self._connected(pod))
 
     def _reach(self, slot: str) -> Running | None:
-        pod = self.pod(slot)
+        pod = self.seen(slot)
         return pod if pod and self._answers(pod) else None
 
     def _answers(self, pod: Running) -> bool:
@@ -291,7 +332,7 @@ class World:
                 return  # the volume is still attached there
             found.volume = journal = found.volume or Journal()
         number = next(self._uids)
-        free = [n for n in ("n1", "n2", "n3", "n4") if n not in self.lost | self.cordoned]
+        free = [n for n in ("n1", "n2", "n3", "n4") if n not in self.lost.keys() | self.cordoned]
         node = free[number % len(free)] if free else "n0"
         created_s = self.now_s - self.ahead_s
         self.pods.append(Running(f"p{number}", name, node, found.template, created_s, journal))
@@ -301,7 +342,12 @@ class World:
         if pod.node in self.lost:
             return
         pod.there = pod.alive = False
+        self.ended.add(pod.uid)
         self.heard.pop(pod.uid, None)
+
+    def lose(self, node: str) -> None:
+        """Let a node answer no more."""
+        self.lost.setdefault(node, self.now_s)
 
     def force(self, pod: Running) -> None:
         """Delete a pod's object by force; on a lost node its processes live on."""
@@ -311,7 +357,7 @@ class World:
 
     def found_again(self, node: str) -> None:
         """Bring a node back: it ends what was deleted in the meantime."""
-        self.lost.discard(node)
+        self.lost.pop(node, None)
         for pod in self.pods:
             if pod.node == node and not pod.there:
                 pod.alive = False
@@ -321,8 +367,9 @@ class World:
         for pod in self.pods:
             if pod.node == node:
                 pod.alive = pod.there = False
+                self.ended.add(pod.uid)
                 self.heard.pop(pod.uid, None)
-        self.lost.discard(node)
+        self.lost.pop(node, None)
 
     # -- the promises --------------------------------------------------------------------------
 
@@ -357,6 +404,7 @@ class World:
         for node in list(self.lost):
             self.found_again(node)
         self.cordoned.clear()
+        self.stale = None
         self.suspended = self.misspelt = False
         for pod in self.pods:
             pod.silent = pod.offline = False

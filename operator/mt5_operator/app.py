@@ -176,6 +176,8 @@ class _Operator:
         _log.info("leading", identity=self._lock.identity)
         metrics.IS_LEADER.set(1)
         try:
+            # What the leader before us did last must be seen before anything is judged by it.
+            await self._audit.caught_up()
             await self._lead_with(await identity(self._world.api, self._settings.namespace))
         finally:
             metrics.IS_LEADER.set(0)

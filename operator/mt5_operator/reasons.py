@@ -52,6 +52,7 @@ class Reason(StrEnum):
     FRESH_START = "FreshStart"
     MOVED = "Moved"
     MOVE_CANCELLED = "MoveCancelled"
+    TRADER_VANISHED = "TraderVanished"
     LOST_AFTER_MOVE = "LostAfterMove"
     # Events of resources that change in place, of the ladder, and of keys.
     RESIZED = "Resized"

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     termination_grace_s: Annotated[int, Field(ge=1)] = 180
     simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
     stuck_pod_s: Seconds = 30
+    vanished_pod_wait_s: Seconds = 60
     agent_patience_s: Seconds = 60
 
     # Updates: moves from slot to slot.

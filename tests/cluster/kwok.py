@@ -90,6 +90,7 @@ def stages() -> list[Manifest]:
         _pod_stage(Mode.NEVER_READY, _ready_is_not("False"), _pod_status(ready=False)),
         _pod_stage(Mode.CRASHING, _is_not_crashing(), _POD_CRASHING),
         _job_pod_completes(),
+        _pod_ends(),
         _pod_goes(),
     ]
 
@@ -126,8 +127,21 @@ def _job_pod_completes() -> Manifest:
     return _stage("pod-complete", "Pod", when, _POD_COMPLETE)
 
 
+def _pod_ends() -> Manifest:
+    """As a kubelet does: first it says that all containers have ended, then the object goes."""
+    when = [
+        _exists(".metadata.deletionTimestamp"),
+        _among(".status.phase", "Succeeded", "Failed", among=False),
+    ]
+    return _stage("pod-ends", "Pod", when, _POD_ENDED)
+
+
 def _pod_goes() -> Manifest:
-    stage = _stage("pod-goes", "Pod", [_exists(".metadata.deletionTimestamp")], "")
+    when = [
+        _exists(".metadata.deletionTimestamp"),
+        _among(".status.phase", "Succeeded", "Failed"),
+    ]
+    stage = _stage("pod-goes", "Pod", when, "")
     stage["spec"]["next"] = {"finalizers": {"empty": True}, "delete": True}
     return stage
 
@@ -279,4 +293,23 @@ _POD_COMPLETE: Final = (
     _conditions(ready=False)
     + _containers("{terminated: {exitCode: 0, reason: Completed}}", ready=False)
     + "phase: Succeeded\n"
+)
+
+_ENDED: Final = """
+- image: {{ .image | Quote }}
+  name: {{ .name | Quote }}
+  ready: false
+  restartCount: 0
+  started: false
+  state: {terminated: {exitCode: 0, reason: Completed, finishedAt: {{ $now | Quote }}}}
+"""
+
+_POD_ENDED: Final = (
+    _conditions(ready=False)
+    + "containerStatuses:\n{{ range .spec.containers }}"
+    + _ENDED
+    + "{{ end }}\n{{ if .spec.initContainers }}\ninitContainerStatuses:\n"
+    + "{{ range .spec.initContainers }}"
+    + _ENDED
+    + "{{ end }}\n{{ end }}\nphase: Succeeded\n"
 )

@@ -32,6 +32,15 @@ def test_a_deleted_pod_comes_back_with_its_route(world: World) -> None:
     after = world.kubectl.get("pod", pod)
     assert after is not None
     assert route["uid"] == after["metadata"]["uid"]
+    # Its kubelet said that the pod before ended: the new one trades without a wait (docs/adr/077).
+    world.until(lambda: _trader(world, account.name) == route["uid"], "the new pod to trade")
+    told = [each["reason"] for each in world.kubectl.list("events.events.k8s.io")]
+    assert "TraderVanished" not in told
+
+
+def _trader(world: World, name: str) -> str:
+    found = world.kubectl.get("mt5account", name) or {}
+    return str(found.get("status", {}).get("trader", {}).get("pod", ""))
 
 
 @pytest.mark.parametrize("process", ["mt5_agent.worker", "mt5_simulator.terminal"])

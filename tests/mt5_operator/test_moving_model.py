@@ -55,6 +55,14 @@ class Moves(RuleBasedStateMachine):
         self.world.crash()
 
     @rule()
+    def the_cache_of_pods_stays_behind(self) -> None:
+        self.world.freeze()
+
+    @rule()
+    def the_cache_of_pods_catches_up(self) -> None:
+        self.world.stale = None
+
+    @rule()
     def kubelet(self) -> None:
         self.world.kubelet()
 
@@ -105,7 +113,7 @@ class Moves(RuleBasedStateMachine):
     @rule(slot=SLOTS)
     def a_node_is_lost(self, slot: str) -> None:
         if pod := self.world.pod(slot):
-            self.world.lost.add(pod.node)
+            self.world.lose(pod.node)
 
     @rule(slot=SLOTS)
     def a_node_is_cordoned(self, slot: str) -> None:
@@ -238,6 +246,74 @@ def test_a_restart_is_made_once_whichever_clock_is_ahead() -> None:
     for _ in range(30):
         advance(world)
     assert world.route == "a"
+
+
+def test_a_leader_whose_cache_of_pods_is_behind_makes_no_second_trader() -> None:
+    """The trader's pod was replaced; the next leader saw the old one go, and not the new one."""
+    world = moving()
+    old = world.pod("a")
+    assert old is not None
+    world.end(old)
+    world.freeze()  # the standby's watch stops here
+    frozen, world.stale = world.stale, None
+    world.kubelet()
+    world.hear()
+    trades = world.pod("a")
+    assert trades is not None
+    while not trades.journal.active:
+        world.reconcile(steps=1, stand=False)
+    assert world.trader is not None
+    assert (world.trader.slot, world.trader.pod) == ("a", trades.uid)
+    assert trades.journal.active
+    new = world.pod("b")
+    assert new is not None
+
+    world.stale = frozen
+    world.crash()
+    world.reconcile()
+    world.check()
+    world.hear()
+    world.reconcile(steps=1)
+
+    assert world.trader.pod == trades.uid
+    world.check()
+
+
+def test_a_pod_deleted_by_force_from_a_node_that_just_fell_silent_has_no_successor_yet() -> None:
+    world = moving()
+    old = world.pod("a")
+    assert old is not None
+    world.lose(old.node)  # no taint yet: that comes after some 50 s
+    world.force(old)
+    for _ in range(40):
+        advance(world)
+        world.check()
+    assert world.trader is not None
+    assert world.trader.pod == old.uid
+    for _ in range(60):
+        advance(world)
+        world.check()
+    assert world.trader.pod == old.uid  # the taint is there now
+
+    world.out_of_service(old.node)
+    for _ in range(5):
+        advance(world)
+
+    assert world.trader.pod != old.uid
+
+
+def moving() -> World:
+    """Return an account whose new slot is up, amid a move that did not hand over yet."""
+    world = World(volume=False)
+    for _ in range(4):
+        advance(world)
+    world.template = "t2"
+    world.hear()
+    world.reconcile(steps=1)
+    world.kubelet()
+    assert world.move is not None
+    assert world.move.phase == "Starting"
+    return world
 
 
 def advance(world: World) -> None:

@@ -186,11 +186,11 @@ class Bench:
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
-    def pod(self, *, ready: bool = True, ip: str = "10.0.0.1") -> None:
+    def pod(self, *, ready: bool = True, ip: str = "10.0.0.1", uid: str = "p") -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-demo"}
-        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": "p", "labels": labels}
+        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": uid, "labels": labels}
         template = template_id(parsed(), Platform.LINUX, self.world.settings)
         meta["annotations"] = {names.TEMPLATE: template}
         condition = {"type": "Ready", "status": str(ready)}

@@ -48,6 +48,8 @@ class ApiProxy:
         self.only_writes = False
         self.delay_s = 0.0
         self.refused = 0
+        # Of every write: its verb and its path.
+        self.writes: list[tuple[str, str]] = []
 
     def start(self) -> None:
         """Forward from now on."""
@@ -103,6 +105,8 @@ class ApiProxy:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
+        if request.method != "GET":
+            self.writes.append((request.method, request.path))
         if "/leases" not in request.path:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)

@@ -52,6 +52,9 @@ class Operator:
             "watch_audit_s": 2,
             "redis_check_s": 0.5,
             "sidecar_poll_connected_s": 2,
+            # A fake node's pods run nowhere: who is deleted by force need not be waited for long.
+            "vanished_pod_wait_s": 1,
+            "simulator_termination_grace_s": 2,
         } | settings
         self._env = environment_without_proxies() | {
             "KUBECONFIG": str(kubeconfig),

@@ -54,8 +54,6 @@ class SidecarStub:
         self.says_of: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, str] = {}
         self.journals: dict[str, Journal] = {}
-        # How many pods traded at once, at most.
-        self.most_at_once = 0
         self.calls: list[tuple[str, str]] = []
         # When a pod was told to trade, and who else did at that moment.
         self.activations: list[tuple[float, str, list[str]]] = []
@@ -120,8 +118,6 @@ class SidecarStub:
             if epoch < max(1, journal.epoch) or (journal.fenced and epoch == journal.epoch):
                 return 503, {"detail": f"epoch {epoch} is over"}
             journal.epoch, journal.fenced = epoch, False
-            active = sum(each.active for each in self.journals.values())
-            self.most_at_once = max(self.most_at_once, active)
         return 200, journal.told()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,7 +18,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from redis.exceptions import RedisError
 
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
@@ -28,6 +26,7 @@ from operator_cluster.manifests import account, condition, secret
 from operator_cluster.operator_process import Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
+from operator_cluster.watchman import Watchman
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -35,8 +34,6 @@ SEEDS = int(os.environ.get("MT5_CHAOS_SEEDS", "1"))
 FIRST = int(os.environ.get("MT5_CHAOS_FIRST", "0"))
 STEPS = int(os.environ.get("MT5_CHAOS_STEPS", "14"))
 NODES = 2
-# Longer than a leader's end, a Redis that is away and a handover take together.
-ASTRAY_S = 60
 
 
 @dataclass(frozen=True)
@@ -46,79 +43,6 @@ class Wanted:
     login: int
     suspended: bool = False
     cpu: str = ""
-
-
-class Watchman(threading.Thread):
-    """Looks all the time whether a client could reach an account that is not its own, and whether
-    two slots of an account trade."""
-
-    def __init__(self, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub) -> None:
-        super().__init__(daemon=True)
-        self._kubectl, self._redis, self._sidecars = kubectl, redis, sidecars
-        self._over = threading.Event()
-        self._judged = 0
-        # Since when an account's route leads to a slot that is fenced while the other trades.
-        self._astray: dict[str, float] = {}
-        # Account of each pod that was ever seen, and id of each account, by uid: a name may be of
-        # one account today and of another tomorrow.
-        self._pods: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
-        self._epochs: dict[str, int] = {}
-        self.looks = 0
-        self.harm: list[str] = []
-
-    def run(self) -> None:
-        while not self._over.wait(0.2):
-            with suppress(CommandFailed, RedisError, OSError):
-                self._look()
-
-    def end(self) -> None:
-        self._over.set()
-        self.join(20)
-
-    def _look(self) -> None:
-        asked_at, active = time.monotonic(), set(self._sidecars.active())
-        routes = self._redis.routes()
-        pods = self._kubectl.list("pod", selector="app.kubernetes.io/name=mt5-account")
-        accounts = self._kubectl.list("mt5accounts")
-        self._ids |= {item["metadata"]["uid"]: _id(item) for item in accounts}
-        self.looks += 1
-        serving: dict[str, int] = {}
-        for pod in pods:
-            name = pod["metadata"]["labels"]["mt5bridge.io/account"]
-            its_account = pod["metadata"]["labels"]["mt5bridge.io/account-uid"]
-            self._pods[pod["metadata"]["uid"]] = its_account
-            ending = "deletionTimestamp" in pod["metadata"]
-            serving[name] = serving.get(name, 0) + (not ending)
-        self.harm += [f"{count} pods of {name}" for name, count in serving.items() if count > 2]
-        self._judge({pod["metadata"]["uid"] for pod in pods}, asked_at)
-        trading = {self._pods[uid]: uid for uid in active if uid in self._pods}
-        for wanted, route in routes.items():
-            owner = self._pods.get(route["uid"])
-            if owner in self._ids and self._ids[owner] != wanted:
-                self.harm.append(f"the route of {wanted} leads to the pod of {owner}")
-            if route["epoch"] < self._epochs.get(wanted, 0):
-                self.harm.append(f"the epoch of {wanted} went back to {route['epoch']}")
-            self._epochs[wanted] = route["epoch"]
-            other = trading.get(owner or "", "")
-            if not route["address"] or route["uid"] in active or not other:
-                self._astray.pop(wanted, None)
-            elif time.monotonic() - self._astray.setdefault(wanted, asked_at) > ASTRAY_S:
-                self.harm.append(f"the route of {wanted} leads to a fenced slot of {owner}")
-
-    def _judge(self, there: set[str], asked_at: float) -> None:
-        """Look at those who were told to trade before `there` was asked for.
-
-        Whose pod is still there was there, and traded, when another pod of its account was told
-        to. Who is gone may have been gone by then: it harms nobody.
-        """
-        for at, uid, others in self._sidecars.activations[self._judged :]:
-            if at >= asked_at:
-                return
-            self._judged += 1
-            name = self._pods.get(uid)
-            both = [o for o in others if o in there and self._pods.get(o) == name is not None]
-            self.harm += [f"{uid} and {other} of {name} traded" for other in both]
 
 
 class Chaos:
@@ -438,7 +362,3 @@ def _wrong_one(
 
 def _platform(pod: dict[str, Any]) -> str:
     return str(pod.get("spec", {}).get("os", {}).get("name", "")).capitalize()
-
-
-def _id(manifest: dict[str, Any]) -> str:
-    return str(manifest["spec"].get("accountId") or manifest["spec"]["login"])

@@ -15,6 +15,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
+from cluster.kwok import fake_node
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.names import MANAGER
 from mt5_operator.settings import Settings
@@ -25,6 +26,7 @@ from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
+from operator_cluster.watchman import Watchman
 
 pytestmark = pytest.mark.cluster
 
@@ -360,6 +362,96 @@ def test_an_account_made_anew_gets_nothing_of_the_one_before_and_the_api_server_
     assert {uid for uid, _ in sidecars.calls[told:]} == {second}
 
 
+@pytest.mark.timeout(240)
+def test_a_pod_deleted_by_force_from_a_silent_node_has_no_successor_until_the_node_is_off(
+    fleet: Fleet, plane: ControlPlane, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    fakes = [node["metadata"]["name"] for node in kubectl.list("nodes")]
+    machine = Machine(kubectl)
+    try:
+        kubectl("cordon", *fakes)
+        fleet.lead(vanished_pod_wait_s=75)
+        kubectl.apply(secret(), account(disruption="Never"))
+        eventually(lambda: fleet.node("demo-a-0") == machine.name)
+        machine.runs("demo-a-0")
+        await_reason(kubectl, "Connected")
+        first = fleet.uid("demo-a-0")
+        eventually(lambda: sidecars.active() == [first])
+        kubectl("uncordon", *fakes)
+        kubectl("cordon", machine.name)
+
+        machine.beats()  # for the last time: from now on it is silent, and looks well
+        kubectl("delete", "pod", "demo-a-0", "--force", "--grace-period=0", "--wait=false")
+
+        eventually(lambda: fleet.uid("demo-a-0") not in ("", first))
+        second = fleet.uid("demo-a-0")
+        eventually(lambda: "TraderVanished" in reasons(kubectl))
+        while "node.kubernetes.io/unreachable" not in taints(kubectl, machine.name):
+            assert fleet.status()["trader"]["pod"] == first
+            time.sleep(1)
+        for _ in range(3):
+            assert fleet.status()["trader"]["pod"] == first
+            time.sleep(1)
+        assert sidecars.active() == [first]
+
+        off = "node.kubernetes.io/out-of-service=off:NoExecute"
+        kubectl("taint", "nodes", machine.name, off)
+
+        eventually(lambda: fleet.status()["trader"]["pod"] == second, timeout_s=20)
+        eventually(lambda: second in sidecars.active())
+    finally:
+        kubectl("uncordon", *fakes)
+        plane.kubectl("delete", "node", machine.name)
+
+
+class Machine:
+    """A node whose kubelet is played by hand, so that it can fall silent."""
+
+    name = "by-hand"
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        node = fake_node(self.name, os="linux", capacity={"cpu": "8", "memory": "8Gi", "pods": "9"})
+        del node["metadata"]["annotations"]  # by which KWOK knows its own
+        kubectl("create", "--filename", "-", stdin=json.dumps(node))
+        self.beats()
+
+    def beats(self) -> None:
+        """Say that the node is well."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        told = ready | {"lastHeartbeatTime": now, "lastTransitionTime": now, "message": "well"}
+        self._kubectl.patch("node", self.name, {"status": {"conditions": [told]}}, part="status")
+
+    def runs(self, pod: str) -> None:
+        """Say that a pod runs and is ready."""
+        found = self._kubectl.get("pod", pod)
+        assert found is not None
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": now}
+        up = {"image": "x", "imageID": "x", "ready": True, "started": True, "restartCount": 0}
+        up |= {"state": {"running": {"startedAt": now}}}
+        groups = {"initContainers": "initContainerStatuses", "containers": "containerStatuses"}
+        told = {
+            status: [up | {"name": each["name"]} for each in found["spec"][group]]
+            for group, status in groups.items()
+        }
+        where = {"podIP": "10.99.0.9", "podIPs": [{"ip": "10.99.0.9"}], "phase": "Running"}
+        status = {**where, **told, "conditions": [ready]}
+        self._kubectl.patch("pod", pod, {"status": status}, part="status")
+
+
+def reasons(kubectl: Kubectl) -> set[str]:
+    """Return the reasons of all Events."""
+    return {str(item.get("reason")) for item in kubectl.list("events.events.k8s.io")}
+
+
+def taints(kubectl: Kubectl, node: str) -> set[str]:
+    """Return the keys of a node's taints."""
+    found = kubectl.get("node", node) or {"spec": {}}
+    return {taint["key"] for taint in found["spec"].get("taints", [])}
+
+
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))
 
 
@@ -378,12 +470,13 @@ def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
     for number, uid in enumerate(sidecars.active()):
         sidecars.journal(uid).keys.append(f"k{number}")
 
+    watchman = Watchman(kubectl, redis, sidecars)
+    watchman.start()
     for image in ("one", "two"):
         operator = fleet.lead(sidecar_image=f"sidecar:{image}", move_drain_s=0.2)
         for _ in range(3):
             time.sleep(chance.uniform(0, 1.2))
             operator.kill()
-            assert len(sidecars.active()) <= 3, sidecars.calls
             operator.lead()
     operator.stop()
     fleet.lead(sidecar_image="sidecar:end")
@@ -397,9 +490,13 @@ def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
             fleet.settled(fleet.status(name)["slot"], name=name) for name in names
         )
 
-    eventually(ended, timeout_s=90, what=f"seed {seed}")
+    try:
+        eventually(ended, timeout_s=90, what=f"seed {seed}")
+        eventually(lambda: watchman.judged == len(sidecars.activations) > 3)
+    finally:
+        watchman.end()
+    assert not watchman.harm
     pods = {pod["metadata"]["uid"] for pod in kubectl.list("pod")}
     assert set(sidecars.active()) == pods
     assert sorted(key for uid in pods for key in sidecars.journal(uid).keys) == ["k0", "k1", "k2"]
     assert {route["uid"] for route in redis.routes().values()} == pods
-    assert sidecars.most_at_once <= 3

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from mt5_operator import metrics
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, WATCHED, Kind
+from mt5_operator.errors import ApiError, NotFound
 from mt5_operator.names import Key
 
+# Between looks at watches that are a moment behind: they are in nearly always.
+_LOOK_S: Final = 0.2
 Versions = dict[Key, tuple[str, int]]
 Vanished = Callable[[Kind, Key], None]
 
@@ -48,13 +52,41 @@ class Audit:
         """Compare every kind once.
 
         Raises:
-            ApiError, ApiUnavailable: the server could not be asked; nothing was concluded.
+            ApiError: a kind could not be listed (its CRD is gone, say); the others were compared.
+            ApiUnavailable: the server could not be asked; nothing more was concluded.
         """
+        refused: list[ApiError] = []
         for kind in WATCHED:
             started = self._caches.clock()
-            self._compare(kind, await self._listed(kind), started)
+            try:
+                self._compare(kind, await self._listed(kind), started)
+            except ApiError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
         if not any(self._behind.values()):
             self.synced.set()
+
+    async def caught_up(self) -> None:
+        """Wait until every cache has held all that the server lists from now on.
+
+        Raises:
+            ApiError, ApiUnavailable: the server could not be asked.
+        """
+        left = list(WATCHED)
+        while left:
+            left = [kind for kind in left if await self._is_behind(kind)]
+            if left:
+                await asyncio.sleep(_LOOK_S)
+
+    async def _is_behind(self, kind: Kind) -> bool:
+        started = self._caches.clock()
+        try:
+            listed = await self._listed(kind)
+        except NotFound:
+            return False  # its CRD is gone, and all that was of it
+        self._drop_gone(kind, listed, started)
+        return bool(behind(self._caches, kind, listed))
 
     async def _listed(self, kind: Kind) -> Versions:
         found: Versions = {}
@@ -65,15 +97,18 @@ class Audit:
         return {key: seen for key, seen in found.items() if self._owns(key.namespace)}
 
     def _compare(self, kind: Kind, listed: Versions, started: float) -> None:
-        for key, uid in gone(self._caches, kind, listed, started):
-            self._caches[kind].drop(key, uid)
-            self._vanished(kind, key)
+        self._drop_gone(kind, listed, started)
         before = self._behind.get(kind, {})
         now = behind(self._caches, kind, listed)
         self._behind[kind] = now
         stuck = [key for key, seen in now.items() if before.get(key) == seen]
         self.stale = self.stale | {kind} if stuck else self.stale - {kind}
         metrics.WATCH_STALE.labels(kind.name).set(bool(stuck))
+
+    def _drop_gone(self, kind: Kind, listed: Versions, started: float) -> None:
+        for key, uid in gone(self._caches, kind, listed, started):
+            self._caches[kind].drop(key, uid)
+            self._vanished(kind, key)
 
 
 def gone(caches: Caches, kind: Kind, listed: Versions, started: float) -> list[tuple[Key, str]]:

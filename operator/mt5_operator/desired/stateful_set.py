@@ -73,7 +73,7 @@ def pod_spec(account: Account, platform: Platform, slot: str, settings: Settings
         "os": {"name": platform.value.lower()},
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _grace_s(account, settings),
+        "terminationGracePeriodSeconds": grace_s(account, settings),
         "initContainers": [sidecar(account, platform, slot, settings)],
         "containers": [terminal(account, platform, settings)],
         "volumes": volumes(account),
@@ -132,7 +132,8 @@ def pod_security(platform: Platform) -> dict[str, Any]:
     return {"securityContext": context}
 
 
-def _grace_s(account: Account, settings: Settings) -> int:
+def grace_s(account: Account, settings: Settings) -> int:
+    """Return how long an account's pod may take to end, in seconds."""
     simulated = account.spec.simulated
     return settings.simulator_termination_grace_s if simulated else settings.termination_grace_s
 

@@ -101,6 +101,8 @@ class Look:
     route_pending: bool = False
     # Nodes from which nobody knows whether their pods still run.
     lost_nodes: frozenset[str] = frozenset()
+    # The uid of a pod that is gone for certain: asked of the API server, and none comes back.
+    gone: str = ""
     limits: Limits = Limits()
 
     def slot(self, name: str) -> Slot:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mt5_operator.moving.look import Look, Said, Slot, fenced, other, seconds, text
 from mt5_operator.moving.need import goal_of, need
-from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
+from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.spec.status import MESSAGE_LENGTH, LastMove, Move, Trader
 
 _Phase = Literal["Starting", "HandingOver", "Draining", "Returning"]
@@ -58,6 +58,13 @@ def _gone(look: Look, trader: Trader, mine: Slot) -> Step:
             f"the pod before may still run and trade: node {trader.node} does not answer, and has"
             " no out-of-service taint"
         )
+    step = _successor(look, trader, mine)
+    # That it is not seen proves nothing: what we see may be old, and its processes may live.
+    unproven = isinstance(step, SetTrader) and look.gone != trader.pod
+    return Confirm(trader) if unproven else step
+
+
+def _successor(look: Look, trader: Trader, mine: Slot) -> Step:
     returning = look.move is not None and look.move.phase == "Returning"
     leaves = returning and look.move is not None and look.move.to == trader.slot
     if mine.pod is not None and mine.said is not None and not leaves:

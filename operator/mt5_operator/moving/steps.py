@@ -52,4 +52,11 @@ class TakeOver:
     source: str | None = None
 
 
-Step = Wait | SetTrader | SetMove | Fence | TakeOver
+@dataclass(frozen=True)
+class Confirm:
+    """Ask the API server whether the trader's pod is gone for certain; a cache may be behind."""
+
+    trader: Trader
+
+
+Step = Wait | SetTrader | SetMove | Fence | TakeOver | Confirm

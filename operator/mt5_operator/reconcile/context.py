@@ -24,6 +24,7 @@ from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.resizes import Resizes
 from mt5_operator.reconcile.secrets import Secrets
+from mt5_operator.reconcile.vanished import Ended, Gone
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
@@ -54,6 +55,8 @@ class World:
     homeless: set[Key] = field(default_factory=set)
     # Where accounts' pods are: a changed node makes them due.
     hosted: Hosted = field(default_factory=Hosted)
+    # Pods that ended by their kubelets' word: a standby must know it when it comes to lead.
+    ended: Ended = field(default_factory=Ended)
     now: Callable[[], datetime] = utc_now
 
     def owns(self, namespace: str) -> bool:
@@ -84,6 +87,8 @@ class Context:
     # What an account's objects were made of when none was left to write (`workload`).
     settled: dict[Key, int] = field(default_factory=dict)
     resizes: Resizes = field(default_factory=Resizes)
+    # Whose trader is gone for certain.
+    gone: Gone = field(default_factory=Gone)
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.
     book: Book = field(default_factory=Book)
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)

@@ -55,6 +55,7 @@ async def forget(context: Context, key: Key) -> None:
     context.admission.leave(key, None)
     context.healer.forget(key)
     context.resizes.over(key)
+    context.gone.forget(key)
     context.settled.pop(key, None)
     context.world.homeless.discard(key)
     # An account can go without our finalizer, if somebody took that away.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mt5_operator import names
 from mt5_operator.cluster.cache import key_of, somebody_elses
-from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, Kind
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, POD, Kind
 from mt5_operator.names import Key
 from mt5_operator.reconcile import broker_feed
 from mt5_operator.reconcile.context import World
@@ -23,6 +23,8 @@ def feed(world: World, kind: Kind, event: str | None, manifest: Manifest) -> Non
     key = key_of(manifest)
     if kind not in _EVERYONES and not world.owns(key.namespace):
         return
+    if kind is POD:
+        world.ended.hear(key, manifest)
     if event == "DELETED":
         world.caches[kind].drop(key, manifest["metadata"]["uid"])
         gone(world, kind, key)
@@ -58,6 +60,7 @@ def gone(world: World, kind: Kind, key: Key) -> None:
         broker_feed.dropped(world, key.name)
     elif kind is ACCOUNT:
         world.directory.drop_client(key)
+        world.ended.forget(key)
         _claims_changed(world, world.index.drop(key) | {key})
         _quota_moves_on(world, key.namespace)
     elif kind is CONFIG_MAP and key.name == names.ACCESS:

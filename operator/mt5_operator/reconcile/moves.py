@@ -16,9 +16,9 @@ from mt5_operator import metrics
 from mt5_operator.cluster.kinds import POD
 from mt5_operator.errors import Conflict, NotFound, SidecarUnreachable
 from mt5_operator.moving.look import Look, seconds
-from mt5_operator.moving.steps import Fence, SetMove, SetTrader, Step, TakeOver, Wait
+from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile import telling
+from mt5_operator.reconcile import certainty, telling
 from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.reconcile.slots import Both, target
@@ -80,6 +80,9 @@ async def take(
         return await _set_move(context, manifest, account, look, seen, step)
     if isinstance(step, Wait):
         return waits(step.why)
+    if isinstance(step, Confirm):
+        why, again_s = await certainty.look(context, manifest, account, step.trader)
+        return waits(why, again_s) if why else DONE
     return await _call(context, account, both, step)
 
 

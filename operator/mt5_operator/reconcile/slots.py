@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE
@@ -18,6 +17,7 @@ from mt5_operator.reasons import ON_ITS_WAY, Reason
 from mt5_operator.reconcile import owned, refresh
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.owned import Owner, pod_key
+from mt5_operator.reconcile.vanished import is_lost
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
@@ -25,9 +25,6 @@ from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.spec.status import Move, Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
 from mt5_operator.status.verdict import link
-
-_UNREACHABLE: Final = "node.kubernetes.io/unreachable"
-_OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 
 
 class Both:
@@ -113,6 +110,7 @@ def look(
         disruption=account.spec.disruption,
         volume=account.spec.storage is not None,
         lost_nodes=frozenset(node for node in nodes if _lost(world, node)),
+        gone=context.gone.certain(account.key),
         limits=limits(world.settings),
     )
 
@@ -220,9 +218,7 @@ def _leaving(world: World, node: str) -> bool:
 
 
 def _lost(world: World, node: str) -> bool:
-    manifest = world.caches[NODE].get(Key("", node)) or {}
-    taints = {taint["key"] for taint in manifest.get("spec", {}).get("taints", [])}
-    return _UNREACHABLE in taints and _OUT_OF_SERVICE not in taints
+    return is_lost(world.caches[NODE].get(Key("", node)) or {})
 
 
 def _seconds(moment: str) -> float:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Caches are compared with the server's lists: each kind by itself, and before anybody leads."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mt5_operator.cluster.audit import Audit
+from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, POD, Kind
+from mt5_operator.errors import ApiError, NotFound
+from mt5_operator.names import Key
+
+POD_KEY = Key("ns", "demo-a-0")
+
+
+class Server:
+    """Lists names and versions; some kinds are not known to it."""
+
+    def __init__(self) -> None:
+        self.there: dict[Kind, dict[Key, tuple[str, int]]] = {}
+        self.unknown: set[Kind] = set()
+        self.listed: list[Kind] = []
+
+    async def versions(self, kind: Kind, _: str = "") -> dict[Key, tuple[str, int]]:
+        self.listed.append(kind)
+        if kind in self.unknown:
+            raise NotFound(404, "NotFound", "the server could not find the requested resource")
+        return dict(self.there.get(kind, {}))
+
+
+class Bench:
+    """An audit, with a clock that goes on with each look at it."""
+
+    def __init__(self) -> None:
+        self.server, self.seconds = Server(), 0.0
+        self.caches = Caches(clock=self._now)
+        self.vanished: list[tuple[Kind, Key]] = []
+        api: Any = self.server
+        self.audit = Audit(
+            api,
+            self.caches,
+            namespaces=[],
+            vanished=lambda kind, key: self.vanished.append((kind, key)),
+        )
+
+    def _now(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+    def feed(self, uid: str, version: int) -> None:
+        """Let the watch tell of the pod."""
+        meta = {"name": POD_KEY.name, "namespace": "ns", "uid": uid, "resourceVersion": version}
+        self.caches[POD].feed({"metadata": meta, "spec": {}, "status": {}})
+
+
+async def test_a_kind_that_is_gone_keeps_no_other_from_being_audited() -> None:
+    bench = Bench()
+    bench.server.unknown = {BROKER}
+    bench.feed("p", 1)
+
+    with pytest.raises(ApiError):
+        await bench.audit.run()
+
+    assert {ACCOUNT, POD, CONFIG_MAP, NODE} <= set(bench.server.listed)
+    assert bench.vanished == [(POD, POD_KEY)]
+    assert not bench.audit.synced.is_set()
+    bench.server.unknown = set()
+    await bench.audit.run()
+    assert bench.audit.synced.is_set()
+
+
+@pytest.mark.parametrize("before", [[], [("old", 1)], [("new", 4)]], ids=["none", "old", "older"])
+async def test_who_comes_to_lead_waits_until_its_caches_hold_what_there_is(
+    before: list[tuple[str, int]],
+) -> None:
+    bench = Bench()
+    for uid, version in before:
+        bench.feed(uid, version)
+    bench.server.there[POD] = {POD_KEY: ("new", 5)}
+
+    waits = asyncio.ensure_future(bench.audit.caught_up())
+    while bench.server.listed.count(POD) < 3:
+        await asyncio.sleep(0)
+        assert not waits.done()
+        await asyncio.sleep(0.05)
+    assert not waits.done()
+    bench.feed("new", 5)
+
+    await asyncio.wait_for(waits, 5)
+    assert bench.server.listed.count(ACCOUNT) == 1  # what was caught up with is not listed again
+
+
+async def test_a_kind_that_is_gone_keeps_nobody_from_leading() -> None:
+    bench = Bench()
+    bench.server.unknown = {BROKER}
+
+    await asyncio.wait_for(bench.audit.caught_up(), 5)
