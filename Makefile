@@ -115,7 +115,7 @@ test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries
 	@$(PY) -m demo images
 
 .PHONY: bench
-bench: bench-tools ## All benchmarks against their references (3 min); writes docs/benchmarks.md
+bench: bench-tools ## All benchmarks against their references (5 min); writes docs/benchmarks.md
 	@MT5_BRIDGE_BENCH_PYTHON=$(BENCH_VENV)/bin/python MT5_BRIDGE_SHIPPED_PYTHON=$(SHIPPED_VENV)/bin/python $(PY) -m bench
 
 .PHONY: bench-quick

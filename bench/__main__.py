@@ -14,7 +14,19 @@ from typing import Final
 
 import uvloop
 
-from bench import calls, cores, fanout, gate, latency, memory, orders, reads, report, routing
+from bench import (
+    calls,
+    cores,
+    fanout,
+    gate,
+    latency,
+    memory,
+    orders,
+    reads,
+    report,
+    routing,
+    visible,
+)
 from bench.findings import Finding
 from bench.rounds import FULL, QUICK, Effort
 from cluster.paths import REPOSITORY
@@ -25,6 +37,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "reads": reads.measure,
     "fanout": fanout.measure,
     "routing": routing.measure,
+    "visible": visible.measure,
     "calls": calls.measure,
     "memory": memory.measure,
     "latency": latency.measure,
