@@ -28,7 +28,8 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 - **The operator** (P10) has a page of its own: [benchmarks-operator.md](benchmarks-operator.md).
 - **The router's references** are the same nginx with the same proxy settings and access log.
 - **P9** begins with the write of a route to Redis and ends when the last of three routers answers
-  from the new pod; what the operator adds before is in its own page. Redis is then killed for a minute.
+  from the new pod; what the operator adds before is in its own page. Then Redis is away for a
+  minute.
 - **P5** is a call through sidecar and agent with a package that answers at once. Its reference is
   RPyC as mt5linux uses it; both ends read all 19 fields of 20 positions. *Natively*, the agent runs
   in the Python of this checkout; *in the image*, in the Wine image's Python 3.13, as it is shipped;
