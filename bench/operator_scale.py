@@ -52,7 +52,8 @@ controller manager, scheduler, KWOK, Redis, the stub of all sidecars and the mea
 on the same cores, with whatever else the machine does: its load says how much. So rates and times
 are the whole machine's and would be better anywhere else; writes, CPU and memory are the
 operator's own. What bounds the cold start is in two rows: who had the CPU, and how many writes the
-API server answers for an account, of which the operator's are a part.
+API server answers for an account, of which the operator's are a part. In a resync every account's
+Secret is read from the API server (Secrets are not watched): its rate is how fast those are told.
 
 | what | found | target |
 |---|---|---|
