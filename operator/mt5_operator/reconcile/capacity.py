@@ -17,7 +17,7 @@ from mt5_operator.errors import InvalidSpec, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.index import conflict
-from mt5_operator.reconcile.owned import pod_key
+from mt5_operator.reconcile.owned import pod_key, set_key
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest, account
@@ -65,8 +65,8 @@ def _pods(context: Context, key: Key) -> list[PodSeen]:
 
 def _sets(context: Context, key: Key) -> list[Manifest]:
     store = context.world.caches[STATEFUL_SET]
-    places = (Key(key.namespace, names.stateful_set(key.name, slot)) for slot in names.SLOTS)
-    return [manifest for place in places if (manifest := store.get(place))]
+    found = (store.get(set_key(key, slot)) for slot in names.SLOTS)
+    return [manifest for manifest in found if manifest]
 
 
 async def move_on(context: Context) -> None:

@@ -9,11 +9,12 @@ import structlog
 
 from mt5_operator import metrics, names
 from mt5_operator.brokers.tally import Tally
+from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, POD
 from mt5_operator.errors import Conflict, InvalidSpec, NotFound
-from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, World, micro_text
+from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.spec.account import BrokerCompatibility, Disruption
 from mt5_operator.spec.parse import Manifest, account
 
@@ -38,7 +39,7 @@ async def _start_afresh(
     started = max(born, tally.started_at or born)
     if (at - started).total_seconds() < settings.broker_fresh_start_pause_s:
         return
-    key = Key(pod["metadata"]["namespace"], pod["metadata"]["name"])
+    key = key_of(pod)
     try:
         await world.api.delete(POD, key, uid=pod["metadata"]["uid"])
     except (NotFound, Conflict):
@@ -75,7 +76,7 @@ def pod_of(world: World, tally: Tally) -> Manifest | None:
     """Return the pod that a tally was last told of by, if it is still there."""
     key = tally.last.key
     for slot in names.SLOTS:
-        pod = world.caches[POD].get(Key(key.namespace, names.pod(key.name, slot)))
+        pod = world.caches[POD].get(pod_key(key, slot))
         if pod and pod["metadata"]["uid"] == tally.last.uid:
             return pod
     return None

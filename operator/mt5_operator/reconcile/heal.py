@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from mt5_operator import metrics, names
+from mt5_operator import metrics
 from mt5_operator.cluster.kinds import POD, STATEFUL_SET
 from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.healing import LOCAL, Step
@@ -15,7 +15,7 @@ from mt5_operator.moving.look import Look, other
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
-from mt5_operator.reconcile.owned import pod_key
+from mt5_operator.reconcile.owned import pod_key, set_key
 from mt5_operator.reconcile.refresh import replace_pod
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen
@@ -90,7 +90,7 @@ async def follow(context: Context, account: Account, seen: Seen, look: Look) -> 
 
 
 def _makes_another(context: Context, account: Account, seen: Seen, pod: PodSeen) -> bool:
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, seen.slot))
+    key = set_key(account.key, seen.slot)
     manifest = context.world.caches[STATEFUL_SET].get(key) or {"metadata": {}}
     status, wanted = manifest.get("status", {}), manifest["metadata"].get("generation")
     known = status.get("observedGeneration") == wanted and bool(pod.revision)

@@ -21,6 +21,7 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, seconds_text
 from mt5_operator.reconcile.index import Hold
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import suffix_of
 
 # An object may have a megabyte; an entry has 160 bytes at most.
 MOST: Final = 5000
@@ -68,8 +69,7 @@ async def look(context: Context) -> None:
 
 def config_map(settings: Settings, shard: int) -> Key:
     """Return where a shard keeps its ids."""
-    last = f"-{shard}" if settings.shards > 1 else ""
-    return Key(settings.namespace, names.KEPT_IDS + last)
+    return Key(settings.namespace, names.KEPT_IDS + suffix_of(shard, settings.shards))
 
 
 async def _read(context: Context, shard: int) -> dict[str, Hold]:

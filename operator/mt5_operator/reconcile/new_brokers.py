@@ -21,6 +21,7 @@ from mt5_operator.reconcile.broker_feed import fed
 from mt5_operator.reconcile.context import Context, World, micro_text
 from mt5_operator.reconcile.index import conflict
 from mt5_operator.reconcile.quota import exceeded
+from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import account
 
 _log = structlog.get_logger()
@@ -32,17 +33,19 @@ async def make_missing(context: Context) -> None:
     Raises:
         ApiError, ApiUnavailable: some are not made; try again.
     """
-    directory = context.world.directory
+    directory, settings = context.world.directory, context.world.settings
+    made = Counter(broker.made_for for broker in directory.brokers())
     left = 0
     for server in directory.unknown_servers():
         if ANY in server:
             continue  # no server is called so, and the object would speak for every server
         asking = [key for key in directory.accounts_at(server) if _logs_in(context.world, key)]
-        if key := next((key for key in asking if not _full(context.world, key.namespace)), None):
-            await _make(context, server, key.namespace)
+        room = (key.namespace for key in asking if not _full(made, settings, key.namespace))
+        if namespace := next(room, None):
+            made[names.made_for(namespace)] += await _make(context, server, namespace)
         elif asking:
             left += 1
-            await _tell(context, server, asking[0])
+            await _tell(context, server, asking[0], _full(made, settings, asking[0].namespace))
     metrics.SERVERS_WITHOUT_BROKER.set(left)
 
 
@@ -58,9 +61,8 @@ def _logs_in(world: World, key: Key) -> bool:
     return not (wanted.spec.suspend or waits)
 
 
-def _full(world: World, namespace: str) -> str:
+def _full(made: Counter[str], settings: Settings, namespace: str) -> str:
     """Return why no broker is made for a namespace; empty if one is."""
-    settings, made = world.settings, Counter(b.made_for for b in world.directory.brokers())
     if made.total() >= settings.brokers_max:
         return f"there are {made.total()} (MT5_OPERATOR_BROKERS_MAX)"
     count = made[names.made_for(namespace)]
@@ -69,7 +71,8 @@ def _full(world: World, namespace: str) -> str:
     return ""
 
 
-async def _make(context: Context, server: str, namespace: str) -> None:
+async def _make(context: Context, server: str, namespace: str) -> bool:
+    """Make the broker of a server; tell whether it was not there yet."""
     world = context.world
     name = names.broker(server, taken=world.directory.names())
     labels = {names.MADE_FOR: names.made_for(namespace)}
@@ -77,15 +80,16 @@ async def _make(context: Context, server: str, namespace: str) -> None:
     try:
         made = await world.api.create(BROKER, body)
     except Conflict:
-        return  # its event is on the way
+        return False  # its event is on the way
     world.caches[BROKER].feed(made)
     fed(world, made)
     _log.info("broker seen for the first time", broker=name, server=server)
+    return True
 
 
-async def _tell(context: Context, server: str, key: Key) -> None:
+async def _tell(context: Context, server: str, key: Key, why: str) -> None:
     world = context.world
-    manifest, why = world.caches[ACCOUNT].get(key), _full(world, key.namespace)
+    manifest = world.caches[ACCOUNT].get(key)
     _log.warning("no MT5Broker is made", server=server, why=why)
     if manifest is None:
         return

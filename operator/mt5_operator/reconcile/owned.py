@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mt5_operator import names
-from mt5_operator.cluster.cache import Caches
+from mt5_operator.cluster.cache import Caches, key_of
 from mt5_operator.cluster.kinds import POD, STATEFUL_SET
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
@@ -29,7 +29,7 @@ def owner_of(manifest: Manifest) -> Owner:
     """Return the owner that an account's manifest is."""
     meta = manifest["metadata"]
     trader = manifest.get("status", {}).get("trader") or {}
-    return Owner(Key(meta["namespace"], meta["name"]), meta["uid"], str(trader.get("pod", "")))
+    return Owner(key_of(manifest), meta["uid"], str(trader.get("pod", "")))
 
 
 def set_key(account: Key, slot: str) -> Key:

@@ -19,6 +19,7 @@ from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import wrote
+from mt5_operator.reconcile.owned import pod_key, set_key
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen
 
@@ -34,7 +35,7 @@ async def refresh(
 ) -> None:
     """Do what the pods of an account need to see the newest files, or to be replaced."""
     for slot, pod in pods.items():
-        key = Key(account.key.namespace, names.pod(account.key.name, slot))
+        key = pod_key(account.key, slot)
         manifest = context.world.caches[POD].get(key)
         if manifest is None or pod is None or pod.ending:
             continue
@@ -86,8 +87,7 @@ def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
     The revision alone would not do: an upgrade of the operator may change it, and a pod whose
     broker is away just then is none that should be replaced.
     """
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
-    manifest = context.world.caches[STATEFUL_SET].get(key)
+    manifest = context.world.caches[STATEFUL_SET].get(set_key(account.key, slot))
     if manifest is None or not_ready_s(context.world, pod) < context.world.settings.stuck_pod_s:
         return False
     newest = manifest.get("status", {}).get("updateRevision", pod.revision)

@@ -107,7 +107,7 @@ def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, 
     caches, (space, name) = context.world.caches, account.key
     entries = [caches[CONFIG_MAP].entry(Key(space, names.account_files(name)))]
     sets = caches[STATEFUL_SET]
-    entries += [sets.entry(Key(space, names.stateful_set(name, slot))) for slot in names.SLOTS]
+    entries += [sets.entry(owned.set_key(account.key, slot)) for slot in names.SLOTS]
     there = tuple((entry.uid, entry.version) if entry else None for entry in entries)
     asked = (account.uid, account.generation, seen.unknown_fields)
     return hash((*asked, seen.platform, seen.healing, tuple(wanted.items()), there))
@@ -115,7 +115,7 @@ def _basis(context: Context, account: Account, seen: Seen, wanted: Mapping[str, 
 
 async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> bool:
     """Scale or remove a slot whose template stays as it is; tell whether that was to be done."""
-    key = Key(account.key.namespace, names.stateful_set(account.key.name, slot))
+    key = owned.set_key(account.key, slot)
     store = context.world.caches[STATEFUL_SET]
     manifest = store.get(key)
     if manifest is None or "deletionTimestamp" in manifest["metadata"]:
