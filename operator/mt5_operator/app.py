@@ -262,7 +262,8 @@ def _context(
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
     fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
-    secrets, budgets = Secrets(api), Budgets(api, settings, now_s=time.monotonic)
+    secrets = Secrets(api, reread_s=settings.secret_reread_s, news=world.queue.add)
+    budgets = Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
     return Context(world, who, *parts, healer=Healer(settings), book=book)
 

@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     backoff_min_s: Seconds = 0.2
     backoff_max_s: Seconds = 60
     secret_recheck_s: Annotated[float, Field(gt=0, le=5)] = 3
+    secret_reread_s: Seconds = 600
     keys_poll_s: Seconds = 3
     api_timeout_s: Seconds = 8
     api_connections: Annotated[int, Field(ge=1)] = 32

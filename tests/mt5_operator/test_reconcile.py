@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from datetime import timedelta
@@ -40,7 +41,7 @@ from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
-from mt5_operator.reconcile.worker import Backoff, once
+from mt5_operator.reconcile.worker import Backoff, once, work
 from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
@@ -168,7 +169,12 @@ class Bench:
             anything,
             self.table,
             watcher,
-            Secrets(api, clock=lambda: self.seconds),
+            Secrets(
+                api,
+                reread_s=settings.secret_reread_s,
+                news=self.world.queue.add,
+                clock=lambda: self.seconds,
+            ),
             events,
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
             watcher,
@@ -558,6 +564,82 @@ async def test_only_a_secret_in_trouble_is_looked_at_soon(bench: Bench, trouble:
 
     assert again_s == bench.world.settings.secret_recheck_s
     assert bench.cluster.secret_gets == asked + 1
+
+
+async def test_a_resync_of_a_connected_account_reads_no_secret(bench: Bench) -> None:
+    await connected(bench)
+    asked = bench.cluster.secret_gets
+
+    for _ in range(3):
+        bench.seconds += bench.world.settings.resync_s
+        await bench.reconcile()
+
+    assert bench.cluster.secret_gets == asked
+
+
+async def test_a_suspended_account_reads_its_secret_when_it_is_resumed(bench: Bench) -> None:
+    bench.feed(spec={"suspend": True})
+    await bench.reconcile()
+    asked = bench.cluster.secret_gets
+    bench.seconds += bench.world.settings.resync_s
+    await bench.reconcile()
+    assert bench.cluster.secret_gets == asked
+
+    bench.feed(generation=4)
+    await bench.reconcile()
+
+    assert bench.cluster.secret_gets == asked + 1
+
+
+async def test_a_secret_lost_under_a_connected_account_is_told_and_its_return_too(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    bench.due()
+    there, bench.cluster.secrets = bench.cluster.secrets, {}
+    bench.seconds += bench.world.settings.secret_reread_s
+    await bench.context.secrets.reread()
+    assert bench.due() == {KEY}
+
+    again_s = await bench.reconcile()
+
+    assert bench.cluster.told["Ready"]["status"] == "True"
+    assert bench.cluster.told["CredentialsValid"]["reason"] == "SecretMissing"
+    assert again_s == bench.world.settings.secret_recheck_s
+    bench.cluster.secrets = there
+    bench.seconds += again_s
+    await bench.reconcile()
+    assert bench.cluster.told["CredentialsValid"]["status"] == "True"
+
+
+async def test_a_deleted_accounts_secret_is_read_no_more(bench: Bench) -> None:
+    await connected(bench)
+    asked = bench.cluster.secret_gets
+    feed(bench.world, ACCOUNT, "DELETED", bench.cluster.account)
+    await bench.reconcile()
+
+    bench.seconds += bench.world.settings.secret_reread_s
+    await bench.context.secrets.reread()
+
+    assert bench.cluster.secret_gets == asked
+
+
+async def test_a_resync_that_finds_nothing_to_do_lets_others_run(bench: Bench) -> None:
+    # Not even one await of thousands of reconciles waits: the Lease must be renewed all the same.
+    await connected(bench)
+    bench.due()
+    turns = 0
+    keys = [KEY, *(Key("ns", f"gone-{number}") for number in range(100))]
+    for key in keys:
+        bench.world.queue.add(key)
+    worker = asyncio.create_task(work(bench.context, Backoff(bench.world.settings)))
+
+    while len(bench.world.queue):
+        await asyncio.sleep(0)
+        turns += 1
+
+    worker.cancel()
+    assert turns >= len(keys)
 
 
 async def test_an_account_that_waits_for_a_node_is_due_when_one_comes(bench: Bench) -> None:

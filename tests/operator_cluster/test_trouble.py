@@ -83,6 +83,32 @@ def test_a_wrong_password_is_told_and_a_new_one_is_hurried_to_the_pod(
     assert base64.b64decode(found["data"]["password"]).decode() not in operator.log.read_text()
 
 
+def test_a_secret_lost_under_a_connected_account_is_told_though_no_resync_reads_any(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> None:
+    operator = Operator(
+        plane.kubeconfig,
+        kubectl.namespace,
+        redis_url=redis.url,
+        sidecar=sidecars.address,
+        secret_reread_s=4,
+        resync_s=3600,
+    )
+    try:
+        operator.lead()
+        kubectl.apply(secret(), account())
+        await_reason(kubectl, "Connected")
+
+        kubectl("delete", "secret", "password")
+        eventually(lambda: reason(kubectl, kind="CredentialsValid") == "SecretMissing")
+
+        assert reason(kubectl) == "Connected"  # a lost Secret ends no login
+        kubectl.apply(secret())
+        eventually(lambda: reason(kubectl, kind="CredentialsValid") != "SecretMissing")
+    finally:
+        operator.stop()
+
+
 def _credentials_version(kubectl: Kubectl) -> str:
     pod = kubectl.get("pod", "demo-a-0") or {"metadata": {}}
     annotations = pod["metadata"].get("annotations", {})

@@ -217,14 +217,12 @@ async def _secret(
 ) -> SecretSeen:
     settings = context.world.settings
     refused = sidecar is not None and sidecar.credentials in _NEEDS_SECRET
-    soon_s = settings.secret_recheck_s * 0.5
+    begins = pod is None and not wanted.spec.suspend
     ref = wanted.spec.credentials_secret_ref
-    return await context.secrets.look(
-        wanted.key.namespace,
-        ref,
-        max_age_s=soon_s if refused or pod is None else settings.resync_s * 0.9,
-        problem_age_s=soon_s,
-    )
+    # All others are told of a change by `Secrets.reread`: nothing waits for their Secret.
+    soon_s = settings.secret_recheck_s * 0.5
+    max_age_s = soon_s if refused or begins else float("inf")
+    return await context.secrets.look(wanted.key, ref, max_age_s=max_age_s, problem_age_s=soon_s)
 
 
 def _seen(

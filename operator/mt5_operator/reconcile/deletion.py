@@ -50,6 +50,7 @@ async def forget(context: Context, key: Key) -> None:
     context.fleet.forget(key)
     context.world.hosted.forget(key)
     context.refusals.forget(key)
+    context.secrets.forget(key)
     context.reasons.pop(key, None)
     context.book.forget(key)
     context.admission.leave(key, None)

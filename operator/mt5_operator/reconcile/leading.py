@@ -52,6 +52,7 @@ async def lead(context: Context) -> None:
         group.create_task(_every(settings.route_compare_s, context.table.compare))
         group.create_task(_every(settings.resync_s, lambda: holds.look(context)))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
+        group.create_task(_every(1, context.secrets.reread))
         group.create_task(_every(5, lambda: _count(context)))
         group.create_task(_every(settings.capacity_look_s, lambda: keep_warm(context)))
         group.create_task(_every(settings.admission_look_s, lambda: move_on(context)))
@@ -71,7 +72,6 @@ def resync(context: Context) -> None:
 
 async def _resync(context: Context) -> None:
     resync(context)
-    context.secrets.forget_old(2 * context.world.settings.resync_s)
 
 
 async def _check(context: Context) -> None:

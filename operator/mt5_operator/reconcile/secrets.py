@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at accounts' Secrets by GET only, and keep nothing of them but that they are there."""
+"""Look at accounts' Secrets by GET only, and keep nothing of them but that they are there.
+
+Nobody watches Secrets: that would take the right to list all of the cluster. Who is in trouble has
+its Secret read at once; all others' are read again one by one, evenly spread over time, and only a
+Secret that changed makes anybody due. So a resync asks for none (docs/adr/087).
+"""
 
 from __future__ import annotations
 
 import base64
+import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import SECRET
-from mt5_operator.errors import NotFound, Refused
+from mt5_operator.errors import ApiError, ApiUnavailable, NotFound, Refused
 from mt5_operator.names import Key
 from mt5_operator.spec.account import SecretKey
 from mt5_operator.spec.parse import Manifest
@@ -24,33 +31,102 @@ class SecretSeen:
     problem: str = ""
 
 
-class Secrets:
-    """Recent looks at Secrets."""
+@dataclass(slots=True)
+class _Look:
+    """The last look at a Secret: when it was asked for, when it is again, and whose it is."""
 
-    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
+    seen: SecretSeen
+    at_s: float
+    again_s: float
+    accounts: set[Key] = field(default_factory=set)
+
+
+# One Secret that cannot be read must not keep `reread` from all others.
+_LATER_S: Final = 30.0
+
+
+class Secrets:
+    """What accounts' Secrets looked like last, read again within `reread_s`.
+
+    `news` is told, by account, that a Secret looks different; not the account that asked itself.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        reread_s: float,
+        news: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
+        self._reread_s = reread_s
+        self._news = news
         self._clock = clock
-        self._seen: dict[tuple[str, SecretKey], tuple[float, SecretSeen]] = {}
+        self._refs: dict[Key, SecretKey] = {}
+        self._looks: dict[tuple[str, SecretKey], _Look] = {}
 
     async def look(
-        self, namespace: str, ref: SecretKey, *, max_age_s: float, problem_age_s: float
+        self, account: Key, ref: SecretKey, *, max_age_s: float, problem_age_s: float
     ) -> SecretSeen:
         """Return a look that is at most `max_age_s` old, or `problem_age_s` if it saw a problem.
 
         Raises:
-            ApiUnavailable: the API server gave no answer.
+            ApiError, ApiUnavailable: the API server gave no answer.
         """
-        at, seen = self._seen.get((namespace, ref), (float("-inf"), SecretSeen()))
-        if self._clock() - at <= (min(max_age_s, problem_age_s) if seen.problem else max_age_s):
-            return seen
-        seen = await self._fetched(namespace, ref)
-        self._seen[namespace, ref] = (self._clock(), seen)
-        return seen
+        there = self._looks.get((account.namespace, ref))
+        if there and there.seen.problem:
+            max_age_s = min(max_age_s, problem_age_s)
+        at_s = self._clock()
+        if there is None or at_s - there.at_s > max_age_s:
+            seen = await self._fetched(account.namespace, ref)
+            fresh = _Look(seen, at_s, self._again_s())
+            there = self._looks.setdefault((account.namespace, ref), fresh)
+            self._take(there, seen, at_s, but=account)
+        if self._refs.get(account) != ref:
+            self.forget(account)
+            self._refs[account] = ref
+        there.accounts.add(account)
+        return there.seen
 
-    def forget_old(self, max_age_s: float) -> None:
-        """Forget looks that nobody asked for lately."""
-        oldest = self._clock() - max_age_s
-        self._seen = {k: v for k, v in self._seen.items() if v[0] >= oldest}
+    def forget(self, account: Key) -> None:
+        """Forget an account that is gone, and its Secret if it is no other's."""
+        ref = self._refs.pop(account, None)
+        if ref is None or (there := self._looks.get((account.namespace, ref))) is None:
+            return
+        there.accounts.discard(account)
+        if not there.accounts:
+            del self._looks[account.namespace, ref]
+
+    async def reread(self) -> None:
+        """Read again, one by one, what is old enough.
+
+        Raises:
+            ApiError, ApiUnavailable: one gave no answer; the others' turn is with the next call.
+        """
+        began_s = self._clock()
+        for (namespace, ref), there in list(self._looks.items()):
+            if there.again_s > began_s or not there.accounts:
+                continue  # not yet, or looked at or forgotten since we began
+            at_s = self._clock()
+            try:
+                seen = await self._fetched(namespace, ref)
+            except (ApiError, ApiUnavailable):
+                there.again_s = self._clock() + min(_LATER_S, self._reread_s)
+                raise
+            self._take(there, seen, at_s)
+
+    def _take(self, there: _Look, seen: SecretSeen, at_s: float, *, but: Key | None = None) -> None:
+        if at_s < there.at_s:
+            return  # overtaken by one that was asked for later
+        changed, there.seen = there.seen != seen, seen
+        there.at_s, there.again_s = at_s, self._again_s()
+        for account in there.accounts - {but} if changed else ():
+            self._news(account)
+
+    def _again_s(self) -> float:
+        # All that a new leader reads at once are not to come at once again.
+        return self._clock() + self._reread_s * random.uniform(0.5, 1)  # noqa: S311 - spreads load
 
     async def _fetched(self, namespace: str, ref: SecretKey) -> SecretSeen:
         try:

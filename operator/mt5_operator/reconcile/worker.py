@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 
@@ -49,6 +50,9 @@ async def work(context: Context, backoff: Backoff) -> None:
             await once(context, backoff, key)
         finally:
             queue.done(key)
+        # What finds nothing to do waits for nothing: a resync of thousands would let nobody else
+        # run, neither the Lease's renewal nor a probe, until its end.
+        await asyncio.sleep(0)
 
 
 async def once(context: Context, backoff: Backoff, key: Key) -> None:
