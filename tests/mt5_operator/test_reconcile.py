@@ -35,6 +35,7 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
+from mt5_operator.reconcile.capacity import presume
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
@@ -622,6 +623,28 @@ async def test_a_deleted_accounts_secret_is_read_no_more(bench: Bench) -> None:
     await bench.context.secrets.reread()
 
     assert bench.cluster.secret_gets == asked
+
+
+def test_a_new_leaders_line_has_who_waits_whatever_another_account_left_under_its_names(
+    bench: Bench,
+) -> None:
+    bench.feed()
+    found = {**bench.cluster.account, "status": {"platform": "Linux", "trader": {"pod": "gone"}}}
+    found["metadata"]["resourceVersion"] = "999"
+    feed(bench.world, ACCOUNT, "MODIFIED", found)
+    meta = {"namespace": "ns", "resourceVersion": "5"}
+    its = {"uid": "s", "ownerReferences": [{"uid": "uid-demo", "controller": True}]}
+    held = {"metadata": meta | its | {"name": "demo-a"}, "spec": {"replicas": 0}}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", held)
+    labels = {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-before"}
+    created = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    pod_meta = meta | created | {"uid": "p", "name": "demo-b-0", "labels": labels}
+    others = {"metadata": pod_meta, "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
+    feed(bench.world, POD, "MODIFIED", others)
+
+    presume(bench.context)
+
+    assert bench.context.admission.accounts(Platform.LINUX) == 1
 
 
 async def test_a_resync_that_finds_nothing_to_do_lets_others_run(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from mt5_operator import metrics, names
 from mt5_operator.capacity import Waiting, waiting, warm
-from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD, STATEFUL_SET
+from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD
 from mt5_operator.desired.difference import differs
 from mt5_operator.desired.placeholders import name as placeholder_name
 from mt5_operator.desired.placeholders import placeholders
@@ -17,7 +17,7 @@ from mt5_operator.errors import InvalidSpec, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.index import conflict
-from mt5_operator.reconcile.owned import pod_key, set_key
+from mt5_operator.reconcile.owned import owner_of, place
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest, account
@@ -30,19 +30,23 @@ def presume(context: Context) -> None:
     """Take over the line as it is, so that a new leader sends nobody forward."""
     world, room = context.world, context.admission
     for key in world.ours():
-        pods, sets = _pods(context, key), _sets(context, key)
+        if (manifest := world.caches[ACCOUNT].get(key)) is None:
+            continue
+        # Only its own: what stands there under its names may be of an account before (adr/076).
+        places = [place(world.caches, owner_of(manifest), slot) for slot in names.SLOTS]
+        sets = [each.stateful_set for each in places if each.stateful_set]
+        pods = [pod_seen(each.pod) for each in places if each.pod]
         if len(sets) > 1 or any(pod.node for pod in pods):
             continue
-        if who := _waiting(context, key, pods):
+        if who := _waiting(context, key, manifest, pods):
             room.wait(who)
             if not pods and any(not each["spec"].get("replicas") for each in sets):
                 room.hold(key)
     room.decide(world.settings.admission_window)
 
 
-def _waiting(context: Context, key: Key, pods: list[PodSeen]) -> Waiting | None:
+def _waiting(context: Context, key: Key, manifest: Manifest, pods: list[PodSeen]) -> Waiting | None:
     world = context.world
-    manifest = world.caches[ACCOUNT].get(key) or {}
     status = manifest.get("status", {})
     if status.get("move"):
         return None
@@ -55,18 +59,6 @@ def _waiting(context: Context, key: Key, pods: list[PodSeen]) -> Waiting | None:
         return None
     refused = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
     return waiting(found, Platform(told), refused)
-
-
-def _pods(context: Context, key: Key) -> list[PodSeen]:
-    store = context.world.caches[POD]
-    found = (store.get(pod_key(key, slot)) for slot in names.SLOTS)
-    return [pod_seen(manifest) for manifest in found if manifest]
-
-
-def _sets(context: Context, key: Key) -> list[Manifest]:
-    store = context.world.caches[STATEFUL_SET]
-    found = (store.get(set_key(key, slot)) for slot in names.SLOTS)
-    return [manifest for manifest in found if manifest]
 
 
 async def move_on(context: Context) -> None:
