@@ -2,6 +2,7 @@
 """A queue of keys, each at most once, worked on by one worker at a time, some only later.
 
 The rules of client-go's workqueue: a key that is added while it is worked on comes again after.
+Keys that are added without a reason (a resync of thousands) let those with one go first.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Final
 
 from mt5_operator.names import Key
+
+
+# However many have a reason, every so many a key without one is taken: none waits for ever.
+_TURN: Final = 10
 
 
 class Schedule:
@@ -22,6 +28,8 @@ class Schedule:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ready: deque[Key] = deque()
+        self._patient: OrderedDict[Key, None] = OrderedDict()
+        self._turn = 0
         self._waiting: set[Key] = set()
         self._working: set[Key] = set()
         self._again: set[Key] = set()
@@ -32,7 +40,7 @@ class Schedule:
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._ready) + len(self._patient)
 
     def add(self, key: Key, *, after_s: float = 0) -> None:
         """Make `key` due in `after_s` seconds; an earlier time stays."""
@@ -40,10 +48,23 @@ class Schedule:
             self._later(key, self._clock() + after_s)
         elif key in self._working:
             self._again.add(key)
+        elif key in self._patient:
+            del self._patient[key]
+            self._due.pop(key, None)
+            self._ready.append(key)
         elif key not in self._waiting:
             self._due.pop(key, None)
             self._waiting.add(key)
             self._ready.append(key)
+            self._wake_one()
+
+    def add_patient(self, key: Key) -> None:
+        """Make `key` due without a reason: after those that have one, but for every tenth turn."""
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._patient[key] = None
             self._wake_one()
 
     def drop(self, key: Key) -> None:
@@ -54,9 +75,9 @@ class Schedule:
     def take(self) -> Key | None:
         """Return a key that is due; None if there is none now."""
         self._ripen()
-        if not self._ready:
+        if not len(self):
             return None
-        key = self._ready.popleft()
+        key = self._first()
         self._waiting.discard(key)
         self._working.add(key)
         return key
@@ -87,8 +108,15 @@ class Schedule:
             heapq.heappop(self._heap)  # overtaken by an earlier time, or dropped
         return max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
 
+    def _first(self) -> Key:
+        self._turn += 1
+        if self._patient and (not self._ready or self._turn % _TURN == 0):
+            return self._patient.popitem(last=False)[0]
+        return self._ready.popleft()
+
     def _later(self, key: Key, due: float) -> None:
-        if key in self._waiting or due >= self._due.get(key, float("inf")):
+        waits = key in self._waiting and key not in self._patient
+        if waits or due >= self._due.get(key, float("inf")):
             return
         self._due[key] = due
         heapq.heappush(self._heap, (due, next(self._order), key))
@@ -111,7 +139,7 @@ class Schedule:
     def _give_way(self, waiter: asyncio.Future[None]) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-        elif self._ready:
+        elif len(self):
             self._wake_one()
 
     def _set_timer(self) -> None:

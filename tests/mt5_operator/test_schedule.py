@@ -91,6 +91,72 @@ def test_a_dropped_key_does_not_come(schedule: Schedule, clock: Clock) -> None:
     assert schedule.take() is None
 
 
+def everything(schedule: Schedule) -> list[Key]:
+    """Take and finish all that is due."""
+    found = []
+    while key := schedule.take():
+        schedule.done(key)
+        found.append(key)
+    return found
+
+
+def test_a_key_with_a_reason_goes_before_all_without(schedule: Schedule) -> None:
+    for number in range(5):
+        schedule.add_patient(Key("ns", f"p{number}"))
+    schedule.add(A)
+    schedule.add(Key("ns", "p3"))  # now it has one, too
+
+    assert len(schedule) == 6
+    assert [key.name for key in everything(schedule)] == ["a", "p3", "p0", "p1", "p2", "p4"]
+
+
+def test_a_key_without_a_reason_does_not_wait_for_ever(schedule: Schedule) -> None:
+    schedule.add_patient(A)
+    taken = []
+
+    for number in range(20):
+        schedule.add(Key("ns", f"k{number}"))
+        schedule.add(Key("ns", f"l{number}"))
+        key = schedule.take()
+        assert key is not None
+        schedule.done(key)
+        taken.append(key)
+
+    assert A in taken
+
+
+def test_a_key_without_a_reason_comes_once_and_after_the_work_that_began_before(
+    schedule: Schedule,
+) -> None:
+    schedule.add(A)
+    schedule.add_patient(A)
+    assert schedule.take() == A
+    schedule.add_patient(A)
+    assert schedule.take() is None
+    schedule.done(A)
+
+    assert everything(schedule) == [A]
+
+
+def test_a_time_that_comes_makes_a_patient_key_due(schedule: Schedule, clock: Clock) -> None:
+    schedule.add_patient(B)
+    schedule.add_patient(A)
+    schedule.add(A, after_s=2)
+    clock.now = 2
+
+    assert everything(schedule) == [A, B]
+
+
+async def test_a_waiting_worker_gets_a_patient_key() -> None:
+    schedule = Schedule()
+    worker = asyncio.create_task(schedule.get())
+    await asyncio.sleep(0)
+
+    schedule.add_patient(A)
+
+    assert await asyncio.wait_for(worker, 5) == A
+
+
 async def test_a_waiting_worker_gets_what_is_added() -> None:
     schedule = Schedule()
     worker = asyncio.create_task(schedule.get())

@@ -66,8 +66,9 @@ def resync(context: Context) -> None:
         queue.add(Key("", name))
     for namespace in index.namespaces():
         queue.add(Key(namespace, ""))
+    # Who changed meanwhile does not wait for thousands who did not.
     for key in context.world.ours():
-        queue.add(key)
+        queue.add_patient(key)
 
 
 async def _resync(context: Context) -> None:
