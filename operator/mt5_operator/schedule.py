@@ -17,7 +17,6 @@ from typing import Final
 
 from mt5_operator.names import Key
 
-
 # However many have a reason, every so many a key without one is taken: none waits for ever.
 _TURN: Final = 10
 
