@@ -21,6 +21,7 @@ from mt5_operator.reconcile import (
     claims,
     deletion,
     heal,
+    leftovers,
     moves,
     platform,
     refresh,
@@ -124,6 +125,8 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await heal.take(context, sight.manifest, wanted, seen, step)
         await heal.follow(context, wanted, seen, sight.look)
         await moves.watch(context, sight.manifest, wanted, sight.look)
+    for place in sight.both.places.values():
+        await leftovers.remove(context, place)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 
