@@ -388,7 +388,9 @@ def test_what_the_garbage_collector_forgets_of_an_account_before_does_not_stay(
     finally:
         collector.signal(signal.SIGCONT)
     await_reason(kubectl, "Connected")
-    assert sidecars.active() == [fleet.uid("demo-a-0")]
+    second = fleet.uid("demo-a-0")
+    assert second != first
+    eventually(lambda: sidecars.journal(second).active)
 
 
 @pytest.mark.timeout(240)
