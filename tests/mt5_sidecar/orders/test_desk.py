@@ -13,7 +13,15 @@ from order_world.terminal import World
 
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.errors import TerminalUnavailable, TradingDisabled, UnknownSymbol
-from mt5_sidecar.orders import Ask, CancelOrder, ClosePosition, ModifyPosition, NewOrder, OrderDesk
+from mt5_sidecar.orders import (
+    Ask,
+    CancelOrder,
+    ClosePosition,
+    ModifyOrder,
+    ModifyPosition,
+    NewOrder,
+    OrderDesk,
+)
 from mt5_sidecar.orders.errors import (
     BadKey,
     BrokenLimit,
@@ -499,6 +507,41 @@ async def test_a_change_that_is_there_already_is_done_without_being_sent(shop: S
 def change(ticket: int | None, **stops: Any) -> Ask:
     assert ticket
     return Ask("modify_position", ModifyPosition(**stops), ticket)
+
+
+async def test_an_order_for_the_day_that_is_to_stay_is_changed(shop: Shop) -> None:
+    """Both have no moment at which they end: only the kind of their end tells them apart."""
+    body = NewOrder(
+        symbol="EURUSD", side="buy", type="limit", price=Decimal("1.05"), volume=Decimal("0.1"),
+        expiration="day",
+    )  # fmt: skip
+    ticket = (await shop.desk.submit("k", Ask("order", body))).order or 0
+    stay = Ask("modify_order", ModifyOrder(expiration="gtc"), ticket)
+
+    told = await shop.desk.submit("m1", stay)
+    again = await shop.desk.submit("m2", stay)
+
+    assert (told.outcome, told.reason) == ("Done", "")
+    assert shop.world.broker.orders[ticket].type_time == 0
+    assert (again.outcome, again.reason) == ("Done", "AlreadyAsAsked")
+
+
+async def test_an_unknown_change_of_an_end_is_told_by_its_kind(shop: Shop) -> None:
+    body = NewOrder(
+        symbol="EURUSD", side="buy", type="limit", price=Decimal("1.05"), volume=Decimal("0.1")
+    )
+    ticket = (await shop.desk.submit("k", Ask("order", body))).order or 0
+    shop.terminal.fault = "lost_before"
+    for_today = Ask("modify_order", ModifyOrder(expiration="day"), ticket)
+    assert (await shop.desk.submit("m", for_today)).outcome == "Unknown"
+    shop.world.restore()
+    for _ in range(40):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+
+    told = await shop.desk.outcome("m")
+
+    assert (told.outcome, told.reason) == ("NotSent", "ProvenAbsent")
 
 
 async def test_two_changes_at_once_leave_each_other_what_they_set(shop: Shop) -> None:
