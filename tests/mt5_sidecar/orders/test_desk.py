@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from order_world.house import House
 from order_world.records import symbol_info
-from order_world.terminal import World
+from order_world.terminal import Killed, World
 
 from mt5_sidecar.domain.account_file import Trading
-from mt5_sidecar.errors import TerminalUnavailable, TradingDisabled, UnknownSymbol
+from mt5_sidecar.errors import InvalidRequest, TerminalUnavailable, TradingDisabled, UnknownSymbol
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
@@ -403,6 +403,93 @@ async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> Non
     assert (await other.desk.submit("lost", buy("0.2"))).outcome in ("Done", "Partial")
     assert other.sends == 0
     await other.desk.stop()
+
+
+async def test_a_slot_that_waited_looks_late_enough_for_a_journal_that_was_lost(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The order is on its way when pod and journal go; its new, empty journal is handed on."""
+    world = shop.world
+    other = Shop(world, tmp_path, name="b")
+    other.epoch = 2
+    await other.wait()
+    other.terminal.quiet = True
+    world.advance(60_000)
+    sent: list[Any] = []
+    shop.terminal._send_good = die_after(shop, sent)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await shop.desk.submit("k", buy())
+    world.later(8_000, lambda: world.broker.execute(sent[0]))
+    await shop.kill()
+    shop.lose_journal()
+
+    await shop.begin()
+    await shop.desk.activation.fence()
+    await other.desk.activation.adopt(await shop.desk.activation.export())
+    await other.desk.activation.activate(2)
+    await other.desk.reconcile()
+    with pytest.raises(Settling):
+        await other.desk.submit("k", buy())
+    for _ in range(20):
+        world.advance(2000)
+        await other.desk.reconcile()
+
+    assert (await other.desk.submit("k", buy())).outcome == "Done"
+    assert (len(world.broker.positions), other.sends) == (1, 0)
+    await other.desk.stop()
+
+
+async def test_a_journal_whose_past_was_looked_at_is_taken_over_without_waiting(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+    again = await Shop(shop.world, tmp_path).opened()
+    await again.desk.activation.fence()
+    other = Shop(shop.world, tmp_path, name="b")
+    other.epoch = 2
+    await other.begin(adopt=await again.desk.activation.export())
+    other.terminal.quiet = True
+    await other.desk.reconcile()
+
+    assert (await other.desk.submit("k", buy())).replayed
+    assert other.sends == 0
+    await other.desk.stop()
+    await again.desk.stop()
+
+
+async def test_a_slot_that_trades_takes_over_no_journal(shop: Shop) -> None:
+    exported = await shop.desk.activation.export()
+
+    with pytest.raises(InvalidRequest):
+        await shop.desk.activation.adopt(exported)
+
+    assert shop.desk.ready
+
+
+async def test_a_trade_that_waited_through_a_new_activation_is_not_sent(shop: Shop) -> None:
+    info = shop.terminal._symbol_info
+
+    def meanwhile(name: str) -> Any:
+        shop.desk._gate.epoch = 3
+        return info(name)
+
+    shop.terminal._symbol_info = meanwhile  # type: ignore[method-assign]
+
+    with pytest.raises(Fenced):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
+
+
+def die_after(shop: Shop, sent: list[Any]) -> Any:
+    def die(request: dict[str, Any]) -> Any:
+        sent.append(request)
+        shop.terminal.dead = True
+        raise Killed
+
+    return die
 
 
 async def test_another_accounts_handover_is_refused(shop: Shop) -> None:
