@@ -72,7 +72,7 @@ class OrderDesk:
         self._running = Running()
         self._ledger = Ledger(journal)
         market = Market(terminal, settings, sleep, clock)
-        self._changes = market.changes
+        self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
@@ -230,6 +230,8 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
+        if verdict.outcome in ("Done", "Partial", "Placed"):
+            self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

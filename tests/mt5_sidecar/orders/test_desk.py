@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from order_world.house import House
 from order_world.records import symbol_info
@@ -686,6 +687,97 @@ async def test_a_change_that_the_terminal_never_shows_is_not_undone_by_the_next(
         "Done"
     ), "closing is never held up"
     assert late.left
+
+
+@pytest.fixture
+async def net(tmp_path: Path) -> AsyncIterator[Shop]:
+    """A shop on a netting account that holds 0.3 lots."""
+    made = await Shop(World(1, netting=True), tmp_path).opened()
+    await made.desk.submit("held", buy("0.3"))
+    made.world.advance(60_000)
+    yield made
+    await made.desk.stop()
+
+
+def only(shop: Shop) -> Any:
+    (position,) = shop.world.broker.positions.values()
+    return position
+
+
+def close(ticket: int, volume: str | None = None) -> Ask:
+    return Ask("close_position", ClosePosition(volume=volume and Decimal(volume)), ticket)
+
+
+def sell(volume: str) -> Ask:
+    body = NewOrder(symbol="EURUSD", side="sell", type="market", volume=Decimal(volume))
+    return Ask("order", body)
+
+
+def all_sent(shop: Shop) -> list[tuple[int, float]]:
+    """Return type and lots of what is sent from now on."""
+    sent: list[tuple[int, float]] = []
+    good = shop.terminal._send_good
+
+    def send(request: dict[str, Any]) -> Any:
+        sent.append((request["type"], request["volume"]))
+        return good(request)
+
+    shop.terminal._send_good = send  # type: ignore[method-assign]
+    return sent
+
+
+@pytest.mark.parametrize("first", [sell("0.2"), close(1001, "0.2")], ids=["sell", "close"])
+async def test_a_close_on_a_netting_account_knows_what_the_trade_before_left(
+    net: Shop, first: Ask
+) -> None:
+    """Lots that are not there any more would turn the position round."""
+    before, sent = only(net), all_sent(net)
+    assert (await net.desk.submit("c1", first)).outcome == "Done"
+    Lagging(net, before, looks=3)
+
+    assert (await net.desk.submit("c2", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.2), (1, 0.1)]
+    assert not net.world.broker.positions
+
+
+async def test_a_close_waits_for_all_trades_that_are_not_shown(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    halfway = msgspec.structs.replace(before, volume=0.2)
+    late = Lagging(net, halfway, looks=3)
+    Lagging(net, before, looks=4)
+    await net.desk.submit("o1", sell("0.1"))
+    await net.desk.submit("o2", sell("0.1"))
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert not late.left
+    assert sent == [(1, 0.1)] * 3
+
+
+async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
+    before = only(net)
+    await net.desk.submit("c1", close(before.ticket))
+    late = Lagging(net, before, looks=10_000)
+    sends = net.sends
+
+    with pytest.raises(Settling):
+        await net.desk.submit("c2", close(before.ticket))
+
+    assert net.sends == sends
+    late.left = 0
+    with pytest.raises(UnknownTarget):
+        await net.desk.submit("c2", close(before.ticket))
+
+
+async def test_what_others_trade_on_a_netting_account_holds_no_close_up(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    await net.desk.submit("o1", sell("0.1"))
+    net.world.broker.trade_by_hand("EURUSD", 0, 0.5, magic=0, reason=0)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.1), (1, 0.7)]
 
 
 class Lagging:
