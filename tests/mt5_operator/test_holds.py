@@ -47,6 +47,9 @@ class Cluster:
         return there
 
     async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: str) -> dict[str, Any]:
+        if kind is ACCOUNT:
+            self.accounts[key]["metadata"] |= patch["metadata"]
+            return self.accounts[key]
         if self.fails is Refused:
             raise Refused(422, "Invalid", "too long")
         if self.fails:
@@ -131,6 +134,37 @@ async def test_who_lies_in_wait_in_another_namespace_does_not_get_the_id(leader:
     assert await leader.take(mine) == ""
     assert "belongs to" in await leader.take(lurker)
     assert leader.world.index.in_namespace("mine") == {ID}
+
+
+async def test_who_writes_our_finalizer_into_its_own_account_gets_no_kept_id(
+    leader: Leader,
+) -> None:
+    mine = leader.add("mine")
+    await leader.take(mine)
+    lurker = leader.add("theirs")
+    await leader.delete(mine)
+    leader.cluster.accounts[lurker]["metadata"]["finalizers"] = [names.FINALIZER]
+
+    for each in (leader, Leader(leader.cluster, now=NOON)):
+        await holds.look(each.context)
+        theirs = leader.cluster.accounts[lurker]
+        theirs["metadata"]["resourceVersion"] = "999"
+        feed(each.world, ACCOUNT, "MODIFIED", theirs)
+        assert "is kept for" in await each.take(lurker)
+        assert each.world.index.in_namespace("theirs") == set()
+
+    leader.cluster.accounts[lurker]["metadata"]["finalizers"] = [names.FINALIZER]
+    await leader.delete(lurker)
+    assert leader.cluster.maps[KEPT][ID].startswith("mine ")
+
+
+async def test_who_is_one_too_many_has_no_id_by_a_finalizer_of_its_own(leader: Leader) -> None:
+    squatter = leader.add("theirs")
+    leader.cluster.accounts[squatter]["metadata"]["finalizers"] = [names.FINALIZER]
+    after = Leader(leader.cluster, now=NOON)
+
+    assert claims.leave(after.context, squatter, over_quota=True)
+    assert await after.take(after.add("mine")) == ""
 
 
 async def test_nor_does_who_comes_just_then(leader: Leader) -> None:

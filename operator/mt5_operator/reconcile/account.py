@@ -184,7 +184,8 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
     if place:
         seen = replace(seen, place=told(place, chosen.platform), held=place.held)
-    seen = replace(seen, conflict=conflict, name_taken=_taken(both, slot, trader))
+    held = world.index.holds(wanted.key)
+    seen = replace(seen, conflict=conflict, id_held=held, name_taken=_taken(both, slot, trader))
     return _Sight(manifest, both, look, seen, due_s)
 
 

@@ -19,8 +19,9 @@ async def follow(context: Context, manifest: Manifest, seen: Seen) -> Seen:
     """
     wanted = account_id(manifest)
     conflict = await claims.take(context, manifest)
+    seen = replace(seen, conflict=conflict, id_held=not conflict)
     if conflict or not routable(wanted):
-        return replace(seen, conflict=conflict)
+        return seen
     before = context.table.get(wanted) or Route()
     pod = owned.place(context.world.caches, owned.owner_of(manifest), before.slot).pod
     seen = replace(seen, account_id=wanted, slot=before.slot, pod=pod_seen(pod) if pod else None)
