@@ -53,6 +53,7 @@ from operator_samples import ConfigMaps, manifest, parsed
 KEY = Key("ns", "demo")
 UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=False))
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
+MORE = {"requests": {"cpu": "2"}}
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
 MISSPELT = {"kubectl.kubernetes.io/last-applied-configuration": UNKNOWN}
@@ -1131,6 +1132,33 @@ async def test_a_pod_whose_broker_is_away_is_not_replaced_for_another_revision_a
     )
 
     assert refresh.stuck(bench.context, account, away, "a") is goes
+
+
+async def silent(bench: Bench, *, node_lost: bool) -> bool:
+    """Let a pod of an older template fall silent; tell whether it is to be replaced in place."""
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    await connected(bench)
+    assert bench.cluster.account["status"]["trader"]["pod"] == "p"
+    taints = [{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]
+    meta = {"name": "n", "uid": "n", "resourceVersion": "1"}
+    node = {"metadata": meta, "spec": {"taints": taints if node_lost else []}}
+    feed(bench.world, NODE, "ADDED", node)
+    bench.pod(ready=False)
+    bench.sidecars.seen = SidecarSeen(error="no answer")
+    bench.feed(spec={"brokerCompatibility": "Linux", "resources": MORE}, generation=4)
+    await bench.reconcile()
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    terminal = found["spec"]["template"]["spec"]["containers"][0]
+    return bool(terminal["resources"]["requests"]["cpu"] == "2")
+
+
+@pytest.mark.parametrize("node_lost", [True, False])
+async def test_a_pod_of_a_node_that_nobody_hears_gets_no_newer_template_in_place(
+    bench: Bench, *, node_lost: bool
+) -> None:
+    # It may run, and trade: once the node is heard again, it must not have been told to end.
+    assert await silent(bench, node_lost=node_lost) is not node_lost
 
 
 async def test_a_budget_of_healing_outlives_every_write_of_a_move(bench: Bench) -> None:
