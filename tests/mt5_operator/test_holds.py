@@ -198,6 +198,22 @@ async def test_another_shard_asks_before_it_gives_an_id_away(leader: Leader) -> 
     assert "is kept for" in await second.take(second.add("theirs"))
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (3, 2)])
+async def test_another_number_of_shards_forgets_no_kept_id(
+    leader: Leader, before: int, after: int
+) -> None:
+    last = {"shards": before, "shard": before - 1, "broker_dry_run": True}
+    old = Leader(leader.cluster, now=NOON, **last)
+    mine = old.add("mine")
+    await old.take(mine)
+    await old.delete(mine)
+
+    new = Leader(leader.cluster, now=NOON, shards=after, broker_dry_run=True)
+    await holds.look(new.context)
+
+    assert "is kept for" in await new.take(new.add("theirs"))
+
+
 async def test_an_id_is_kept_for_its_time_and_no_longer(leader: Leader) -> None:
     mine = leader.add("mine")
     await leader.take(mine)
