@@ -794,6 +794,28 @@ async def test_an_account_with_an_invalid_spec_is_held_and_its_route_says_why(
     assert route.address == "10.0.0.1:8080"
 
 
+async def test_an_invalid_account_that_is_one_too_many_takes_no_id(bench: Bench) -> None:
+    limited = bench.world.settings.model_copy(update={"accounts_per_namespace": 1})
+    bench.world = replace(bench.world, settings=limited)
+    bench.context = replace(bench.context, world=bench.world)
+    older = manifest("older", accountId="x")
+    older["metadata"] |= {"creationTimestamp": "2025-01-01T00:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", older)
+    bench.feed(spec=INVALID)
+
+    await bench.reconcile()
+
+    assert bench.cluster.applied == ["MT5Account/status"]
+    assert bench.table.get("10001") is None
+    assert bench.cluster.told["Ready"]["reason"] == "InvalidSpec"
+    rival = manifest("rival")
+    rival["metadata"] |= {"namespace": "other", "creationTimestamp": "2026-12-01T00:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", rival)
+    holder = bench.world.index.holder("10001")
+    assert holder is not None
+    assert holder.key == Key("other", "rival")
+
+
 async def test_the_route_of_an_account_that_became_invalid_follows_its_pod(bench: Bench) -> None:
     await connected(bench)
     bench.feed(spec=INVALID, generation=4)
