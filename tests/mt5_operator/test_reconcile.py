@@ -574,6 +574,15 @@ async def test_an_account_that_waits_for_a_node_is_due_when_one_comes(bench: Ben
     assert bench.due() == set()
 
 
+async def test_a_record_of_what_was_applied_that_is_no_record_is_passed_over(bench: Bench) -> None:
+    record = {"kubectl.kubernetes.io/last-applied-configuration": "[" * 100_000}
+    bench.feed(annotations=record)
+
+    await bench.reconcile()
+
+    assert "StatefulSet" in bench.cluster.applied
+
+
 async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_field(
     bench: Bench,
 ) -> None:
@@ -589,7 +598,7 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     assert (route.address, route.reason) == ("", "UnknownField")
 
 
-@pytest.mark.parametrize("how", ["unreadable", "without its id"])
+@pytest.mark.parametrize("how", ["unreadable", "without its id", "deleted"])
 @pytest.mark.parametrize("moves", [True, False])
 async def test_an_account_that_cannot_move_holds_up_no_other(
     bench: Bench, how: str, *, moves: bool
@@ -606,6 +615,9 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
 
     if how == "unreadable":
         bench.feed(spec=change | INVALID)
+    elif how == "deleted":  # and kept, by somebody else's finalizer
+        bench.context.reasons.clear()
+        bench.feed(spec=change, deletionTimestamp="now", finalizers=["somebody.else/own"])
     else:
         rival = manifest("rival")
         rival["metadata"] |= {"namespace": "other", "finalizers": [names.FINALIZER]}
@@ -616,8 +628,11 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
     await bench.reconcile()
     bench.seconds += 10
 
-    assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+    if how == "deleted":
+        assert KEY in bench.context.reasons, "else a new leader waits for it before it counts"
+    else:
+        assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
 
 
 # Updates that pause.
@@ -1107,6 +1122,21 @@ async def test_who_never_ran_and_waits_in_line_goes_where_its_broker_is_served(
     assert found is not None
     assert found["spec"]["template"]["spec"]["os"]["name"] == "windows"
     assert bench.replicas() == {"demo-a": 1}  # nobody is before it there
+
+
+async def test_who_is_deleted_and_kept_by_somebody_takes_nobodys_turn(bench: Bench) -> None:
+    bench.feed()
+    bench.unscheduled("demo-a-0", "x", refused=True)
+    await bench.reconcile()
+    room = bench.context.admission
+    room.decide(1)
+    assert room.short(Platform.LINUX)
+
+    bench.feed(deletionTimestamp="now", finalizers=["somebody.else/own"])
+    await bench.reconcile()
+    room.decide(1)
+
+    assert not room.short(Platform.LINUX)
 
 
 async def test_who_ran_and_lost_its_place_comes_back_with_what_is_wanted_by_then(

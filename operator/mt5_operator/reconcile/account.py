@@ -75,6 +75,7 @@ async def reconcile(context: Context, key: Key) -> float | None:
         await deletion.forget(context, key)
         return None
     if "deletionTimestamp" in manifest["metadata"]:
+        deletion.step_aside(context, key)
         await deletion.let_go(context, manifest)
         return None
     try:

@@ -40,6 +40,17 @@ async def let_go(context: Context, manifest: Manifest) -> None:
     _log.info("account released", account=str(key))
 
 
+def step_aside(context: Context, key: Key) -> None:
+    """Let an account that is being deleted take nobody's turn, place or step.
+
+    Somebody else's finalizer may keep it for ever.
+    """
+    context.fleet.step_aside(key)
+    context.admission.leave(key, None)
+    context.healer.forget(key)
+    context.reasons[key] = ""  # it was looked at, and has nothing to tell
+
+
 async def forget(context: Context, key: Key) -> None:
     """Forget an account that is gone, and the routes that nobody claims any more.
 
