@@ -9,6 +9,7 @@ from mt5_agent.protocol.calls import POLLS, PRIORITY_OF, Priority, is_trading
 from mt5_agent.protocol.frames import (
     MAX_FRAME_BYTES,
     READ_BYTES,
+    SOCKET_NAME,
     Frames,
     ProtocolError,
     decode_from_agent,
@@ -63,6 +64,7 @@ __all__ = [
     "PRIORITY_OF",
     "READ_BYTES",
     "RESULT_TYPES",
+    "SOCKET_NAME",
     "VERSION",
     "AccountInfo",
     "Answer",
