@@ -15,6 +15,7 @@ from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
 from mt5_sidecar.streams.contracts import ContractCache
 from mt5_sidecar.streams.deals import DealWatch
 from mt5_sidecar.streams.hub import Hub
+from mt5_sidecar.streams.position_bodies import PositionBodies
 from mt5_sidecar.streams.status import Status, status
 from mt5_sidecar.terminal.terminal import Terminal
 
@@ -46,6 +47,7 @@ class Feed:
         self._metrics = metrics
         self._clock = clock
         self._records: dict[Channel, Any] = {}
+        self._positions = PositionBodies()
         self._contact_ms = 0
         self._zone_s: int | None = terminal.connection.utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
@@ -173,13 +175,10 @@ class Feed:
         if channel == "account_info":
             return {ACCOUNT_KEY: encode(views.account(records))}
         if channel == "positions":
-            return {str(p.ticket): self._position(p) for p in records}
+            return self._positions.bodies(
+                records, self.contracts.get, money_digits=self.money_digits, zone_s=self._zone_s
+            )
         return {str(o.ticket): self._order(o) for o in records}
-
-    def _position(self, position: protocol.Position) -> bytes:
-        digits = self.money_digits
-        contract = self.contracts.get(position.symbol)
-        return encode(views.position(position, contract, money_digits=digits, zone_s=self._zone_s))
 
     def _order(self, order: protocol.Order) -> bytes:
         contract = self.contracts.get(order.symbol)
