@@ -87,16 +87,17 @@ class Feed:
         """Take in one part of the account."""
         channel = CHANNEL_OF[snapshot.kind]
         records = protocol.decode_snapshot(snapshot)
-        self._metrics.snapshots.labels(snapshot.kind).inc()
         self._contact_ms = snapshot.utc_ms
         if channel == "tick_data":
             self._records[channel] = self._watched(self._records.get(channel, {}) | records)
         else:
             self._records[channel] = records
-        self.deals.seen(channel, records)
         if self._render(channel, records):
             self.changed_ms[channel] = snapshot.utc_ms
             self.hub.changed()
+        # Clients first: nobody waits for what follows.
+        self.deals.seen(channel, records)
+        self._metrics.taken_in(snapshot.kind)
 
     def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
         """Return a tick as clients see it, for a symbol that nobody watches."""
