@@ -68,6 +68,10 @@ class EarlierLife:
         self._started_ms = self._clock()
         return {"earlier_settled": "yes" if settled else ""}
 
+    def wait_anew(self) -> None:
+        """Begin to wait again: the clock was set, and tells no longer how long it has been."""
+        self._started_ms = self._clock()
+
     async def once(self) -> None:
         """Take the look when it is needed and can be taken.
 

@@ -89,6 +89,7 @@ class House:
             trading=lambda: self.trading,
             settings=self.settings,
             clock=self.world.clock,
+            steady=lambda: self.world.now_ms,
             sleep=self._sleep,
         )
         await self.desk.start()

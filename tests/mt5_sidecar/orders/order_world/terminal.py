@@ -42,14 +42,15 @@ class World:
         self.offset_s = offset_s
         self.now_ms = 1_800_000_000_000
         self.broker.now_ms = self.now_ms
+        self.set_by_ms = 0
         self.since_ms = self.now_ms - 3_600_000
         self.connected = True
         self.history_ready_ms = 0
         self._later: list[tuple[int, int, Callable[[], object]]] = []
 
     def clock(self) -> int:
-        """Return UTC milliseconds."""
-        return self.now_ms
+        """Return UTC milliseconds, as the pod's clock has them; `set_by_ms`: wrongly."""
+        return self.now_ms + self.set_by_ms
 
     def advance(self, ms: int) -> None:
         """Let time pass; what was due in it happens when it was due."""
@@ -98,7 +99,7 @@ class Terminal:
 
     @property
     def since_ms(self) -> int:
-        return self.world.since_ms
+        return min(self.world.since_ms, self.world.clock())
 
     def unavailable(self) -> TerminalUnavailable:
         return TerminalUnavailable("away", reason="Disconnected")
