@@ -181,6 +181,7 @@ class OrderDesk:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
             _check_same(wanted, known.fingerprint)
+            self._ledger.take_up(known)
             return told(known, replayed=True)
         self._check_open()
         if verdict := self._earlier.find(wanted):

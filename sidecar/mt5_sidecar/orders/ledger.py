@@ -72,13 +72,22 @@ class Ledger:
                 await self.settle(record, unknown("the sidecar ended meanwhile"), now_ms=now_ms)
             else:
                 self.note(record)
+        self.wait_anew(now_ms=now_ms)
+
+    def take_up(self, record: Record) -> None:
+        """Have a record settled that nobody carries out now, and that was never called.
+
+        A write that is told to have failed may be on disk all the same.
+        """
+        if record.state == "intent":
+            self.open.setdefault(record.key, record)
 
     def wait_anew(self, *, now_ms: int) -> None:
-        """Have what is open wait from now on, as after a restart: the clock was set."""
+        """Have what is open wait from now on. Its times are of another clock: an earlier life's,
+        another node's, or this one's before it was set."""
         for key, record in self.open.items():
-            self.open[key] = msgspec.structs.replace(
-                record, sent_ms=min(record.sent_ms, now_ms), ended_ms=now_ms
-            )
+            sent_ms = min(record.sent_ms, now_ms)
+            self.open[key] = msgspec.structs.replace(record, sent_ms=sent_ms, ended_ms=now_ms)
 
     def note(self, record: Record) -> None:
         """Keep in mind what is open, and forget what is settled."""

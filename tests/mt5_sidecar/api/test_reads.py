@@ -185,7 +185,7 @@ async def test_a_hot_read_is_a_whole_http_answer_each_time_it_is_asked_for(bridg
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert int(lines[b"Content-Length"]) == len(body)
         assert lines[b"Content-Type"] == b"application/json"
-        assert lines[b"Cache-Control"] == b"no-cache"
+        assert lines[b"Cache-Control"] == b"private, no-cache"
         assert lines[b"X-Request-Id"] == b"r%d" % number
         assert lines[b"Etag"].decode() == etag
         sent = parsedate_to_datetime(lines[b"Date"].decode())

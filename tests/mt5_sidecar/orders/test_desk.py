@@ -272,7 +272,7 @@ async def test_a_clock_that_is_set_proves_nothing_and_holds_nothing_up(
     await shop.desk.reconcile()
     world.later(12_000, lambda: world.broker.execute(sent[0]))
 
-    world.set_by_ms = step_ms
+    world.set_clock(step_ms)
     await shop.desk.reconcile()
     assert (await shop.desk.outcome("k")).outcome == "Unknown"
     world.advance(15_000)
@@ -287,7 +287,7 @@ async def test_a_clock_that_is_set_back_does_not_keep_absence_from_being_proven(
     shop.terminal._send_lost_before = sent_late(shop, [])  # type: ignore[method-assign]
     shop.terminal.fault = "lost_before"
     await shop.desk.submit("k", buy())
-    shop.world.set_by_ms = -HOUR_MS
+    shop.world.set_clock(-HOUR_MS)
     for _ in range(20):
         shop.world.advance(2000)
         await shop.desk.reconcile()
@@ -301,7 +301,7 @@ async def test_a_clock_set_forward_ends_no_waiting_for_an_earlier_life(shop: Sho
     shop.lose_journal()
     await shop.begin()
     shop.terminal.quiet = True
-    shop.world.set_by_ms = HOUR_MS // 2
+    shop.world.set_clock(HOUR_MS // 2)
 
     await shop.desk.reconcile()
 
@@ -597,6 +597,28 @@ async def test_what_cannot_be_written_is_not_sent(shop: Shop, failing: str) -> N
     with pytest.raises(JournalFailed):
         await shop.desk.submit("k", buy())
 
+    assert shop.sends == 0
+
+
+async def test_an_intent_that_is_on_disk_though_its_write_failed_gets_its_outcome(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop.store is not None
+    write = shop.store.insert
+
+    def written_and_failed(record: Any) -> None:
+        write(record)
+        raise JournalFailed("the disk has not said that it is")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "insert", written_and_failed)
+        with pytest.raises(JournalFailed):
+            await shop.desk.submit("k", buy())
+    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+
+    await shop.desk.reconcile()
+
+    assert (await shop.desk.outcome("k")).outcome == "NotSent"
     assert shop.sends == 0
 
 

@@ -52,6 +52,11 @@ class World:
         """Return UTC milliseconds, as the pod's clock has them; `set_by_ms`: wrongly."""
         return self.now_ms + self.set_by_ms
 
+    def set_clock(self, by_ms: int) -> None:
+        """Set the pod's clock: no connection is of a time to come (`terminal.Terminal.refresh`)."""
+        self.set_by_ms = by_ms
+        self.since_ms = min(self.since_ms, self.clock())
+
     def advance(self, ms: int) -> None:
         """Let time pass; what was due in it happens when it was due."""
         until_ms = self.now_ms + ms
@@ -68,7 +73,7 @@ class World:
     def lose_link(self, ms: int) -> None:
         """Lose the broker for `ms`; history loads anew afterwards."""
         self.connected = False
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.later(ms, self._find_link)
 
     def restore(self) -> None:
@@ -78,7 +83,7 @@ class World:
 
     def _find_link(self) -> None:
         self.connected = True
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.history_ready_ms = self.now_ms + self.random.randrange(SETTLE_MS - 1000)
 
 
@@ -87,6 +92,9 @@ class Terminal:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        if world.set_by_ms:
+            # A new process counts its own connection, on the clock as it is now.
+            world.since_ms = world.clock()
         self.quiet = False
         self.dead = False
         self.fault: str | None = None
@@ -99,7 +107,7 @@ class Terminal:
 
     @property
     def since_ms(self) -> int:
-        return min(self.world.since_ms, self.world.clock())
+        return self.world.since_ms
 
     def unavailable(self) -> TerminalUnavailable:
         return TerminalUnavailable("away", reason="Disconnected")
