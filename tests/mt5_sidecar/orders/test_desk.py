@@ -349,14 +349,19 @@ async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -
     await again.desk.stop()
 
 
-async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
-    first = await shop.desk.submit("k", buy())
+async def reborn(shop: Shop) -> Shop:
+    """Return the shop after its end, without its journal, before the terminal tells of a deal."""
     await shop.kill()
     shop.lose_journal()
-
     again = Shop(shop.world, shop.settings.journal_file.parent)
     await again.begin()
     again.terminal.quiet = True
+    return again
+
+
+async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
+    first = await shop.desk.submit("k", buy())
+    again = await reborn(shop)
     with pytest.raises((Settling, Reconciling)):
         await again.desk.submit("k", buy())
     for _ in range(20):
@@ -372,12 +377,7 @@ async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> No
 async def test_a_key_whose_journal_is_lost_is_never_told_to_be_unknown(shop: Shop) -> None:
     """`key-unknown` reads as "never sent": who believes it of a made order sends another."""
     first = await shop.desk.submit("k", buy())
-    await shop.kill()
-    shop.lose_journal()
-
-    again = Shop(shop.world, shop.settings.journal_file.parent)
-    await again.begin()
-    again.terminal.quiet = True
+    again = await reborn(shop)
     with pytest.raises(Settling):
         await again.desk.outcome("k")
     for _ in range(20):
