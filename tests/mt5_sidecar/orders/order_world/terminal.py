@@ -42,14 +42,20 @@ class World:
         self.offset_s = offset_s
         self.now_ms = 1_800_000_000_000
         self.broker.now_ms = self.now_ms
+        self.set_by_ms = 0
         self.since_ms = self.now_ms - 3_600_000
         self.connected = True
         self.history_ready_ms = 0
         self._later: list[tuple[int, int, Callable[[], object]]] = []
 
     def clock(self) -> int:
-        """Return UTC milliseconds."""
-        return self.now_ms
+        """Return UTC milliseconds, as the pod's clock has them; `set_by_ms`: wrongly."""
+        return self.now_ms + self.set_by_ms
+
+    def set_clock(self, by_ms: int) -> None:
+        """Set the pod's clock: no connection is of a time to come (`terminal.Terminal.refresh`)."""
+        self.set_by_ms = by_ms
+        self.since_ms = min(self.since_ms, self.clock())
 
     def advance(self, ms: int) -> None:
         """Let time pass; what was due in it happens when it was due."""
@@ -67,7 +73,7 @@ class World:
     def lose_link(self, ms: int) -> None:
         """Lose the broker for `ms`; history loads anew afterwards."""
         self.connected = False
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.later(ms, self._find_link)
 
     def restore(self) -> None:
@@ -77,7 +83,7 @@ class World:
 
     def _find_link(self) -> None:
         self.connected = True
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.history_ready_ms = self.now_ms + self.random.randrange(SETTLE_MS - 1000)
 
 
@@ -86,6 +92,9 @@ class Terminal:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        if world.set_by_ms:
+            # A new process counts its own connection, on the clock as it is now.
+            world.since_ms = world.clock()
         self.quiet = False
         self.dead = False
         self.fault: str | None = None
