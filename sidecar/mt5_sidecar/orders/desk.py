@@ -242,7 +242,7 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
-        if verdict.outcome in ("Done", "Partial", "Placed"):
+        if verdict.outcome not in ("Refused", "NotSent"):
             self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)
