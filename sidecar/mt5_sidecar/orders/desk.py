@@ -75,7 +75,7 @@ class OrderDesk:
         self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        market = Market(terminal, settings, sleep, clock)
+        market = Market(terminal, settings, sleep, steady)
         self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
