@@ -92,8 +92,8 @@ optimisation, and a checkout has whatever `python3` is, here one that pyenv buil
 *in the image* is the same agent without Wine, which costs the 20 to 30 us between that row and its.
 
 P7: most of it is the 100 sends, each of which costs a bare loop as much; before them, some 40 us
-are the waking of the sidecar, and 0.3 ms the decoding and rendering of 20 positions, three times what
-that takes when the processor's caches hold it.
+are the waking of the sidecar, and 0.3 ms the decoding and rendering of 20 positions, three times
+what that takes when the processor's caches hold it.
 
 ## Found
 
