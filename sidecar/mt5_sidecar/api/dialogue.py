@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from mt5_sidecar.api import commands
-from mt5_sidecar.api.asks import ACCOUNT_FIELD, Fields, for_this_account
+from mt5_sidecar.api.asks import ACCOUNT_FIELD, Fields, demand_each_once, for_this_account
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.said import CommandResult, Echo, Listeners
@@ -23,7 +23,7 @@ from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import BridgeError, InvalidRequest, TooManyRequests, Unexpected
 from mt5_sidecar.logs import logger
-from mt5_sidecar.orders.errors import Busy, OrderError
+from mt5_sidecar.orders.errors import BadBody, Busy, OrderError
 from mt5_sidecar.streams import messages
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.streams.codes import Close
@@ -57,8 +57,10 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
         return
     try:
         context.limits.take(socket.principal.subject)
-    except TooManyRequests as many:
-        _refuse(context, socket, many, id_=said.id)
+        if isinstance(said, _SLOW):
+            demand_each_once(text)
+    except (TooManyRequests, BadBody) as error:
+        _refuse(context, socket, error, id_=said.id)
         return
     if not isinstance(said, _SLOW):
         await _act(context, socket, said)

@@ -137,6 +137,9 @@ class Feed:
             self.stale_since_ms = None
         elif self.stale_since_ms is None:
             self.stale_since_ms = self.contact_ms or self._clock()
+        else:
+            # A clock that was set back: what is stale since a time to come would pass `?max_age=`.
+            self.stale_since_ms = min(self.stale_since_ms, self._clock())
         self._metrics.connected.set(self._terminal.connection.connected)
         self._metrics.stale.set(self.stale_since_ms is not None)
         if self.status != self._told:
