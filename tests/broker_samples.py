@@ -20,6 +20,13 @@ from mt5_operator.spec.broker import BrokerSpec, BrokerStatus
 
 BEGIN = datetime(2026, 11, 21, 10, tzinfo=UTC)
 SETTINGS = Settings()
+_COUNTED = (
+    "connected_s",
+    "authorised_then_lost",
+    "drops",
+    "never_synchronised_s",
+    "BrokerUnreachable",
+)
 
 
 @dataclass
@@ -50,6 +57,8 @@ class Terminal:
     begun: datetime | None = None
     healthy_at: datetime | None = None
     starts: int = 1
+    starts_for_s: float = 0
+    """So long nothing is connected after each start."""
 
     def fresh(self) -> None:
         """Begin anew in another pod, which remembers nothing."""
@@ -59,8 +68,17 @@ class Terminal:
     def passed(self, now: datetime, seconds: float) -> None:
         """Let `seconds` pass until `now`, and be looked at."""
         self.begun = self.begun or now - timedelta(seconds=seconds)
+        if self.told.get("observed_s", 0) < self.starts_for_s:
+            self._grow({"observed_s": seconds} | dict.fromkeys(_COUNTED, 0))
+        else:
+            self._grow(self._grown(seconds))
+        if self.healthy:
+            self.healthy_at = now
+        self.tally = after(self.tally, self._sample(now), SETTINGS)
+
+    def _grown(self, seconds: float) -> dict[str, float]:
         drops = self.kicks_per_min if self.drops_per_min is None else self.drops_per_min
-        grown = {
+        return {
             "observed_s": seconds,
             "connected_s": seconds * self.uptime,
             "authorised_then_lost": self.kicks_per_min * seconds / 60,
@@ -68,11 +86,14 @@ class Terminal:
             "never_synchronised_s": self.unsynchronised * seconds,
             "BrokerUnreachable": (self.tries_per_min + drops) * seconds / 60,
         } | {word: n * seconds / 60 for word, n in self.words.items()}
+
+    def _grow(self, grown: dict[str, float]) -> None:
         for name, by in grown.items():
             self.told[name] = self.told.get(name, 0) + by
-        if self.healthy:
-            self.healthy_at = now
-        self.tally = after(self.tally, self._sample(now), SETTINGS)
+
+    @property
+    def _is_up(self) -> bool:
+        return self.told["observed_s"] > self.starts_for_s
 
     def _sample(self, now: datetime) -> Sample:
         told = self.told
@@ -83,7 +104,7 @@ class Terminal:
             observed_s=told["observed_s"],
             uptime_ratio=told["connected_s"] / told["observed_s"],
             fresh_starts=self.starts,
-            logins=int(self.logins + told["authorised_then_lost"]),
+            logins=int(self.logins + told["authorised_then_lost"]) if self._is_up else 0,
             drops=int(told["drops"]),
             authorised_then_lost=int(told["authorised_then_lost"]),
             never_synchronised_s=told["never_synchronised_s"],

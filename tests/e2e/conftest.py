@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from e2e_world import Account, World
+from played_windows import IMAGE_TAG
 
 from cluster.backends import Cluster
 from demo import images
@@ -28,6 +29,9 @@ QUICK_MOVES = {
     "MT5_OPERATOR_MOVE_PAUSE_S": "2",
     "MT5_OPERATOR_MOVE_MIN_READY_S": "5",
 }
+# Longer than any test server leaves an account that it drops alone (17 s). For a broker's verdict;
+# nothing else rests on it.
+STEADY_S = 20
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +39,12 @@ def installation(node_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     """Return MT5 Bridge, installed by the demo's own steps on a real node."""
     values = tmp_path_factory.mktemp("values") / "quick.json"
     moves = [{"name": name, "value": value} for name, value in QUICK_MOVES.items()]
-    values.write_text(json.dumps({"operator": {"extraEnv": moves}}))
+    windows = {"repository": "localhost/mt5-bridge/sidecar-windows", "tag": IMAGE_TAG}
+    accounts = {
+        "images": {"sidecarWindows": windows},
+        "sidecar": {"settings": {"evidence_steady_s": STEADY_S}},
+    }
+    values.write_text(json.dumps({"operator": {"extraEnv": moves}, "accounts": accounts}))
     install(node_cluster, images.build(), values=[values])
     kubectl = node_cluster.kubectl
     url = f"http://{node_address(kubectl)}:{NODE_PORT}"

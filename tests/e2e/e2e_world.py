@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl, Manifest
 from cluster.waiting import wait_for
-from demo.installation import RELEASE, Installation
+from demo.installation import RELEASE, Installation, wait_for_rollout
 from demo.installation import SAMPLES as SAMPLES_DIRECTORY
 
 SAMPLES = SAMPLES_DIRECTORY / "accounts.yaml"
@@ -355,6 +355,29 @@ class World:
         """Start the router anew and wait until it serves."""
         self.installation.restart("router")
 
+    @contextmanager
+    def operators_with(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """Let the operators run with further settings, and without them again."""
+        self._set_operators_env(*(f"{name}={value}" for name, value in settings.items()))
+        try:
+            yield
+        finally:
+            self._set_operators_env(*(f"{name}-" for name in settings))
+
+    def _set_operators_env(self, *words: str) -> None:
+        self.system("set", "env", f"deployment/{RELEASE}-operator", *words)
+        wait_for_rollout(self.system, "operator")
+
+    def operators_metric(self, name: str) -> float:
+        """Return a metric, summed over all operators; `name` may end in labels."""
+        selector = "app.kubernetes.io/component=operator"
+        addresses = [
+            pod["status"]["podIP"]
+            for pod in self.system.list("pod", selector=selector)
+            if "deletionTimestamp" not in pod["metadata"]
+        ]
+        return sum(_metric(f"http://{address}:8080/metrics", name) for address in addresses)
+
     def kill_operators(self) -> None:
         """Delete every operator pod at once, without grace."""
         selector = "app.kubernetes.io/component=operator"
@@ -379,6 +402,12 @@ class World:
     def _every_proc_file(self, pod: str, container: str, file: str) -> str:
         script = f"import glob; print([open(f).read() for f in glob.glob('/proc/[0-9]*/{file}')])"
         return self.kubectl.exec(pod, ["python3", "-c", script], container=container)
+
+
+def _metric(url: str, name: str) -> float:
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - our own http address
+        lines = reply.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
 
 def _ready(account: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from e2e_world import Account, World
 
-from demo.installation import RELEASE, wait_for_rollout
-
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 # The ladder's third rung alone, and in seconds.
@@ -29,14 +27,8 @@ _RUIN = f"rm -rf {DATA}/logs && touch {DATA}/logs"
 @pytest.fixture
 def impatient(world: World) -> Iterator[World]:
     """Return a world whose operators heal in seconds."""
-    _set_env(world, [f"{name}={value}" for name, value in IMPATIENT.items()])
-    yield world
-    _set_env(world, [f"{name}-" for name in IMPATIENT])
-
-
-def _set_env(world: World, words: list[str]) -> None:
-    world.system("set", "env", f"deployment/{RELEASE}-operator", *words)
-    wait_for_rollout(world.system, "operator")
+    with world.operators_with(IMPATIENT):
+        yield world
 
 
 def test_a_ruined_profile_is_replaced_by_a_clean_one_and_no_order_is_forgotten(

@@ -81,12 +81,14 @@ def review(before: BrokerStatus, spec: BrokerSpec, facts: Facts, settings: Setti
     status = _dated(status, verdict, facts.now)
     if sight.over:  # the next trial begins: a broker is watched for as long as it has accounts
         status = status.model_copy(update={"window": Window(), "window_start": facts.now})
+    # Who moved was heard on both platforms.
+    accounts = len({tally.last.key for tally in (*facts.linux, *facts.windows)})
     status = status.model_copy(
         update={
             "message": message[:1024],
             "platform": platform_of(spec, status),
-            "observed_accounts": len(facts.linux) + len(facts.windows),
-            "confidence": _confidence(status, limits, len(facts.linux) + len(facts.windows)),
+            "observed_accounts": accounts,
+            "confidence": _confidence(status, limits, accounts),
         }
     )
     return Reviewed(status, reason, _try_again(before, held, facts, settings))

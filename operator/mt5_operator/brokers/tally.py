@@ -10,12 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from mt5_operator.brokers.evidence import INNOCENT, NOTHING, Counts, Evidence, counts, more
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
 
 # Clocks of a node and of ours, and whole milliseconds, may disagree by so much.
 _SLACK = timedelta(seconds=1)
+# Below it, a difference of two products is an error of rounding.
+_A_MOMENT_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Tally:
 
     last: Sample
     healthy_at: datetime | None = None
-    # Of this episode.
+    # Of this episode; time in which the terminal only started is left out of it.
     total: Counts = NOTHING
     suspect_since: datetime | None = None
     recent_kicks: tuple[tuple[datetime, int], ...] = ()
@@ -111,15 +115,25 @@ def _grown(tally: Tally, came: Counts, sample: Sample, settings: Settings) -> Ta
     recent = tuple((at, times) for at, times in tally.recent_kicks if at >= begin)
     if came.kicks:
         recent = (*recent, (now, came.kicks))
-    tally = replace(tally, total=tally.total + came, recent_kicks=recent)
+    tally = replace(tally, recent_kicks=recent)
     if came.starts:
         tally = replace(tally, start_counts=True, since_start=Counts(), started_at=now)
     tally = replace(tally, since_start=tally.since_start + came)
+    tally = replace(tally, total=tally.total + _judged(came, tally.since_start))
     if tally.start_counts and _troubled(tally.since_start, settings):
         tally = replace(tally, start_counts=False, proven_starts=tally.proven_starts + 1)
     if tally.suspect_since is None and (came.kicks or came.unsynchronised_s):
         tally = replace(tally, suspect_since=now)
     return tally
+
+
+def _judged(came: Counts, since_start: Counts) -> Counts:
+    """Return what came, without the time before the first log-in since the terminal's start.
+
+    A start takes minutes (Wine): each fresh one would make a bad line look more like a refusal.
+    """
+    let_in = since_start.logins or since_start.connected_s > _A_MOMENT_S
+    return came if let_in else msgspec.structs.replace(came, observed_s=0)
 
 
 def _troubled(happened: Counts, settings: Settings) -> bool:

@@ -232,7 +232,9 @@ def _starting(look: Look, move: Move, rest: Slot) -> Step:
     if not _up(rest, move) or rest.pod is None:
         return Wait(_with("the new slot comes up", rest), deadline_s)
     proven_s = rest.pod.ready_since_s + look.limits.min_ready_s
-    if look.now_s < proven_s:
+    # Who serves nobody has nothing to lose; one that is thrown out again and again would have its
+    # requests go to and fro meanwhile.
+    if look.now_s < proven_s and _trader_serves(look):
         return Wait("the new slot is connected and must stay so for a while", proven_s)
     if look.route_pending:
         return Wait("the routers cannot be told of a move now", deadline_s)
@@ -260,6 +262,10 @@ def drained_s(look: Look, move: Move) -> float:
 def _up(slot: Slot, move: Move) -> bool:
     fits = slot.pod is not None and slot.pod.template == move.template
     return fits and slot.serves and slot.said is not None and slot.said.connected
+
+
+def _trader_serves(look: Look) -> bool:
+    return look.trader is not None and look.slot(look.trader.slot).serves
 
 
 def _overdue(look: Look, move: Move) -> bool:

@@ -34,7 +34,7 @@ BODY_OF: Final[dict[Operation, type[AnyBody]]] = {
     "close_position": ClosePosition,
     "close_by": CloseBy,
 }
-KEY_FIELD: Final = "client_order_id"
+CLIENT_ORDER_ID: Final = "client_order_id"
 ACCOUNT_FIELD: Final = "account_id"
 TICKET_FIELD: Final = "ticket"
 MOST_TICKET: Final = 2**63 - 1
@@ -89,7 +89,7 @@ def wanted(
     """
     fields = dict(fields)
     for_this_account(fields, account_id)
-    key = _key(taken_text(fields, KEY_FIELD), header)
+    key = _key(taken_text(fields, CLIENT_ORDER_ID), header)
     return Wanted(key, ask(operation, fields, ticket=ticket))
 
 

@@ -16,7 +16,7 @@ from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_ticks
-from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
+from mt5_sidecar.api.ws_trades import OUTCOME_OF, TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.decoding import why_not
@@ -36,7 +36,6 @@ Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
 MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
-KEY_FIELD: Final = "key"
 
 _SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
 
@@ -160,7 +159,7 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
         return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     context.access.demand(socket.principal, Scope.READ)
     if name == OUTCOME:
-        _demand_known(context, name, params, KEY_FIELD)
+        _demand_known(context, name, params, OUTCOME_OF)
         result = await outcome_of(context, params)
         return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     channel = READS.get(name)

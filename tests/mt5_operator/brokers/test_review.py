@@ -88,6 +88,7 @@ INNOCENTS = [
     ("a bad password", Terminal(uptime=0, logins=0, words={"BadCredentials": 1})),
     ("a network", Terminal(uptime=0, logins=0, tries_per_min=3, reason="BrokerUnreachable")),
     ("a bad line", kicked(uptime=0.85, reason="")),
+    ("a bad line of a slow start", kicked(uptime=0.85, reason="", starts_for_s=900)),
     ("an outage with a few log-ins", kicked(tries_per_min=10)),
     ("Wine itself", kicked(words={"WineFault": 1})),
     ("a terminal that ends", kicked(words={"TerminalFault": 1})),
@@ -199,6 +200,17 @@ def test_windows_that_is_accepted_is_the_proof_and_stays() -> None:
     assert desk.status.windows_accepted_at is not None
     assert "Windows accepted at" in desk.status.message
     assert "thrown out" in evidence(desk, Name.NO_WINE_REJECTION)
+
+
+def test_an_account_that_moved_is_one_account() -> None:
+    desk = Desk([kicked()])
+    desk.watch(2)
+
+    desk.terminals.append(well(platform=Platform.WINDOWS))
+    desk.watch(1)
+
+    assert desk.status.observed_accounts == 1
+    assert "1 accounts, Windows accepted" in desk.status.confidence
 
 
 def test_windows_that_fails_alike_sends_accounts_back_once() -> None:

@@ -114,6 +114,28 @@ def test_each_start_proves_itself_once() -> None:
     assert taken(FIRST, first, again, fresh, proven).proven_starts == 2
 
 
+def test_time_before_a_log_in_is_not_counted_against_the_line() -> None:
+    born = FIRST.at + timedelta(seconds=5)
+    none = {"logins": 0, "drops": 0, "authorised_then_lost": 0}
+    starts = later(305, uid="pod-2", since=born, observed_s=300, uptime_ratio=0.0, **none)
+    more_of_it = later(60, before=starts, observed_s=360)
+    in_again = later(60, before=more_of_it, observed_s=420, uptime_ratio=0.1, logins=1)
+    away = later(60, before=in_again, observed_s=480, uptime_ratio=0.0875)
+
+    assert taken(FIRST, starts, more_of_it).total.observed_s == 100
+    assert taken(FIRST, starts, more_of_it, in_again).total.observed_s == 160
+    assert taken(FIRST, starts, more_of_it, in_again, away).total.observed_s == 220
+    # The trial watched all of it: nobody was served meanwhile.
+    assert taken(FIRST, starts, more_of_it, in_again, away).news.observed_s == 480
+
+
+def test_a_connection_from_before_the_first_look_counts_without_another_log_in() -> None:
+    tally = taken(FIRST, later(60, observed_s=160, uptime_ratio=0.6875))
+
+    assert tally.total.observed_s == 160
+    assert tally.total.connected_s == pytest.approx(110)
+
+
 def test_another_cause_is_remembered_with_its_time() -> None:
     fault = later(60, reasons={"WineFault": 1})
 
