@@ -100,7 +100,7 @@ async def _count(context: Context) -> None:
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.HEALING_QUIET.set(context.healer.quiet)
     metrics.ACCOUNTS.clear()
-    for reason, number in Counter(context.reasons.values()).items():
+    for reason, number in Counter(filter(None, context.reasons.values())).items():
         metrics.ACCOUNTS.labels(reason).set(number)
 
 

@@ -9,11 +9,13 @@ import msgspec
 from mt5_agent.protocol import OrderCheckResult
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.logs import logger
 from mt5_sidecar.orders.activation import Activation
 from mt5_sidecar.orders.bodies import Ask
 from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.errors import (
     Busy,
+    Fenced,
     KeyInFlight,
     KeyReused,
     KeyUnknown,
@@ -33,6 +35,7 @@ from mt5_sidecar.orders.records import Record, draft, told
 from mt5_sidecar.orders.rules.account import MINUTE_MS, check_enabled, check_rate
 from mt5_sidecar.orders.running import Running
 from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.steps import Steps, monotonic_ms
 from mt5_sidecar.orders.targets import as_asked_already
 from mt5_sidecar.orders.verdicts import from_error, from_result
 
@@ -52,6 +55,7 @@ class OrderDesk:
         trading: Callable[[], Trading],
         settings: OrderSettings,
         clock: Callable[[], int] = now_ms,
+        steady: Callable[[], int] = monotonic_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
@@ -62,6 +66,7 @@ class OrderDesk:
         self._trading = trading
         self._settings = settings
         self._clock = clock
+        self._steps = Steps(clock, steady)
         self._sleep = sleep
         self._on_outcome = on_outcome
         self._gate = Gate()
@@ -70,8 +75,8 @@ class OrderDesk:
         self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        market = Market(terminal, settings, sleep, clock)
-        self._changes = market.changes
+        market = Market(terminal, settings, sleep, steady)
+        self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
@@ -143,12 +148,12 @@ class OrderDesk:
 
     async def reconcile(self) -> None:
         """Make one pass over what is unknown."""
-        await self._earlier.once()
+        await self._begin_pass()
         await self._reconciler.once()
 
     async def reconcile_forever(self) -> None:
         """Resolve what is unknown, and forget what is old, until cancelled."""
-        await self._reconciler.forever(self._sleep, first=self._earlier.once)
+        await self._reconciler.forever(self._sleep, first=self._begin_pass)
 
     @property
     def waiting(self) -> int:
@@ -165,18 +170,29 @@ class OrderDesk:
         """Return the keys whose outcome is open, and why it still is."""
         return {key: self._ledger.waiting.get(key, "") for key in self._ledger.open}
 
+    async def _begin_pass(self) -> None:
+        if step_ms := self._steps.seen_ms():
+            logger.warning("clock_was_set", by_s=step_ms / 1000)
+            self._ledger.wait_anew(now_ms=self._clock())
+            self._earlier.wait_anew()
+        await self._earlier.once()
+
     async def _carry_out(self, wanted: Record) -> Outcome:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
             _check_same(wanted, known.fingerprint)
+            self._ledger.take_up(known)
             return told(known, replayed=True)
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)
-        basis = self._basis()
+        epoch, basis = self._gate.epoch, self._basis()
         planned = await self._planned(wanted)
         async with self._turn:
             try:
+                if self._gate.epoch != epoch:
+                    # Another slot may have traded under this key, and nobody has looked since.
+                    raise Fenced("this slot was activated anew", epoch=epoch, retry_after_s=1)
                 if self._basis() != basis:
                     # "What is left out stays" means as the trade before left it.
                     planned = await self._planned(wanted)
@@ -226,6 +242,8 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
+        if verdict.outcome not in ("Refused", "NotSent"):
+            self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

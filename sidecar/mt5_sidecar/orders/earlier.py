@@ -41,6 +41,7 @@ class EarlierLife:
         self._settings = settings
         self._clock = clock
         self._started_ms = clock()
+        self._set_ms = 0
         self._settled = False
         self._sight: Sight | None = None
 
@@ -59,8 +60,18 @@ class EarlierLife:
 
     def unknown_from_now(self) -> dict[str, str]:
         """Return the facts that make `recall` begin anew: others may have traded until now."""
+        return {"known_since_ms": str(self._clock())} | self.begun_anew(settled=False)
+
+    def begun_anew(self, *, settled: bool) -> dict[str, str]:
+        """Return the facts with which another life's end is waited for from now on, unless its
+        orders can be seen already (`settled`): how long this pod has been here says nothing of
+        them."""
         self._started_ms = self._clock()
-        return {"known_since_ms": str(self._started_ms), "earlier_settled": ""}
+        return {"earlier_settled": "yes" if settled else ""}
+
+    def wait_anew(self) -> None:
+        """Begin to wait again: the clock was set, and tells no longer how long it has been."""
+        self._started_ms = self._set_ms = self._clock()
 
     async def once(self) -> None:
         """Take the look when it is needed and can be taken.
@@ -121,4 +132,6 @@ class EarlierLife:
     def _provable_ms(self, sight: Sight) -> int:
         last_call_ms = self._started_ms + int(self._settings.call_timeout_s * 1000)
         appeared_ms = 0 if self._settled else last_call_ms
-        return max(appeared_ms, sight.connected_ms) + int(self._settings.settle_s * 1000)
+        return max(appeared_ms, sight.connected_ms, self._set_ms) + int(
+            self._settings.settle_s * 1000
+        )
