@@ -75,7 +75,7 @@ class OrderDesk:
         self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        market = Market(terminal, settings, sleep, clock)
+        market = Market(terminal, settings, sleep, steady)
         self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
@@ -242,7 +242,7 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
-        if verdict.outcome in ("Done", "Partial", "Placed"):
+        if verdict.outcome not in ("Refused", "NotSent"):
             self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)

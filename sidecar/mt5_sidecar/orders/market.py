@@ -21,21 +21,24 @@ T = TypeVar("T", Position, Order)
 
 
 class Market:
-    """Reads of one terminal. Each may raise what `Terminal.call` raises."""
+    """Reads of one terminal. Each may raise what `Terminal.call` raises.
+
+    `steady`: milliseconds of a clock that nobody sets.
+    """
 
     def __init__(
         self,
         terminal: Terminal,
         settings: OrderSettings,
         sleep: Callable[[float], Awaitable[None]],
-        clock: Callable[[], int],
+        steady: Callable[[], int],
     ) -> None:
         self._terminal = terminal
         self._settings = settings
         self._sleep = sleep
         kept_ms = int(settings.settle_s * 1000)
-        self.changes = LastChanges(kept_ms=kept_ms, clock=clock)
-        self.netting = Netting(kept_ms=kept_ms, clock=clock)
+        self.changes = LastChanges(kept_ms=kept_ms, clock=steady)
+        self.netting = Netting(kept_ms=kept_ms, clock=steady)
         self._hedging: tuple[int, bool] | None = None
 
     async def hedging(self) -> bool:

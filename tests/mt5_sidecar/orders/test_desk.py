@@ -859,6 +859,40 @@ async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
         await net.desk.submit("c2", close(before.ticket))
 
 
+async def test_a_clock_that_is_set_makes_no_trade_forgotten(net: Shop) -> None:
+    before = only(net)
+    await net.desk.submit("o", sell("0.1"))
+    late = Lagging(net, before, looks=3)
+    net.world.set_clock(HOUR_MS)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert not late.left
+
+
+async def test_a_close_waits_for_a_trade_that_may_have_been_made(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    net.terminal.fault = "ambiguous_after"
+    assert (await net.desk.submit("o", sell("0.1"))).outcome == "Unknown"
+    Lagging(net, before, looks=3)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.2)]
+
+
+async def test_a_trade_that_was_not_made_holds_no_close_up_for_long(net: Shop) -> None:
+    before = only(net)
+    net.terminal.fault = "ambiguous_before"
+    assert (await net.desk.submit("o", sell("0.1"))).outcome == "Unknown"
+    with pytest.raises(Settling):
+        await net.desk.submit("c", close(before.ticket))
+
+    net.world.advance(15_000)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+
 async def test_what_others_trade_on_a_netting_account_holds_no_close_up(net: Shop) -> None:
     before, sent = only(net), all_sent(net)
     await net.desk.submit("o1", sell("0.1"))

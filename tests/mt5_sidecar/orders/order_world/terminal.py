@@ -9,13 +9,15 @@ from typing import Any
 
 from mt5_sidecar.domain.connection import Connection
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
-from order_world.broker import Broker
+from order_world.broker import DEAL, Broker
 from order_world.records import account_info, send_result, symbol_info
 
 CALL_MS = 10_000
 SETTLE_MS = 15_000
 # History tells of an order this much later; lateness and lag together stay within the settle time.
 LAG_MS = 2_000
+# A position is shown as the last trades left it this much later; after a restart all are.
+SHOWN_MS = 3_000
 AMBIGUOUS_CODES = (10011, 10012, 10031, 10099)
 AMBIGUOUS_FAULTS = (-1, -10000, -10001, -10002, -10005)
 NOT_SENT_FAULTS = (-2, -8, -10004)
@@ -99,6 +101,9 @@ class Terminal:
         self.dead = False
         self.fault: str | None = None
         self.calls: list[str] = []
+        self.before: dict[int, Any] = {}
+        """Positions before the last trade, which are shown until `late_until_ms`."""
+        self.late_until_ms = self.deals = self.looked_at = 0
 
     @property
     def connection(self) -> Connection:
@@ -134,7 +139,30 @@ class Terminal:
         fault = self.fault or self._any_fault()
         self.fault = None
         await asyncio.sleep(0)
-        return getattr(self, f"_send_{fault}")(request)
+        if not self._is_late():
+            # What was shown once is never shown older again.
+            self.before, self.late_until_ms = dict(self.world.broker.positions), 0
+        if not self.quiet and self.world.random.random() < 0.3:
+            self.late_until_ms = self.world.now_ms + self.world.random.randrange(SHOWN_MS)
+        self._judge_close(request)
+        try:
+            return getattr(self, f"_send_{fault}")(request)
+        finally:
+            self.deals = len(self.world.broker.deals)
+
+    def _is_late(self) -> bool:
+        # Nobody could know of what others trade while it is not shown: that shows all.
+        same = self.deals == len(self.world.broker.deals)
+        return same and self.world.now_ms < self.late_until_ms
+
+    def _judge_close(self, request: dict[str, Any]) -> None:
+        broker = self.world.broker
+        held = broker.positions.get(request["position"])
+        if held is None or not broker.netting or request["action"] != DEAL:
+            return
+        # What happened since the last look, nobody could know.
+        if self.looked_at == len(broker.deals) and request["volume"] > held.volume + 1e-9:
+            broker.spoilt.append(f"a close of {held.ticket} would have turned it round")
 
     def _any_fault(self) -> str:
         if self.quiet or self.world.random.random() < 0.6:
@@ -245,9 +273,11 @@ class Terminal:
         ]
 
     def _positions_get(self, *, ticket: int = 0, symbol: str = "") -> Any:
+        self.looked_at = len(self.world.broker.deals)
+        shown = self.before if self._is_late() else self.world.broker.positions
         return [
             p
-            for p in self.world.broker.positions.values()
+            for p in shown.values()
             if (not ticket or p.ticket == ticket) and (not symbol or p.symbol == symbol)
         ]
 
