@@ -145,11 +145,16 @@ async def _dropped(sockets: Sequence[aiohttp.ClientWebSocketResponse]) -> int:
     return dropped
 
 
+def _none_of(what: str, count: int, *, beside: str = "") -> Finding:
+    return Finding(
+        target_id="P9", what=what, value=count, unit="", sense="<=", target=0.0, beside=beside
+    )
+
+
 def _findings(
     taken_ms: Sequence[float], *, failed: int, dropped: int, reloads: int
 ) -> list[Finding]:
     what = f"route written in Redis, until the last of {ROUTERS} routers follows"
-    none = {"unit": "", "sense": "<=", "target": 0.0}
     return [
         Finding(
             target_id="P9",
@@ -160,19 +165,11 @@ def _findings(
             target=1000.0,
             beside=f"p50 {percentile(taken_ms, 50):.1f} ms; {CHANGES} changes, {ROUTES:,} routes",
         ),
-        Finding(target_id="P9", what="nginx reloads", value=reloads, **none),  # type: ignore[arg-type]
-        Finding(
-            target_id="P9",
-            what="sockets dropped",
-            value=dropped,
-            beside=f"of {SOCKETS}",
-            **none,  # type: ignore[arg-type]
-        ),
-        Finding(
-            target_id="P9",
-            what=f"Redis away {AWAY_S:.0f} s: failed requests of known routes",
-            value=failed,
+        _none_of("nginx reloads", reloads),
+        _none_of("sockets dropped", dropped, beside=f"of {SOCKETS}"),
+        _none_of(
+            f"Redis away {AWAY_S:.0f} s: failed requests of known routes",
+            failed,
             beside=f"of {AWAY_S * ASKED_PER_S:,.0f}",
-            **none,  # type: ignore[arg-type]
         ),
     ]

@@ -60,6 +60,12 @@ BROKER_OUTAGES: Final = Gauge(
     "Broker servers that most of their accounts cannot reach.",
     registry=REGISTRY,
 )
+LEFTOVERS_REMOVED: Final = Counter(
+    f"{PREFIX}_leftovers_removed",
+    "Objects of deleted owners that Kubernetes did not remove, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
 ROUTERS_HURRIED: Final = Counter(
     f"{PREFIX}_routers_hurried",
     "Router pods changed so that they see new ConfigMaps at once, while Redis is away.",

@@ -25,9 +25,4 @@ def shard_of(namespace: str, shards: int) -> int:
 
 def suffix(settings: Settings) -> str:
     """Return what tells the names of our shard's objects from those of the others."""
-    return suffix_of(settings.shard, settings.shards)
-
-
-def suffix_of(shard: int, shards: int) -> str:
-    """Return the same of any shard."""
-    return f"-{shard}" if shards > 1 else ""
+    return f"-{settings.shard}" if settings.shards > 1 else ""

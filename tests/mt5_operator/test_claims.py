@@ -63,6 +63,11 @@ class Accounts:
         await asyncio.sleep(0)  # it is done there, and we do not know it yet
         return self._changed(key)
 
+    async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: str) -> dict[str, Any]:
+        self.objects[key] = dict(self.objects[key])
+        self.objects[key]["metadata"] = self.objects[key]["metadata"] | patch["metadata"]
+        return self._changed(key)
+
     def _changed(self, key: Key) -> dict[str, Any]:
         self.version += 1
         self.objects[key]["metadata"]["resourceVersion"] = str(self.version)
@@ -108,7 +113,8 @@ def test_of_one_second_and_both_unmarked_the_uid_decides_alike_everywhere() -> N
             index.keep(item)
         winners.add(index.holder("10001"))
 
-    assert winners == {Claim(True, "2026-11-21T10:00:00Z", "uid-a", Key("ns", "a"))}  # noqa: FBT003
+    created = "2026-11-21T10:00:00Z"
+    assert winners == {Claim(True, created, True, "uid-a", Key("ns", "a"))}  # noqa: FBT003
 
 
 async def test_a_younger_account_of_the_same_second_does_not_take_an_id_that_is_held(
@@ -208,6 +214,33 @@ async def test_of_two_marked_accounts_the_loser_loses_its_mark(accounts: Account
     assert await leader.take(FIRST)
     assert await leader.take(SECOND) == ""
     assert accounts.held == ["a-second"]
+
+
+async def test_a_finalizer_that_anybody_may_write_makes_nobody_the_holder(
+    accounts: Accounts,
+) -> None:
+    accounts.add(SECOND)["metadata"]["creationTimestamp"] = "2026-11-21T10:00:01Z"
+    accounts.objects[SECOND]["metadata"]["finalizers"] = ["theirs/own", names.FINALIZER]
+    leader = Leader(accounts)
+    leader.hear(FIRST, SECOND)
+
+    assert "belongs to" in await leader.take(SECOND)
+    assert accounts.objects[SECOND]["metadata"]["finalizers"] == ["theirs/own"]
+    assert await leader.take(FIRST) == ""
+
+
+@pytest.mark.parametrize("status", [{"idHeld": True}, {"trader": {"slot": "a"}}])
+async def test_who_has_an_id_by_its_status_keeps_it_from_an_older_one(
+    accounts: Accounts, status: dict[str, Any]
+) -> None:
+    accounts.add(SECOND)["metadata"]["creationTimestamp"] = "2026-11-21T10:00:01Z"
+    accounts.objects[SECOND] |= {"status": status}
+    accounts.objects[SECOND]["metadata"]["finalizers"] = [names.FINALIZER]
+    leader = Leader(accounts)
+    leader.hear(FIRST, SECOND)
+
+    assert await leader.take(FIRST)
+    assert await leader.take(SECOND) == ""
 
 
 async def test_the_one_that_waits_takes_the_id_when_its_holder_is_gone(accounts: Accounts) -> None:

@@ -47,6 +47,9 @@ class Cluster:
         return there
 
     async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: str) -> dict[str, Any]:
+        if kind is ACCOUNT:
+            self.accounts[key]["metadata"] |= patch["metadata"]
+            return self.accounts[key]
         if self.fails is Refused:
             raise Refused(422, "Invalid", "too long")
         if self.fails:
@@ -133,6 +136,37 @@ async def test_who_lies_in_wait_in_another_namespace_does_not_get_the_id(leader:
     assert leader.world.index.in_namespace("mine") == {ID}
 
 
+async def test_who_writes_our_finalizer_into_its_own_account_gets_no_kept_id(
+    leader: Leader,
+) -> None:
+    mine = leader.add("mine")
+    await leader.take(mine)
+    lurker = leader.add("theirs")
+    await leader.delete(mine)
+    leader.cluster.accounts[lurker]["metadata"]["finalizers"] = [names.FINALIZER]
+
+    for each in (leader, Leader(leader.cluster, now=NOON)):
+        await holds.look(each.context)
+        theirs = leader.cluster.accounts[lurker]
+        theirs["metadata"]["resourceVersion"] = "999"
+        feed(each.world, ACCOUNT, "MODIFIED", theirs)
+        assert "is kept for" in await each.take(lurker)
+        assert each.world.index.in_namespace("theirs") == set()
+
+    leader.cluster.accounts[lurker]["metadata"]["finalizers"] = [names.FINALIZER]
+    await leader.delete(lurker)
+    assert leader.cluster.maps[KEPT][ID].startswith("mine ")
+
+
+async def test_who_is_one_too_many_has_no_id_by_a_finalizer_of_its_own(leader: Leader) -> None:
+    squatter = leader.add("theirs")
+    leader.cluster.accounts[squatter]["metadata"]["finalizers"] = [names.FINALIZER]
+    after = Leader(leader.cluster, now=NOON)
+
+    assert claims.leave(after.context, squatter, over_quota=True)
+    assert await after.take(after.add("mine")) == ""
+
+
 async def test_nor_does_who_comes_just_then(leader: Leader) -> None:
     mine = leader.add("mine")
     await leader.take(mine)
@@ -162,6 +196,22 @@ async def test_another_shard_asks_before_it_gives_an_id_away(leader: Leader) -> 
     await first.delete(mine)
 
     assert "is kept for" in await second.take(second.add("theirs"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (3, 2)])
+async def test_another_number_of_shards_forgets_no_kept_id(
+    leader: Leader, before: int, after: int
+) -> None:
+    last = {"shards": before, "shard": before - 1, "broker_dry_run": True}
+    old = Leader(leader.cluster, now=NOON, **last)
+    mine = old.add("mine")
+    await old.take(mine)
+    await old.delete(mine)
+
+    new = Leader(leader.cluster, now=NOON, shards=after, broker_dry_run=True)
+    await holds.look(new.context)
+
+    assert "is kept for" in await new.take(new.add("theirs"))
 
 
 async def test_an_id_is_kept_for_its_time_and_no_longer(leader: Leader) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mt5_operator import metrics, names
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, Kind
+from mt5_operator.errors import Refused
 from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
@@ -27,6 +28,8 @@ class Cluster:
         self.made: list[str] = []
 
     async def create(self, kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
+        if "[" in body["spec"]["servers"][0]:  # as the CRD's rule does
+            raise Refused(422, "Invalid", "servers are names")
         self.made += body["spec"]["servers"]
         moment = "2026-01-01T00:00:00Z"
         meta = {"uid": f"u{len(self.made)}", "creationTimestamp": moment, "resourceVersion": "1"}
@@ -91,6 +94,14 @@ async def test_one_namespace_uses_up_no_others_brokers() -> None:
     assert [name for name, _ in bench.told] == ["x3", "x4"]
     assert "this namespace has 3 (MT5_OPERATOR_BROKERS_PER_NAMESPACE_MAX)" in bench.told[0][1]
     assert metrics.SERVERS_WITHOUT_BROKER._value.get() == 2
+
+
+async def test_a_server_of_which_no_broker_can_be_made_holds_up_no_other() -> None:
+    bench = Bench()
+    bench.add("odd", "A[b]")
+    bench.add("honest", "Zed-Broker", "other")
+
+    assert await bench.make() == ["Zed-Broker"]
 
 
 async def test_accounts_that_come_and_go_make_no_more_brokers_than_may_be() -> None:

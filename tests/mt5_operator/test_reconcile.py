@@ -53,6 +53,7 @@ from operator_samples import ConfigMaps, manifest, parsed
 KEY = Key("ns", "demo")
 UP = SidecarSeen("Connected", credentials="Valid", orders=OrdersSeen(0, active=False))
 OUTAGE = SidecarSeen("Disconnected", "BrokerUnreachable", "away", "Valid")
+MORE = {"requests": {"cpu": "2"}}
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 UNKNOWN = '{"spec": {"tradng": {}}}'
 MISSPELT = {"kubectl.kubernetes.io/last-applied-configuration": UNKNOWN}
@@ -573,6 +574,15 @@ async def test_an_account_that_waits_for_a_node_is_due_when_one_comes(bench: Ben
     assert bench.due() == set()
 
 
+async def test_a_record_of_what_was_applied_that_is_no_record_is_passed_over(bench: Bench) -> None:
+    record = {"kubectl.kubernetes.io/last-applied-configuration": "[" * 100_000}
+    bench.feed(annotations=record)
+
+    await bench.reconcile()
+
+    assert "StatefulSet" in bench.cluster.applied
+
+
 async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_field(
     bench: Bench,
 ) -> None:
@@ -588,7 +598,7 @@ async def test_an_account_is_held_before_its_first_route_even_with_an_unknown_fi
     assert (route.address, route.reason) == ("", "UnknownField")
 
 
-@pytest.mark.parametrize("how", ["unreadable", "without its id"])
+@pytest.mark.parametrize("how", ["unreadable", "without its id", "deleted"])
 @pytest.mark.parametrize("moves", [True, False])
 async def test_an_account_that_cannot_move_holds_up_no_other(
     bench: Bench, how: str, *, moves: bool
@@ -605,6 +615,9 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
 
     if how == "unreadable":
         bench.feed(spec=change | INVALID)
+    elif how == "deleted":  # and kept, by somebody else's finalizer
+        bench.context.reasons.clear()
+        bench.feed(spec=change, deletionTimestamp="now", finalizers=["somebody.else/own"])
     else:
         rival = manifest("rival")
         rival["metadata"] |= {"namespace": "other", "finalizers": [names.FINALIZER]}
@@ -615,8 +628,11 @@ async def test_an_account_that_cannot_move_holds_up_no_other(
     await bench.reconcile()
     bench.seconds += 10
 
-    assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
     assert fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True).granted
+    if how == "deleted":
+        assert KEY in bench.context.reasons, "else a new leader waits for it before it counts"
+    else:
+        assert bench.cluster.told["Ready"]["reason"] in ("InvalidSpec", "AccountIdConflict")
 
 
 # Updates that pause.
@@ -791,6 +807,28 @@ async def test_an_account_with_an_invalid_spec_is_held_and_its_route_says_why(
     route = bench.table.get("10001")
     assert route is not None
     assert route.address == "10.0.0.1:8080"
+
+
+async def test_an_invalid_account_that_is_one_too_many_takes_no_id(bench: Bench) -> None:
+    limited = bench.world.settings.model_copy(update={"accounts_per_namespace": 1})
+    bench.world = replace(bench.world, settings=limited)
+    bench.context = replace(bench.context, world=bench.world)
+    older = manifest("older", accountId="x")
+    older["metadata"] |= {"creationTimestamp": "2025-01-01T00:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", older)
+    bench.feed(spec=INVALID)
+
+    await bench.reconcile()
+
+    assert bench.cluster.applied == ["MT5Account/status"]
+    assert bench.table.get("10001") is None
+    assert bench.cluster.told["Ready"]["reason"] == "InvalidSpec"
+    rival = manifest("rival")
+    rival["metadata"] |= {"namespace": "other", "creationTimestamp": "2026-12-01T00:00:00Z"}
+    feed(bench.world, ACCOUNT, "ADDED", rival)
+    holder = bench.world.index.holder("10001")
+    assert holder is not None
+    assert holder.key == Key("other", "rival")
 
 
 async def test_the_route_of_an_account_that_became_invalid_follows_its_pod(bench: Bench) -> None:
@@ -1086,6 +1124,21 @@ async def test_who_never_ran_and_waits_in_line_goes_where_its_broker_is_served(
     assert bench.replicas() == {"demo-a": 1}  # nobody is before it there
 
 
+async def test_who_is_deleted_and_kept_by_somebody_takes_nobodys_turn(bench: Bench) -> None:
+    bench.feed()
+    bench.unscheduled("demo-a-0", "x", refused=True)
+    await bench.reconcile()
+    room = bench.context.admission
+    room.decide(1)
+    assert room.short(Platform.LINUX)
+
+    bench.feed(deletionTimestamp="now", finalizers=["somebody.else/own"])
+    await bench.reconcile()
+    room.decide(1)
+
+    assert not room.short(Platform.LINUX)
+
+
 async def test_who_ran_and_lost_its_place_comes_back_with_what_is_wanted_by_then(
     bench: Bench,
 ) -> None:
@@ -1131,6 +1184,33 @@ async def test_a_pod_whose_broker_is_away_is_not_replaced_for_another_revision_a
     )
 
     assert refresh.stuck(bench.context, account, away, "a") is goes
+
+
+async def silent(bench: Bench, *, node_lost: bool) -> bool:
+    """Let a pod of an older template fall silent; tell whether it is to be replaced in place."""
+    bench.sidecars.seen = replace(UP, orders=OrdersSeen(1, active=True))
+    await connected(bench)
+    assert bench.cluster.account["status"]["trader"]["pod"] == "p"
+    taints = [{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]
+    meta = {"name": "n", "uid": "n", "resourceVersion": "1"}
+    node = {"metadata": meta, "spec": {"taints": taints if node_lost else []}}
+    feed(bench.world, NODE, "ADDED", node)
+    bench.pod(ready=False)
+    bench.sidecars.seen = SidecarSeen(error="no answer")
+    bench.feed(spec={"brokerCompatibility": "Linux", "resources": MORE}, generation=4)
+    await bench.reconcile()
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", "demo-a"))
+    assert found is not None
+    terminal = found["spec"]["template"]["spec"]["containers"][0]
+    return bool(terminal["resources"]["requests"]["cpu"] == "2")
+
+
+@pytest.mark.parametrize("node_lost", [True, False])
+async def test_a_pod_of_a_node_that_nobody_hears_gets_no_newer_template_in_place(
+    bench: Bench, *, node_lost: bool
+) -> None:
+    # It may run, and trade: once the node is heard again, it must not have been told to end.
+    assert await silent(bench, node_lost=node_lost) is not node_lost
 
 
 async def test_a_budget_of_healing_outlives_every_write_of_a_move(bench: Bench) -> None:

@@ -17,6 +17,8 @@ from mt5_operator.status.seen import OrdersSeen
 
 from .test_reconcile import KEY, UP, Bench
 
+# Until a silent node is known to be, and the simulator's grace period on top.
+WAIT_S = 60 + 30
 ENDED = {"terminated": {"exitCode": 0}}
 RUNNING = {"running": {}}
 UNREACHABLE = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
@@ -56,10 +58,11 @@ class Server(Bench):
         self.pod(uid="p2")
         self.live[POD] = self.world.caches[POD].get(Key("ns", "demo-a-0"))
 
-    def node(self, *taints: dict[str, str], ready: str = "True") -> None:
-        """Let there be the trader's node."""
+    def node(self, *taints: dict[str, str], ready: str = "True", since: str = "10:00") -> None:
+        """Let there be the trader's node, which has been so since a time of day."""
         meta = {"name": "n", "uid": "n", "resourceVersion": "1"}
-        status = {"conditions": [{"type": "Ready", "status": ready}]}
+        told = {"type": "Ready", "status": ready, "lastTransitionTime": since}
+        status = {"conditions": [told]}
         self.live[NODE] = {"metadata": meta, "spec": {"taints": [*taints]}, "status": status}
 
     def trader(self) -> str:
@@ -118,10 +121,10 @@ async def test_a_pod_that_vanished_without_a_word_has_one_once_its_node_has_answ
     server.node()
     await server.vanishes()
 
-    for _ in range(6):
+    for _ in range(9):
         again_s = await server.reconcile()
         assert again_s is not None
-        assert 5 < again_s <= 61
+        assert 5 < again_s <= WAIT_S + 1
         assert server.trader() == "p"
         server.seconds += 9.9
     server.seconds += 1
@@ -147,11 +150,32 @@ async def test_a_pod_whose_node_does_not_answer_has_none(
         server.seconds += 100
 
     assert server.trader() == "p"
-    server.node()  # it is back
+    server.node(since="11:00")  # it is back, and has only just heard what it should end
     server.live[NODE]["metadata"]["resourceVersion"] = "2"  # type: ignore[index]
     feed(server.world, NODE, "MODIFIED", server.live[NODE] or {})
     await server.reconcile()
+    assert server.trader() == "p"
+    server.seconds += WAIT_S
+    await server.reconcile()
     assert server.trader() == "p2"
+
+
+async def test_a_node_that_was_silent_between_two_looks_has_not_answered_since_the_first(
+    server: Server,
+) -> None:
+    server.node()
+    await server.vanishes()
+    await server.reconcile()
+    server.seconds += WAIT_S - 1
+    server.node(since="10:01")
+
+    server.seconds += 1
+    await server.reconcile()
+    assert server.trader() == "p"
+    server.seconds += WAIT_S
+    await server.reconcile()
+    assert server.trader() == "p2"
+    assert server.told.count("TraderVanished") == 1
 
 
 @pytest.mark.parametrize("node", ["deleted", "out of service"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,11 @@ class Fleet:
         """Return a pod's uid; empty if there is none."""
         found = self.kubectl.get("pod", pod)
         return str(found["metadata"]["uid"]) if found else ""
+
+    def owner(self, stateful_set: str) -> str:
+        """Return the uid of the account that a StatefulSet belongs to; empty if there is none."""
+        found = self.kubectl.get("statefulset", stateful_set)
+        return str(found["metadata"]["ownerReferences"][0]["uid"]) if found else ""
 
     def node(self, pod: str) -> str:
         """Return a pod's node; empty if there is no such pod."""
@@ -425,6 +431,31 @@ def test_an_account_made_anew_gets_nothing_of_the_one_before_and_the_api_server_
     eventually(lambda: redis.routes()["20002"]["uid"] == second)
     eventually(lambda: sidecars.journal(second).active)
     assert {uid for uid, _ in sidecars.calls[told:]} == {second}
+
+
+def test_what_the_garbage_collector_forgets_of_an_account_before_does_not_stay(
+    fleet: Fleet, plane: ControlPlane, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    first = fleet.trades()
+    collector = plane.component("kube-controller-manager")
+    collector.signal(signal.SIGSTOP)
+    try:
+        kubectl.delete("mt5account", "demo")
+        kubectl.apply(account(login=20002))
+
+        # The StatefulSet and then its pod, both of the account before, are gone; ours is made.
+        eventually(lambda: fleet.uid("demo-a-0") == "", timeout_s=30)
+        found = kubectl.get("mt5account", "demo")
+        assert found is not None
+        wanted = found["metadata"]["uid"]
+        eventually(lambda: fleet.owner("demo-a") == wanted, timeout_s=30)
+        assert sidecars.active() in ([], [first])
+    finally:
+        collector.signal(signal.SIGCONT)
+    await_reason(kubectl, "Connected")
+    second = fleet.uid("demo-a-0")
+    assert second != first
+    eventually(lambda: sidecars.journal(second).active)
 
 
 @pytest.mark.timeout(240)

@@ -12,6 +12,7 @@ import yaml
 
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
+from mt5_operator.names import FINALIZER
 from operator_cluster import sidecar_stub
 from operator_cluster.manifests import account, await_reason, condition, reason, secret
 from operator_cluster.operator_process import Operator, eventually
@@ -177,6 +178,27 @@ def _tie(kubectl: Kubectl) -> tuple[str, list[str]]:
 
 def _meta(manifest: dict[str, Any]) -> dict[str, Any]:
     return dict(manifest["metadata"])
+
+
+def test_a_manifest_with_our_finalizer_takes_nobodys_id_and_can_be_deleted(
+    operator: Operator, kubectl: Kubectl, redis: RedisServer
+) -> None:
+    operator.lead()
+    kubectl.apply(secret(), account("older"))
+    await_reason(kubectl, "Connected", "older")
+    restored = account("restored")  # as from a backup, or from `kubectl get --output yaml`
+    restored["metadata"]["finalizers"] = [FINALIZER]
+
+    kubectl.apply(restored)
+
+    await_reason(kubectl, "AccountIdConflict", "restored")
+    kubectl.wait_for("mt5account", "restored", lambda it: not _meta(it).get("finalizers"))
+    kubectl.apply(restored)  # it would have it as soon as the older one goes
+    kubectl.delete("mt5account", "older")
+    await_reason(kubectl, "Connected", "restored")
+    kubectl.delete("mt5account", "restored")
+    eventually(lambda: kubectl.get("mt5account", "restored") is None, timeout_s=20)
+    assert redis.routes() == {}
 
 
 def test_windows_without_windows_nodes_says_so_and_starts_when_one_comes(

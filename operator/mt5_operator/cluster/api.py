@@ -66,8 +66,11 @@ class Api(Protocol):
     async def resize(self, key: Key, patch: Manifest) -> Manifest:
         """Change the resources of a pod that runs."""
 
-    async def delete(self, kind: Kind, key: Key, *, uid: str) -> None:
-        """Delete the object that has this uid; another one of the same name is left alone."""
+    async def delete(self, kind: Kind, key: Key, *, uid: str, version: str = "") -> None:
+        """Delete the object that has this uid; another one of the same name is left alone.
+
+        With `version` (a resourceVersion), it is left alone if it changed since.
+        """
 
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         """Return uid and resourceVersion of all objects that we watch of a kind."""
@@ -193,9 +196,10 @@ class HttpApi:
         path = POD.path(*key, part="resize")
         return await self._send("PATCH", POD, path, body=patch, content=_STRATEGIC, query=query)
 
-    async def delete(self, kind: Kind, key: Key, *, uid: str) -> None:
+    async def delete(self, kind: Kind, key: Key, *, uid: str, version: str = "") -> None:
         """See `Api`."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        only = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body = {"preconditions": only, "propagationPolicy": "Background"}
         await self._send("DELETE", kind, kind.path(*key), body=body)
 
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:

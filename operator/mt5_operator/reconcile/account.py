@@ -21,6 +21,7 @@ from mt5_operator.reconcile import (
     claims,
     deletion,
     heal,
+    leftovers,
     moves,
     platform,
     refresh,
@@ -75,6 +76,7 @@ async def reconcile(context: Context, key: Key) -> float | None:
         await deletion.forget(context, key)
         return None
     if "deletionTimestamp" in manifest["metadata"]:
+        deletion.step_aside(context, key)
         await deletion.let_go(context, manifest)
         return None
     try:
@@ -124,6 +126,8 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await heal.take(context, sight.manifest, wanted, seen, step)
         await heal.follow(context, wanted, seen, sight.look)
         await moves.watch(context, sight.manifest, wanted, sight.look)
+    for place in sight.both.places.values():
+        await leftovers.remove(context, place)
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 
@@ -184,7 +188,8 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
     if place:
         seen = replace(seen, place=told(place, chosen.platform), held=place.held)
-    seen = replace(seen, conflict=conflict, name_taken=_taken(both, slot, trader))
+    held = world.index.holds(wanted.key)
+    seen = replace(seen, conflict=conflict, id_held=held, name_taken=_taken(both, slot, trader))
     return _Sight(manifest, both, look, seen, due_s)
 
 

@@ -46,13 +46,14 @@ async def _by_node(
     context: Context, manifest: Manifest, account: Account, trader: Trader
 ) -> tuple[str, float]:
     settings = context.world.settings
-    for_s, news = context.gone.missing(account.key, trader.pod)
+    news = context.gone.misses(account.key, trader.pod)
     node = await _live(context.world, NODE, Key("", trader.node))
     if node is not None:
         feed(context.world, NODE, "MODIFIED", node)
-    wait_s = max(settings.vanished_pod_wait_s, grace_s(account, settings))
-    answers = node is not None and vanished.answers(node)
-    if vanished.is_off(node) or (answers and for_s >= wait_s):
+    # A kubelet that is silent is not known to be for some time, and then has the pod to end.
+    wait_s = settings.vanished_pod_wait_s + grace_s(account, settings)
+    for_s = context.gone.answered_s(account.key, vanished.answers_since(node or {}))
+    if vanished.is_off(node) or for_s >= wait_s:
         context.gone.prove(account.key, trader.pod)
         return "", 0
     told = (

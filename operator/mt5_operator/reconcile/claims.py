@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from mt5_operator import names
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
@@ -23,13 +22,13 @@ async def take(context: Context, manifest: Manifest) -> str:
     """
     meta, index = manifest["metadata"], context.world.index
     key, wanted = Key(meta["namespace"], meta["name"]), account_id(manifest)
-    if names.FINALIZER not in meta.get("finalizers", []):
+    if not index.holds(key):
         await _look_at_rivals(context, key)
         if context.world.settings.shards > 1:
             await holds.look(context)  # another shard may have let go of the id just now
     if told := conflict(index, wanted, key):
         index.give_up(key)
-        await release(context, manifest)  # only who has the id is marked
+        await release(context, manifest)  # only who has the id must end its route
         return told
     index.take(key)  # no await since the question: a rival that asks meanwhile finds it taken
     await hold(context, manifest)

@@ -94,7 +94,7 @@ class Context:
     brokers: dict[str, tuple[str, BrokerStatus]] = field(default_factory=dict)
     # Under which id each account was looked at last, for the end of its route.
     routed: dict[Key, str] = field(default_factory=dict)
-    # What accounts' Ready said last, for the metric.
+    # What accounts' Ready said last, for the metric; empty of those that are being deleted.
     reasons: dict[Key, str] = field(default_factory=dict)
     # The API keys in force; one list, replaced as a whole.
     keys: list[ApiKey] = field(default_factory=list)

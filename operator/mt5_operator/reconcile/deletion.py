@@ -29,7 +29,8 @@ async def let_go(context: Context, manifest: Manifest) -> None:
         return
     wanted = account_id(manifest)
     holder = context.world.index.holder(wanted)
-    if holder is None or holder.key == key:
+    # Anybody's finalizer may be there that never had the id; it is not kept for them.
+    if holder is not None and holder.key == key:
         await holds.keep(context, wanted, key.namespace)
         await context.table.remove(wanted)
     try:
@@ -37,6 +38,17 @@ async def let_go(context: Context, manifest: Manifest) -> None:
     except NotFound:
         return
     _log.info("account released", account=str(key))
+
+
+def step_aside(context: Context, key: Key) -> None:
+    """Let an account that is being deleted take nobody's turn, place or step.
+
+    Somebody else's finalizer may keep it for ever.
+    """
+    context.fleet.step_aside(key)
+    context.admission.leave(key, None)
+    context.healer.forget(key)
+    context.reasons[key] = ""  # it was looked at, and has nothing to tell
 
 
 async def forget(context: Context, key: Key) -> None:

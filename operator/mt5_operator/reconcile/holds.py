@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keep the ids of deleted accounts for their namespaces, for a while (docs/adr/080).
 
-In a ConfigMap of our own namespace, one for each shard: the next leader must know them, and an
-administrator may take an entry out. The claims' index has what they amount to.
+In a ConfigMap of our own namespace: the next leader must know them, and an administrator may take
+an entry out. All shards share it, entry by entry, so that it outlives a change of their number. The
+claims' index has what they amount to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, seconds_text
 from mt5_operator.reconcile.index import Hold
 from mt5_operator.settings import Settings
-from mt5_operator.sharding import suffix_of
 
 # An object may have a megabyte; an entry has 160 bytes at most.
 MOST: Final = 5000
@@ -38,6 +38,8 @@ async def keep(context: Context, account_id: str, namespace: str) -> None:
     settings, index, now = context.world.settings, context.world.index, context.world.now()
     if not settings.id_hold_s:
         return
+    if settings.shards > 1:
+        await look(context)  # what the others keep counts as well
     until = seconds_text(now + timedelta(seconds=settings.id_hold_s))
     hold = Hold(namespace, until)
     over = [name for name, each in index.kept.items() if each.until <= seconds_text(now)]
@@ -60,22 +62,20 @@ async def look(context: Context) -> None:
         ApiError, ApiUnavailable: they could not be read; try again.
     """
     world = context.world
-    found: dict[str, Hold] = {}
-    for shard in range(world.settings.shards):
-        found |= await _read(context, shard)
+    found = await _read(context)
     now = seconds_text(world.now())
     world.index.keep_ids({name: hold for name, hold in found.items() if hold.until > now})
 
 
-def config_map(settings: Settings, shard: int) -> Key:
-    """Return where a shard keeps its ids."""
-    return Key(settings.namespace, names.KEPT_IDS + suffix_of(shard, settings.shards))
+def config_map(settings: Settings) -> Key:
+    """Return where ids are kept."""
+    return Key(settings.namespace, names.KEPT_IDS)
 
 
-async def _read(context: Context, shard: int) -> dict[str, Hold]:
+async def _read(context: Context) -> dict[str, Hold]:
     world = context.world
     try:
-        manifest = await world.api.get(CONFIG_MAP, config_map(world.settings, shard))
+        manifest = await world.api.get(CONFIG_MAP, config_map(world.settings))
     except NotFound:
         return {}
     words = {name: text.split() for name, text in (manifest.get("data") or {}).items()}
@@ -84,7 +84,7 @@ async def _read(context: Context, shard: int) -> dict[str, Hold]:
 
 async def _write(context: Context, change: Mapping[str, str | None]) -> None:
     world = context.world
-    key = config_map(world.settings, world.settings.shard)
+    key = config_map(world.settings)
     body: dict[str, Any] = {"data": dict(change)}
     try:
         await world.api.merge(CONFIG_MAP, key, body, manager=names.MANAGER)

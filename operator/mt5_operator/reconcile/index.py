@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who claims which account id. Who has it keeps it; the others wait until it is gone.
 
-An account that has its id carries our finalizer, and nobody else does. Age alone could not tell:
-creationTimestamp has whole seconds, so a younger account could take the id, and with it the
-route, from one that is already connected.
+The status of an account that has its id says so. Age alone could not tell: creationTimestamp has
+whole seconds, so a younger account could take the id, and with it the route, from one that is
+already connected. Nor could our finalizer: who may write accounts may write that as well
+(docs/adr/080); it only breaks ties.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Claim(NamedTuple):
 
     waits: bool
     created: str
+    # Of one second: who lacks our finalizer comes after who has it, and no status yet.
+    bare: bool
     uid: str
     key: Key
 
@@ -55,7 +58,8 @@ class Index:
         self._ids: dict[Key, str] = {}
         # Every namespace's claims, the oldest first.
         self._by_age: dict[str, list[Age]] = {}
-        # Who took its id in this process: the finalizer is on the way, or was taken off by hand.
+        # Who took its id in this process: its status is on the way, or the finalizer was taken off
+        # by hand.
         self._taken: set[str] = set()
         # Who may not have an id now, because it is one too many in its namespace.
         self._barred: set[str] = set()
@@ -66,8 +70,9 @@ class Index:
         """Take in an account; return the others that this concerns."""
         meta = manifest["metadata"]
         key, wanted = Key(meta["namespace"], meta["name"]), account_id(manifest)
-        held = meta["uid"] in self._taken or names.FINALIZER in meta.get("finalizers", [])
-        claim = Claim(not held, meta["creationTimestamp"], meta["uid"], key)
+        marked = names.FINALIZER in meta.get("finalizers", [])
+        held = meta["uid"] in self._taken or (marked and has_its_id(manifest))
+        claim = Claim(not held, meta["creationTimestamp"], not marked, meta["uid"], key)
         if self._claims.get(wanted, {}).get(key) == claim:
             return set()
         concerned = self._put_away(key)
@@ -187,6 +192,13 @@ class Index:
         if not others:
             del self._claims[held]
         return set(others)
+
+
+def has_its_id(manifest: Manifest) -> bool:
+    """Tell whether an account's status, which only we write, says that it has its id."""
+    status = manifest.get("status", {})
+    # Who trades had it before there was a word for it.
+    return status.get("idHeld") is True or bool(status.get("trader"))
 
 
 def conflict(index: Index, wanted: str, key: Key) -> str:

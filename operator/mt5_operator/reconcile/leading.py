@@ -103,7 +103,7 @@ async def _count(context: Context) -> None:
     metrics.RESIZES_WAITING.set(resizes.waiting)
     metrics.RESIZE_SILENT_NODES.set(resizes.silent(again_s=again_s))
     metrics.ACCOUNTS.clear()
-    for reason, number in Counter(context.reasons.values()).items():
+    for reason, number in Counter(filter(None, context.reasons.values())).items():
         metrics.ACCOUNTS.labels(reason).set(number)
 
 

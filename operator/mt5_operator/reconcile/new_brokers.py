@@ -14,7 +14,7 @@ import structlog
 from mt5_operator import metrics, names
 from mt5_operator.brokers.matching import ANY
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER
-from mt5_operator.errors import Conflict, InvalidSpec
+from mt5_operator.errors import Conflict, InvalidSpec, Refused
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.broker_feed import fed
@@ -81,6 +81,10 @@ async def _make(context: Context, server: str, namespace: str) -> bool:
         made = await world.api.create(BROKER, body)
     except Conflict:
         return False  # its event is on the way
+    except Refused as error:
+        # A name that an MT5Account may have and an MT5Broker may not: nobody else's turn ends here.
+        _log.warning("no MT5Broker is made", server=server, why=error.message)
+        return False
     world.caches[BROKER].feed(made)
     fed(world, made)
     _log.info("broker seen for the first time", broker=name, server=server)

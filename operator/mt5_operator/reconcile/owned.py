@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mt5_operator import names
 from mt5_operator.cluster.cache import Caches, key_of
-from mt5_operator.cluster.kinds import POD, STATEFUL_SET
+from mt5_operator.cluster.kinds import POD, STATEFUL_SET, Kind
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
 
@@ -49,6 +49,8 @@ class Place(NamedTuple):
     pod: Manifest | None
     # Of another owner: nothing may be made here.
     taken: str
+    # What is controlled by another than it should be by these names (`leftovers`).
+    astray: tuple[tuple[Kind, Manifest], ...] = ()
 
 
 def place(caches: Caches, owner: Owner, slot: str) -> Place:
@@ -57,11 +59,20 @@ def place(caches: Caches, owner: Owner, slot: str) -> Place:
     found_pod = caches[POD].get(pod_key(owner.key, slot))
     its_set = found_set if found_set and _controller(found_set) == owner.uid else None
     its_pod = found_pod if found_pod and _is_its_pod(found_pod, owner, its_set) else None
+    taken = ""
     if found_set and not its_set:
-        return Place(None, its_pod, f"StatefulSet {names.stateful_set(owner.key.name, slot)}")
-    if found_pod and not its_pod:
-        return Place(its_set, None, f"Pod {names.pod(owner.key.name, slot)}")
-    return Place(its_set, its_pod, "")
+        taken = f"StatefulSet {names.stateful_set(owner.key.name, slot)}"
+    elif found_pod and not its_pod:
+        taken = f"Pod {names.pod(owner.key.name, slot)}"
+    return Place(its_set, its_pod, taken, _astray(found_set, found_pod, owner))
+
+
+def _astray(
+    found_set: Manifest | None, found_pod: Manifest | None, owner: Owner
+) -> tuple[tuple[Kind, Manifest], ...]:
+    set_uid = found_set["metadata"]["uid"] if found_set else ""
+    found = ((STATEFUL_SET, found_set, owner.uid), (POD, found_pod, set_uid))
+    return tuple((kind, each) for kind, each, uid in found if each and _controller(each) != uid)
 
 
 def _is_its_pod(found: Manifest, owner: Owner, its_set: Manifest | None) -> bool:
@@ -74,6 +85,11 @@ def _is_its_pod(found: Manifest, owner: Owner, its_set: Manifest | None) -> bool
     return its_set is not None and _controller(found) == its_set["metadata"]["uid"]
 
 
+def controller_of(manifest: Manifest) -> Manifest:
+    """Return the reference to the owner that controls an object; empty if none does."""
+    owners: list[Manifest] = manifest["metadata"].get("ownerReferences", [])
+    return next((each for each in owners if each.get("controller")), {})
+
+
 def _controller(manifest: Manifest) -> str:
-    owners = manifest["metadata"].get("ownerReferences", [])
-    return next((str(each["uid"]) for each in owners if each.get("controller")), "")
+    return str(controller_of(manifest).get("uid", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.moving.look import trader_of
+from mt5_operator.names import Key
 from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.index import Age
 from mt5_operator.settings import Settings
@@ -18,18 +19,23 @@ def quota(settings: Settings, namespace: str) -> int:
 
 def exceeded(world: World, account: Account) -> str:
     """Return what to do because the namespace has its number of accounts; empty if it has not."""
-    limit = quota(world.settings, account.key.namespace)
-    age = Age(account.created, account.uid, account.key)
-    if not limit or world.index.rank(age) < limit or _has_begun(world, account):
+    return exceeds(world, Age(account.created, account.uid, account.key))
+
+
+def exceeds(world: World, age: Age) -> str:
+    """Return the same of an account of which only the age is known: its spec may be wrong."""
+    namespace = age.key.namespace
+    limit = quota(world.settings, namespace)
+    if not limit or world.index.rank(age) < limit or _has_begun(world, age.key):
         return ""
     return (
-        f"namespace {account.key.namespace} may run {limit} accounts and has them, all older:"
+        f"namespace {namespace} may run {limit} accounts and has them, all older:"
         " delete one, or have the quota raised (accounts per namespace, in the chart's values)"
     )
 
 
-def _has_begun(world: World, account: Account) -> bool:
+def _has_begun(world: World, key: Key) -> bool:
     # A lowered quota ends nobody's trading; it only lets nobody else in. Asked of the status,
     # which the namespace's people cannot write: a StatefulSet of that name anybody may create.
-    manifest = world.caches[ACCOUNT].get(account.key) or {}
+    manifest = world.caches[ACCOUNT].get(key) or {}
     return trader_of(manifest.get("status", {})) is not None

@@ -43,7 +43,7 @@ async def refresh(
         try:
             if wanted:
                 await _annotate(context, manifest, wanted)
-            if stuck(context, account, pod, slot):
+            if silent(sidecars[slot]) and stuck(context, account, pod, slot):
                 await replace_pod(context, manifest, why="it is of an old revision")
         except (NotFound, Conflict):
             continue  # another pod by now
@@ -88,11 +88,18 @@ def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
     broker is away just then is none that should be replaced.
     """
     manifest = context.world.caches[STATEFUL_SET].get(set_key(account.key, slot))
-    if manifest is None or not_ready_s(context.world, pod) < context.world.settings.stuck_pod_s:
+    if manifest is None or pod.lost:
+        return False
+    if not_ready_s(context.world, pod) < context.world.settings.stuck_pod_s:
         return False
     newest = manifest.get("status", {}).get("updateRevision", pod.revision)
     template = manifest["spec"]["template"]["metadata"].get("annotations", {}).get(names.TEMPLATE)
     return bool(pod.revision) and pod.revision != newest and pod.template != template
+
+
+def silent(sidecar: SidecarSeen | None) -> bool:
+    """Tell whether a sidecar says nothing: of one that does, the journal can be handed over."""
+    return sidecar is None or bool(sidecar.error)
 
 
 def not_ready_s(world: World, pod: PodSeen | None) -> float:

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mt5_operator.cluster.cache import key_of
 from mt5_operator.reconcile import claims, owned, routing
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.index import Age
+from mt5_operator.reconcile.quota import exceeds
 from mt5_operator.routes.route import Route, routable
 from mt5_operator.spec.parse import Manifest, account_id
 from mt5_operator.status.seen import Seen, pod_seen
@@ -17,10 +20,16 @@ async def follow(context: Context, manifest: Manifest, seen: Seen) -> Seen:
 
     The pod's readiness alone counts here, and it asks the sidecar: nobody is waited for.
     """
-    wanted = account_id(manifest)
+    wanted, meta = account_id(manifest), manifest["metadata"]
+    key = key_of(manifest)
+    # A spec that cannot be read gets no id that one that can would not have.
+    over = exceeds(context.world, Age(meta["creationTimestamp"], meta["uid"], key))
+    if claims.leave(context, key, over_quota=bool(over)):
+        return seen
     conflict = await claims.take(context, manifest)
+    seen = replace(seen, conflict=conflict, id_held=not conflict)
     if conflict or not routable(wanted):
-        return replace(seen, conflict=conflict)
+        return seen
     before = context.table.get(wanted) or Route()
     pod = owned.place(context.world.caches, owned.owner_of(manifest), before.slot).pod
     seen = replace(seen, account_id=wanted, slot=before.slot, pod=pod_seen(pod) if pod else None)

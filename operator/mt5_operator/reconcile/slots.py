@@ -189,8 +189,10 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
 
 
 def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
-    silent = sidecar is None or bool(sidecar.error)
-    return silent and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
+    # On a node that nobody hears nothing can be replaced, and it may be well when it is heard.
+    if pod is None or pod.lost:
+        return False
+    return refresh.silent(sidecar) and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
 
 
 def _trouble(both: Both, slot: str) -> str:

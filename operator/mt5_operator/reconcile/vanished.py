@@ -45,10 +45,11 @@ class Ended:
 
 @dataclass
 class Gone:
-    """Which accounts' traders are gone for certain, and since when the others are not there."""
+    """Which accounts' traders are gone for certain, and for how long the others' nodes answer."""
 
     clock: Callable[[], float] = time.monotonic
     _certain: dict[Key, str] = field(default_factory=dict)
+    _missed: dict[Key, str] = field(default_factory=dict)
     _since: dict[Key, tuple[str, float]] = field(default_factory=dict)
 
     def certain(self, account: Key) -> str:
@@ -57,21 +58,31 @@ class Gone:
 
     def prove(self, account: Key, uid: str) -> None:
         """Remember that a pod is gone for certain: it never comes back."""
-        self._since.pop(account, None)
+        self.forget(account)
         self._certain[account] = uid
 
-    def missing(self, account: Key, uid: str) -> tuple[float, bool]:
-        """Return for how long the API server has not known a pod, and whether that is news."""
+    def misses(self, account: Key, uid: str) -> bool:
+        """Take in that the API server does not know a pod; tell whether that is news."""
+        if self._missed.get(account) == uid:
+            return False
+        self._missed[account] = uid
+        self._since.pop(account, None)
+        return True
+
+    def answered_s(self, account: Key, word: str) -> float:
+        """Return for how long the node of a missing pod has answered without a break.
+
+        `word` is another one for each time that it came back, and empty while it is silent.
+        """
         before = self._since.get(account)
-        news = before is None or before[0] != uid
-        if before is None or news:
-            before = self._since[account] = (uid, self.clock())
-        return self.clock() - before[1], news
+        if before is None or before[0] != word:
+            before = self._since[account] = (word, self.clock())
+        return self.clock() - before[1] if word else 0
 
     def forget(self, account: Key) -> None:
         """Forget an account that is gone."""
-        self._certain.pop(account, None)
-        self._since.pop(account, None)
+        for known in (self._certain, self._missed, self._since):
+            known.pop(account, None)
 
 
 def has_ended(pod: Manifest) -> bool:
@@ -95,11 +106,15 @@ def is_off(node: Manifest | None) -> bool:
     return node is None or _OUT_OF_SERVICE in _taints(node)
 
 
-def answers(node: Manifest) -> bool:
-    """Tell whether a node's kubelet answers and can end containers."""
+def answers_since(node: Manifest) -> str:
+    """Return since when a node's kubelet answers and can end containers; empty if it does not.
+
+    A word to compare, and no time to reckon with: it is of another clock.
+    """
     conditions: list[dict[str, Any]] = node.get("status", {}).get("conditions", [])
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return ready and not is_lost(node)
+    ready = (each for each in conditions if each["type"] == "Ready" and each["status"] == "True")
+    since = next((str(each.get("lastTransitionTime", "ever")) for each in ready), "")
+    return "" if is_lost(node) else since
 
 
 def _taints(node: Manifest) -> set[str]:

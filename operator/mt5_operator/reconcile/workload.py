@@ -138,14 +138,28 @@ async def _kept(context: Context, account: Account, slot: str, stand: Stand) -> 
 async def hold(context: Context, manifest: Manifest) -> None:
     """Take hold of an account before anything is made of it: its route must go before its pod."""
     meta = manifest["metadata"]
-    if names.FINALIZER not in meta.get("finalizers", []):
-        await context.world.api.apply(ACCOUNT, _held(manifest, [names.FINALIZER]))
+    if names.FINALIZER in meta.get("finalizers", []):
+        return
+    # The uid keeps an apply from making a new object where this one is gone.
+    place = {name: meta[name] for name in ("name", "namespace", "uid")}
+    await context.world.api.apply(ACCOUNT, {"metadata": place | {"finalizers": [names.FINALIZER]}})
 
 
 async def release(context: Context, manifest: Manifest) -> None:
-    """Let go of an account that is to be deleted."""
-    if names.FINALIZER in manifest["metadata"].get("finalizers", []):
-        await context.world.api.apply(ACCOUNT, _held(manifest, []))
+    """Let go of an account that is to be deleted.
+
+    By its whole list, as of what was looked at: an apply would leave a finalizer that came with
+    somebody's manifest, such as one of a backup, and the account would never go.
+    """
+    meta = manifest["metadata"]
+    finalizers = meta.get("finalizers", [])
+    if names.FINALIZER not in finalizers:
+        return
+    rest = [name for name in finalizers if name != names.FINALIZER]
+    seen = {name: meta[name] for name in ("uid", "resourceVersion")}
+    patch = {"metadata": seen | {"finalizers": rest}}
+    key = Key(meta["namespace"], meta["name"])
+    await context.world.api.merge(ACCOUNT, key, patch, manager=names.MANAGER)
 
 
 async def ensure(context: Context, kind: Kind, wanted: Manifest) -> bool:
@@ -158,10 +172,3 @@ async def ensure(context: Context, kind: Kind, wanted: Manifest) -> bool:
     store.feed(written)  # so that the next look does not write it again before the watch tells
     _log.info("applied", kind=kind.name, object=str(key_of(wanted)), new=actual is None)
     return True
-
-
-def _held(manifest: Manifest, finalizers: list[str]) -> Manifest:
-    meta = manifest["metadata"]
-    # The uid keeps an apply from making a new object where this one is gone.
-    place = {name: meta[name] for name in ("name", "namespace", "uid")}
-    return {"metadata": place | ({"finalizers": finalizers} if finalizers else {})}

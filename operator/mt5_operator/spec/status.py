@@ -137,6 +137,10 @@ class AccountStatus(Model):
         ),
     ] = None
     account_id: Annotated[str | None, Field(description="The name that clients use.")] = None
+    id_held: Annotated[
+        bool | None,
+        Field(description="True: of all accounts that ask for this name, this one has it."),
+    ] = None
     platform: Annotated[Platform | None, Field(description="Where the account runs.")] = None
     slot: Annotated[str | None, Field(description="The slot that clients are routed to.")] = None
     node: Annotated[str | None, Field(description="The node of the slot's pod.")] = None

@@ -21,6 +21,7 @@ def status(seen: Seen, *, previous: Manifest, now: str) -> Manifest:
     told: Manifest = {
         "observedGeneration": seen.generation,
         "accountId": seen.account_id or None,
+        "idHeld": seen.id_held or None,
         "platform": _runs_on(seen),
         "slot": seen.slot or None,
         # Not before it runs: a node alone is not worth a write.

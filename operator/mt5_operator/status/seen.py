@@ -110,6 +110,8 @@ class Seen:
     invalid: str = ""
     unknown_fields: tuple[str, ...] = ()
     conflict: str = ""
+    # The account has its id: of several that claim one, one does.
+    id_held: bool = False
     quota: str = ""
     # Objects of another account that have the names of this one's.
     name_taken: str = ""

@@ -74,8 +74,8 @@ def _workload(seen: Seen) -> Verdict | None:
 def _taken(what: str) -> str:
     return (
         f"{what} has the name of what this account would have, and belongs to an account of that"
-        " name before, or to nobody; this account begins when it is gone. Kubernetes removes what"
-        " a deleted account had; what stays longer than a pod takes to end, delete by hand"
+        " name before, or to nobody; this account begins when it is gone. What a deleted account"
+        " had is removed; what stays longer than a pod takes to end is nobody's: delete it by hand"
     )
 
 

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Callable
 
+from mt5_sidecar.errors import InvalidRequest
 from mt5_sidecar.orders import handover
 from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.gate import Gate
@@ -81,30 +82,41 @@ class Activation:
 
     async def export(self) -> bytes:
         """Return what the account's other slot must know; fence first."""
+        read = self._journal.read
         oldest_ms = self._clock() - int(self._settings.retention_s * 1000)
-        records = await self._journal.read(lambda store: store.since(oldest_ms))
-        account = await self._journal.read(lambda store: store.fact("account"))
-        known_since = await self._journal.read(lambda store: store.fact("known_since_ms"))
+        records = await read(lambda store: store.since(oldest_ms))
         return handover.packed(
-            records, account=account, epoch=self.epoch, known_since_ms=int(known_since)
+            handover.Handover(
+                account=await read(lambda store: store.fact("account")),
+                epoch=self.epoch,
+                known_since_ms=int(await read(lambda store: store.fact("known_since_ms"))),
+                rows=handover.rows_of(records),
+                earlier_settled=bool(await read(lambda store: store.fact("earlier_settled"))),
+            )
         )
 
     async def adopt(self, raw: bytes) -> None:
         """Take over another slot's journal; what it had open is looked for before trading.
 
         Raises:
+            InvalidRequest: This slot trades.
             JournalForeign, JournalUnreadable: It is not this account's, or none.
         """
         account = await self._journal.read(lambda store: store.fact("account"))
         taken, records = handover.unpacked(raw, account=account)
-        epoch = max(taken.epoch, await self._adopted_epoch())
-        # Not ours if that is older: between our last trade and theirs, a third journal may have
-        # been lost. Who had all of our keys says so by naming our own time.
-        facts = {"known_since_ms": str(taken.known_since_ms), "adopted_epoch": str(epoch)}
-        self._gate.reconciled = False
-        await self._journal.write(lambda store: store.adopt(records, **facts))
-        await self._ledger.adopt_unsettled(now_ms=self._clock())
-        await self._earlier.recall()
+        async with self._turn:
+            if self.active:
+                # An adoption that was slow, and given up: what is in the call now is not theirs.
+                raise InvalidRequest("this slot trades: a journal is adopted before it does")
+            epoch = max(taken.epoch, await self._adopted_epoch())
+            # Not ours if that is older: between our last trade and theirs, a third journal may have
+            # been lost. Who had all of our keys says so by naming our own time.
+            facts = {"known_since_ms": str(taken.known_since_ms), "adopted_epoch": str(epoch)}
+            facts |= self._earlier.begun_anew(settled=taken.earlier_settled)
+            self._gate.reconciled = False
+            await self._journal.write(lambda store: store.adopt(records, **facts))
+            await self._ledger.adopt_unsettled(now_ms=self._clock())
+            await self._earlier.recall()
 
     async def _adopted_epoch(self) -> int:
         return int(await self._journal.read(lambda store: store.fact("adopted_epoch", "0")))

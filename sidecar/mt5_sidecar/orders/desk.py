@@ -14,6 +14,7 @@ from mt5_sidecar.orders.bodies import Ask
 from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.errors import (
     Busy,
+    Fenced,
     KeyInFlight,
     KeyReused,
     KeyUnknown,
@@ -71,7 +72,7 @@ class OrderDesk:
         self._running = Running()
         self._ledger = Ledger(journal)
         market = Market(terminal, settings, sleep, clock)
-        self._changes = market.changes
+        self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
@@ -173,10 +174,13 @@ class OrderDesk:
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)
-        basis = self._basis()
+        epoch, basis = self._gate.epoch, self._basis()
         planned = await self._planned(wanted)
         async with self._turn:
             try:
+                if self._gate.epoch != epoch:
+                    # Another slot may have traded under this key, and nobody has looked since.
+                    raise Fenced("this slot was activated anew", epoch=epoch, retry_after_s=1)
                 if self._basis() != basis:
                     # "What is left out stays" means as the trade before left it.
                     planned = await self._planned(wanted)
@@ -226,6 +230,8 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
+        if verdict.outcome in ("Done", "Partial", "Placed"):
+            self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

@@ -59,8 +59,14 @@ class EarlierLife:
 
     def unknown_from_now(self) -> dict[str, str]:
         """Return the facts that make `recall` begin anew: others may have traded until now."""
+        return {"known_since_ms": str(self._clock())} | self.begun_anew(settled=False)
+
+    def begun_anew(self, *, settled: bool) -> dict[str, str]:
+        """Return the facts with which another life's end is waited for from now on, unless its
+        orders can be seen already (`settled`): how long this pod has been here says nothing of
+        them."""
         self._started_ms = self._clock()
-        return {"known_since_ms": str(self._started_ms), "earlier_settled": ""}
+        return {"earlier_settled": "yes" if settled else ""}
 
     async def once(self) -> None:
         """Take the look when it is needed and can be taken.

@@ -13,21 +13,26 @@ VERSION: Final = 1
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fenced desk knows. `known_since_ms`: every key used since then is among `rows`."""
+    """What a fenced desk knows. `known_since_ms`: every key used since then is among `rows`;
+    `earlier_settled`: what was sent before that can be seen by now."""
 
     version: int = VERSION
     account: str
     epoch: int
     known_since_ms: int
     rows: list[dict[str, Any]]
+    # A pod of an earlier version does not say it.
+    earlier_settled: bool = False
 
 
-def packed(records: list[Record], *, account: str, epoch: int, known_since_ms: int) -> bytes:
+def rows_of(records: list[Record]) -> list[dict[str, Any]]:
+    """Return `records` as they are handed over."""
+    return [dict(zip(COLUMNS, row_of(record), strict=True)) for record in records]
+
+
+def packed(handover: Handover) -> bytes:
     """Return the handover as JSON."""
-    rows = [dict(zip(COLUMNS, row_of(record), strict=True)) for record in records]
-    return msgspec.json.encode(
-        Handover(account=account, epoch=epoch, known_since_ms=known_since_ms, rows=rows)
-    )
+    return msgspec.json.encode(handover)
 
 
 def unpacked(raw: bytes, *, account: str) -> tuple[Handover, list[Record]]:

@@ -10,6 +10,7 @@ from mt5_sidecar.errors import TerminalRefused, UnknownSymbol
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.changes import LastChanges
 from mt5_sidecar.orders.errors import NoPrice, Settling, UnknownTarget
+from mt5_sidecar.orders.netting import Netting, net
 from mt5_sidecar.orders.ports import Terminal
 from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
@@ -31,7 +32,9 @@ class Market:
         self._terminal = terminal
         self._settings = settings
         self._sleep = sleep
-        self.changes = LastChanges(kept_ms=int(settings.settle_s * 1000), clock=clock)
+        kept_ms = int(settings.settle_s * 1000)
+        self.changes = LastChanges(kept_ms=kept_ms, clock=clock)
+        self.netting = Netting(kept_ms=kept_ms, clock=clock)
         self._hedging: tuple[int, bool] | None = None
 
     async def hedging(self) -> bool:
@@ -73,7 +76,20 @@ class Market:
             UnknownTarget: It is not open.
             Settling: The terminal does not show that change yet.
         """
-        return await self._shown(lambda: self.position(ticket))
+        return await self._shown(lambda: self.position(ticket), self.changes.shown)
+
+    async def closing_position(self, ticket: int) -> Position:
+        """Return an open position with the lots that the last trade left of it.
+
+        Raises:
+            UnknownTarget: It is not open.
+            Settling: On a netting account: the terminal does not show that trade yet.
+        """
+        return await self._shown(lambda: self.position(ticket), self.netting.shown)
+
+    async def net(self, name: str) -> Decimal:
+        """Return the lots that are shown of a symbol of a netting account, below 0 if sold."""
+        return net(await self._terminal.call("positions_get", symbol=name))
 
     async def changed_order(self, ticket: int) -> Order:
         """Return a waiting order as its last change left it.
@@ -82,7 +98,7 @@ class Market:
             UnknownTarget: It does not wait.
             Settling: The terminal does not show that change yet.
         """
-        return await self._shown(lambda: self.order(ticket))
+        return await self._shown(lambda: self.order(ticket), self.changes.shown)
 
     async def order(self, ticket: int) -> Order:
         """Return a waiting order.
@@ -101,14 +117,14 @@ class Market:
         orders = await self._terminal.call("orders_get", symbol=name)
         return held_volume(name, buying=buying, positions=positions, orders=orders)
 
-    async def _shown(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def _shown(self, read: Callable[[], Awaitable[T]], shown: Callable[[T], bool]) -> T:
         settings, target = self._settings, await read()
         for _ in range(int(settings.change_shown_timeout_s / settings.change_shown_interval_s)):
-            if self.changes.shown(target):
+            if shown(target):
                 return target
             await self._sleep(settings.change_shown_interval_s)
             target = await read()
-        if not self.changes.shown(target):
+        if not shown(target):
             raise Settling("the terminal does not show its last change yet", retry_after_s=1)
         return target
 

@@ -11,6 +11,7 @@ from mt5_sidecar.orders.bodies import (
     NewOrder,
 )
 from mt5_sidecar.orders.market import Market
+from mt5_sidecar.orders.netting import net
 from mt5_sidecar.orders.planning.new_order import plan_order
 from mt5_sidecar.orders.planning.position import plan_close, plan_close_by, plan_modify_position
 from mt5_sidecar.orders.planning.terms import Plan, Terms
@@ -58,7 +59,9 @@ class Preparer:
         if symbol.volume_limit:
             held = await self._market.held(body.symbol, buying=body.side == "buy")
             check_volume_limit(body.volume, held, symbol)
-        return plan
+        if body.type != "market" or terms.hedging:
+            return plan
+        return plan.on_lots(await self._market.net(body.symbol))
 
     async def _waiting_order(
         self, record: Record, body: ModifyOrder | CancelOrder, terms: Terms
@@ -77,9 +80,10 @@ class Preparer:
             held = await self._market.changed_position(record.ask.ticket)
             symbol = await self._market.symbol(held.symbol, priced=True)
             return plan_modify_position(body, held, symbol, terms)
-        held = await self._market.position(record.ask.ticket)
+        held = await self._market.closing_position(record.ask.ticket)
         symbol = await self._market.symbol(held.symbol, priced=not isinstance(body, CloseBy))
         if isinstance(body, ClosePosition):
-            return plan_close(record, body, held, symbol, terms)
+            plan = plan_close(record, body, held, symbol, terms)
+            return plan if terms.hedging else plan.on_lots(net([held]))
         other = await self._market.position(body.position_by)
         return plan_close_by(record, body, (held, other), symbol, terms)

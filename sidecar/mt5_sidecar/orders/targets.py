@@ -4,7 +4,7 @@
 It is as asked, or as it was before, or neither: then nobody can tell any more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mt5_agent.protocol import Order
 from mt5_sidecar.orders import constants as mt5
@@ -20,9 +20,12 @@ _ORDER_FIELDS = {
     "stoplimit": "price_stoplimit",
     "sl": "sl",
     "tp": "tp",
+    "type_time": "type_time",
     "expiration": "time_expiration",
 }
 _REMEMBERED = {"stoplimit": "stop_limit_price"}
+# Ends that are no moment of their own: servers say none, or when the day is over.
+_WITHOUT_MOMENT = (mt5.ORDER_TIME_GTC, mt5.ORDER_TIME_DAY)
 
 CHANGES = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
 """What each kind of change sets, by the request's names."""
@@ -45,9 +48,7 @@ def as_asked_already(record: Record) -> bool:
     A retry whose journal is lost meets its own change here.
     """
     compared = CHANGES.get(record.operation, ())
-    wanted = {name: float(record.request.get(name, 0.0)) for name in compared}
-    before = {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in compared}
-    return bool(compared) and _same(before, wanted)
+    return bool(compared) and _same(_before(record, compared), _wanted(record, compared))
 
 
 def _position(record: Record, sight: Sight) -> Verdict | None:
@@ -89,11 +90,9 @@ def _last_seen(ticket: int, sight: Sight) -> Order | None:
 def _compared(
     record: Record, now: Mapping[str, float], *, position: int = 0, order: int = 0
 ) -> Verdict | None:
-    wanted = {name: float(record.request.get(name, 0.0)) for name in now}
-    before = {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in now}
-    if _same(now, wanted):
+    if _same(now, _wanted(record, now)):
         return Verdict(outcome="Done", evidence="state", position=position, order=order)
-    if _same(now, before):
+    if _same(now, _before(record, now)):
         return None
     return _unknowable(record, "Superseded", "something else has changed it since")
 
@@ -113,5 +112,15 @@ def _unknowable(record: Record, reason: str, detail: str) -> Verdict:
     )
 
 
+def _wanted(record: Record, names: Iterable[str]) -> dict[str, float]:
+    return {name: float(record.request.get(name, 0.0)) for name in names}
+
+
+def _before(record: Record, names: Iterable[str]) -> dict[str, float]:
+    return {name: record.context.get(_REMEMBERED.get(name, name), 0.0) for name in names}
+
+
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    if one.get("type_time") == other.get("type_time") and one.get("type_time") in _WITHOUT_MOMENT:
+        one = {name: value for name, value in one.items() if name != "expiration"}
     return all(abs(one[name] - other[name]) < SAME for name in one)

@@ -6,14 +6,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from order_world.house import House
 from order_world.records import symbol_info
-from order_world.terminal import World
+from order_world.terminal import Killed, World
 
 from mt5_sidecar.domain.account_file import Trading
-from mt5_sidecar.errors import TerminalUnavailable, TradingDisabled, UnknownSymbol
-from mt5_sidecar.orders import Ask, CancelOrder, ClosePosition, ModifyPosition, NewOrder, OrderDesk
+from mt5_sidecar.errors import InvalidRequest, TerminalUnavailable, TradingDisabled, UnknownSymbol
+from mt5_sidecar.orders import (
+    Ask,
+    CancelOrder,
+    ClosePosition,
+    ModifyOrder,
+    ModifyPosition,
+    NewOrder,
+    OrderDesk,
+)
 from mt5_sidecar.orders.errors import (
     BadKey,
     BrokenLimit,
@@ -273,14 +282,19 @@ async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -
     await again.desk.stop()
 
 
-async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
-    first = await shop.desk.submit("k", buy())
+async def reborn(shop: Shop) -> Shop:
+    """Return the shop after its end, without its journal, before the terminal tells of a deal."""
     await shop.kill()
     shop.lose_journal()
-
     again = Shop(shop.world, shop.settings.journal_file.parent)
     await again.begin()
     again.terminal.quiet = True
+    return again
+
+
+async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
+    first = await shop.desk.submit("k", buy())
+    again = await reborn(shop)
     with pytest.raises((Settling, Reconciling)):
         await again.desk.submit("k", buy())
     for _ in range(20):
@@ -296,12 +310,7 @@ async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> No
 async def test_a_key_whose_journal_is_lost_is_never_told_to_be_unknown(shop: Shop) -> None:
     """`key-unknown` reads as "never sent": who believes it of a made order sends another."""
     first = await shop.desk.submit("k", buy())
-    await shop.kill()
-    shop.lose_journal()
-
-    again = Shop(shop.world, shop.settings.journal_file.parent)
-    await again.begin()
-    again.terminal.quiet = True
+    again = await reborn(shop)
     with pytest.raises(Settling):
         await again.desk.outcome("k")
     for _ in range(20):
@@ -395,6 +404,93 @@ async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> Non
     assert (await other.desk.submit("lost", buy("0.2"))).outcome in ("Done", "Partial")
     assert other.sends == 0
     await other.desk.stop()
+
+
+async def test_a_slot_that_waited_looks_late_enough_for_a_journal_that_was_lost(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The order is on its way when pod and journal go; its new, empty journal is handed on."""
+    world = shop.world
+    other = Shop(world, tmp_path, name="b")
+    other.epoch = 2
+    await other.wait()
+    other.terminal.quiet = True
+    world.advance(60_000)
+    sent: list[Any] = []
+    shop.terminal._send_good = die_after(shop, sent)  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await shop.desk.submit("k", buy())
+    world.later(8_000, lambda: world.broker.execute(sent[0]))
+    await shop.kill()
+    shop.lose_journal()
+
+    await shop.begin()
+    await shop.desk.activation.fence()
+    await other.desk.activation.adopt(await shop.desk.activation.export())
+    await other.desk.activation.activate(2)
+    await other.desk.reconcile()
+    with pytest.raises(Settling):
+        await other.desk.submit("k", buy())
+    for _ in range(20):
+        world.advance(2000)
+        await other.desk.reconcile()
+
+    assert (await other.desk.submit("k", buy())).outcome == "Done"
+    assert (len(world.broker.positions), other.sends) == (1, 0)
+    await other.desk.stop()
+
+
+async def test_a_journal_whose_past_was_looked_at_is_taken_over_without_waiting(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+    again = await Shop(shop.world, tmp_path).opened()
+    await again.desk.activation.fence()
+    other = Shop(shop.world, tmp_path, name="b")
+    other.epoch = 2
+    await other.begin(adopt=await again.desk.activation.export())
+    other.terminal.quiet = True
+    await other.desk.reconcile()
+
+    assert (await other.desk.submit("k", buy())).replayed
+    assert other.sends == 0
+    await other.desk.stop()
+    await again.desk.stop()
+
+
+async def test_a_slot_that_trades_takes_over_no_journal(shop: Shop) -> None:
+    exported = await shop.desk.activation.export()
+
+    with pytest.raises(InvalidRequest):
+        await shop.desk.activation.adopt(exported)
+
+    assert shop.desk.ready
+
+
+async def test_a_trade_that_waited_through_a_new_activation_is_not_sent(shop: Shop) -> None:
+    info = shop.terminal._symbol_info
+
+    def meanwhile(name: str) -> Any:
+        shop.desk._gate.epoch = 3
+        return info(name)
+
+    shop.terminal._symbol_info = meanwhile  # type: ignore[method-assign]
+
+    with pytest.raises(Fenced):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
+
+
+def die_after(shop: Shop, sent: list[Any]) -> Any:
+    def die(request: dict[str, Any]) -> Any:
+        sent.append(request)
+        shop.terminal.dead = True
+        raise Killed
+
+    return die
 
 
 async def test_another_accounts_handover_is_refused(shop: Shop) -> None:
@@ -501,6 +597,41 @@ def change(ticket: int | None, **stops: Any) -> Ask:
     return Ask("modify_position", ModifyPosition(**stops), ticket)
 
 
+async def test_an_order_for_the_day_that_is_to_stay_is_changed(shop: Shop) -> None:
+    """Both have no moment at which they end: only the kind of their end tells them apart."""
+    body = NewOrder(
+        symbol="EURUSD", side="buy", type="limit", price=Decimal("1.05"), volume=Decimal("0.1"),
+        expiration="day",
+    )  # fmt: skip
+    ticket = (await shop.desk.submit("k", Ask("order", body))).order or 0
+    stay = Ask("modify_order", ModifyOrder(expiration="gtc"), ticket)
+
+    told = await shop.desk.submit("m1", stay)
+    again = await shop.desk.submit("m2", stay)
+
+    assert (told.outcome, told.reason) == ("Done", "")
+    assert shop.world.broker.orders[ticket].type_time == 0
+    assert (again.outcome, again.reason) == ("Done", "AlreadyAsAsked")
+
+
+async def test_an_unknown_change_of_an_end_is_told_by_its_kind(shop: Shop) -> None:
+    body = NewOrder(
+        symbol="EURUSD", side="buy", type="limit", price=Decimal("1.05"), volume=Decimal("0.1")
+    )
+    ticket = (await shop.desk.submit("k", Ask("order", body))).order or 0
+    shop.terminal.fault = "lost_before"
+    for_today = Ask("modify_order", ModifyOrder(expiration="day"), ticket)
+    assert (await shop.desk.submit("m", for_today)).outcome == "Unknown"
+    shop.world.restore()
+    for _ in range(40):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+
+    told = await shop.desk.outcome("m")
+
+    assert (told.outcome, told.reason) == ("NotSent", "ProvenAbsent")
+
+
 async def test_two_changes_at_once_leave_each_other_what_they_set(shop: Shop) -> None:
     """ "What is left out stays" means as the change before left it, not as it was read before."""
     held = (await shop.desk.submit("k", buy())).position
@@ -556,6 +687,97 @@ async def test_a_change_that_the_terminal_never_shows_is_not_undone_by_the_next(
         "Done"
     ), "closing is never held up"
     assert late.left
+
+
+@pytest.fixture
+async def net(tmp_path: Path) -> AsyncIterator[Shop]:
+    """A shop on a netting account that holds 0.3 lots."""
+    made = await Shop(World(1, netting=True), tmp_path).opened()
+    await made.desk.submit("held", buy("0.3"))
+    made.world.advance(60_000)
+    yield made
+    await made.desk.stop()
+
+
+def only(shop: Shop) -> Any:
+    (position,) = shop.world.broker.positions.values()
+    return position
+
+
+def close(ticket: int, volume: str | None = None) -> Ask:
+    return Ask("close_position", ClosePosition(volume=volume and Decimal(volume)), ticket)
+
+
+def sell(volume: str) -> Ask:
+    body = NewOrder(symbol="EURUSD", side="sell", type="market", volume=Decimal(volume))
+    return Ask("order", body)
+
+
+def all_sent(shop: Shop) -> list[tuple[int, float]]:
+    """Return type and lots of what is sent from now on."""
+    sent: list[tuple[int, float]] = []
+    good = shop.terminal._send_good
+
+    def send(request: dict[str, Any]) -> Any:
+        sent.append((request["type"], request["volume"]))
+        return good(request)
+
+    shop.terminal._send_good = send  # type: ignore[method-assign]
+    return sent
+
+
+@pytest.mark.parametrize("first", [sell("0.2"), close(1001, "0.2")], ids=["sell", "close"])
+async def test_a_close_on_a_netting_account_knows_what_the_trade_before_left(
+    net: Shop, first: Ask
+) -> None:
+    """Lots that are not there any more would turn the position round."""
+    before, sent = only(net), all_sent(net)
+    assert (await net.desk.submit("c1", first)).outcome == "Done"
+    Lagging(net, before, looks=3)
+
+    assert (await net.desk.submit("c2", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.2), (1, 0.1)]
+    assert not net.world.broker.positions
+
+
+async def test_a_close_waits_for_all_trades_that_are_not_shown(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    halfway = msgspec.structs.replace(before, volume=0.2)
+    late = Lagging(net, halfway, looks=3)
+    Lagging(net, before, looks=4)
+    await net.desk.submit("o1", sell("0.1"))
+    await net.desk.submit("o2", sell("0.1"))
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert not late.left
+    assert sent == [(1, 0.1)] * 3
+
+
+async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
+    before = only(net)
+    await net.desk.submit("c1", close(before.ticket))
+    late = Lagging(net, before, looks=10_000)
+    sends = net.sends
+
+    with pytest.raises(Settling):
+        await net.desk.submit("c2", close(before.ticket))
+
+    assert net.sends == sends
+    late.left = 0
+    with pytest.raises(UnknownTarget):
+        await net.desk.submit("c2", close(before.ticket))
+
+
+async def test_what_others_trade_on_a_netting_account_holds_no_close_up(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    await net.desk.submit("o1", sell("0.1"))
+    net.world.broker.trade_by_hand("EURUSD", 0, 0.5, magic=0, reason=0)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.1), (1, 0.7)]
 
 
 class Lagging:

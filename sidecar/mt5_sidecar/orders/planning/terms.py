@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every plan has in common: a plan, the terms it is made under, and how a stop changes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
 from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.netting import HELD
 from mt5_sidecar.orders.records import MtRequest
 from mt5_sidecar.orders.rules import modes
 from mt5_sidecar.orders.symbols import Symbol
@@ -19,6 +20,10 @@ class Plan:
 
     request: MtRequest
     context: dict[str, float] = field(default_factory=dict)
+
+    def on_lots(self, held: Decimal) -> "Plan":
+        """Return it with the lots of its symbol that a netting account showed."""
+        return replace(self, context={**self.context, HELD: float(held)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

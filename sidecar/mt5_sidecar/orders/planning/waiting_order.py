@@ -41,7 +41,8 @@ def plan_modify_order(body: ModifyOrder, order: Order, symbol: Symbol, terms: Te
         expiration=until_s,
     )
     context = {**terms.context, **{name: float(value) for name, value in before.items()}}
-    return Plan(request=built, context={**context, "expiration": order.time_expiration})
+    ends = {"type_time": order.type_time, "expiration": order.time_expiration}
+    return Plan(request=built, context={**context, **ends})
 
 
 def plan_cancel(order: Order, symbol: Symbol, terms: Terms) -> Plan:

@@ -203,7 +203,8 @@ class Broker:
         wanted = {
             names.get(n, n): request[n] for n in ("price", "stoplimit", "sl", "tp", "expiration")
         }
-        changed = replace(order, **wanted)
+        # A client names one end; its kind and its moment are two fields of one change.
+        changed = replace(order, **wanted, type_time=request["type_time"])
         self._note_change("modify", order, changed, wanted)
         self.orders[order.ticket] = changed
         return send_result(10009, order=order.ticket)
@@ -216,6 +217,7 @@ class Broker:
             price_open=request.get("price", 0.0), sl=request.get("sl", 0.0), state=1,
             tp=request.get("tp", 0.0), time_setup_msc=self._time(), position_id=position_id,
             price_stoplimit=request.get("stoplimit", 0.0),
+            type_time=request.get("type_time", 0), time_expiration=request.get("expiration", 0),
             time_setup=self._time() // 1000,
         )  # fmt: skip
 

@@ -72,6 +72,14 @@ class House:
 
     async def begin(self, *, adopt: bytes | None = None) -> None:
         """Start a life, with what another slot handed over."""
+        await self.wait()
+        if adopt is not None:
+            await self.desk.activation.adopt(adopt)
+        if not self.desk.activation.active:
+            await self.desk.activation.activate(self.epoch)
+
+    async def wait(self) -> None:
+        """Start a life as the slot that does not trade yet."""
         self.terminal = Terminal(self.world)
         self.store: MortalStore | None = None
         self.desk = OrderDesk(
@@ -84,10 +92,6 @@ class House:
             sleep=self._sleep,
         )
         await self.desk.start()
-        if adopt is not None:
-            await self.desk.activation.adopt(adopt)
-        if not self.desk.activation.active:
-            await self.desk.activation.activate(self.epoch)
 
     @property
     def dead(self) -> bool:

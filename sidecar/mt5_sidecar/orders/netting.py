@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many lots a netting account holds after its last trades, while the terminal may not show it.
+
+There, whatever a close has too much turns the position round (MT5.md 5). Who closes what the
+terminal still shows of a moment ago would open a position that nobody asked for.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mt5_agent.protocol import Position
+from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.symbols import decimal
+
+HELD = "held"
+"""In a record's context: the lots that were shown before a trade on a netting account."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """After the trade of `made_ms`: what is held now (None: not told), and what no longer is."""
+
+    made_ms: int
+    now: Decimal | None
+    left: frozenset[Decimal]
+
+
+class Netting:
+    """What trades within `kept_ms` left of each symbol: lots, below 0 where they are sold."""
+
+    def __init__(self, *, kept_ms: int, clock: Callable[[], int]) -> None:
+        self._kept_ms = kept_ms
+        self._clock = clock
+        self._last: dict[str, _Last] = {}
+
+    def made(self, record: Record, verdict: Verdict) -> None:
+        """Remember a trade that the broker has carried out."""
+        if HELD not in record.context:
+            return
+        symbol = str(record.request["symbol"])
+        before, last = decimal(record.context[HELD]), self._recent(symbol)
+        left = frozenset({before})
+        if last is not None and not _shows(before, last):
+            # It was planned on what was no longer so.
+            left |= last.left
+            before = before if last.now is None else last.now
+        now = None if verdict.volume is None else before + _signed(record, verdict.volume)
+        self._last[symbol] = _Last(self._clock(), now, (left | {before}) - {now})
+
+    def shown(self, held: Position) -> bool:
+        """Tell whether the lots of `held` are not those of before the last trade."""
+        last = self._recent(held.symbol)
+        return last is None or _shows(net([held]), last)
+
+    def _recent(self, symbol: str) -> _Last | None:
+        last = self._last.get(symbol)
+        if last is None or self._clock() - last.made_ms < self._kept_ms:
+            return last
+        del self._last[symbol]
+        return None
+
+
+def net(positions: Iterable[Position]) -> Decimal:
+    """Return the lots of positions of one symbol, those that are sold below 0."""
+    lots = (decimal(held.volume) * (-1 if held.type % 2 else 1) for held in positions)
+    return sum(lots, Decimal(0))
+
+
+def _shows(lots: Decimal, last: _Last) -> bool:
+    # Other lots than any that we know of: somebody else has traded since.
+    return lots not in last.left
+
+
+def _signed(record: Record, lots: Decimal) -> Decimal:
+    return -lots if int(record.request["type"]) % 2 else lots
