@@ -197,8 +197,9 @@ def test_resources_change_in_place_where_the_node_can_and_by_a_move_where_it_can
 
 
 TRIO = ("demo", "two", "three")
-ONE_NODE = {"linux_node_selector": {"kubernetes.io/hostname": "fake-linux-0"}}
-MORE = {"simulator_requests": {"cpu": "31m", "memory": "50Mi"}}
+ONE_NODE = {"linux_node_selector": '{"kubernetes.io/hostname": "fake-linux-0"}'}
+MORE_CPU = "31m"
+MORE = {"simulator_requests": json.dumps({"cpu": MORE_CPU, "memory": "50Mi"})}
 
 
 def a_trio(fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub) -> None:
@@ -216,11 +217,10 @@ def a_trio(fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub) -> None:
 def with_more(kubectl: Kubectl) -> set[str]:
     """Return the pods of slot a for which other resources were asked."""
     found = (kubectl.get("pod", f"{name}-a-0") for name in TRIO)
-    wanted = MORE["simulator_requests"]["cpu"]
     return {
         pod["metadata"]["name"]
         for pod in found
-        if pod and pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == wanted
+        if pod and pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == MORE_CPU
     }
 
 
