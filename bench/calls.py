@@ -28,7 +28,7 @@ from bench.sidecar import until
 from bench.stub.MetaTrader5 import LOGIN, POSITIONS
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
-from mt5_agent.protocol import Position
+from mt5_agent.protocol import SOCKET_NAME, Position
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.settings_model import Settings
 from mt5_sidecar.terminal.terminal import Terminal
@@ -38,6 +38,7 @@ BATCH: Final = 20
 """The median of so many calls in a row counts; the least disturbed batch is told beside it."""
 RPYC_CALLS: Final = 3
 START_S: Final = 60.0
+AGENT_UID: Final = 65532  # of tests/contract_wine/pod.sh
 STUB: Final = Path(__file__).with_name("stub")
 WAY: Final = Path(__file__).with_name("rpyc_way.py")
 OURS: Final = "opt/mt5/bench"
@@ -50,6 +51,9 @@ class Place(Protocol):
     name: str
     target_us: float
 
+    def shared(self, folder: Path) -> Path:
+        """Return what sidecar and agent both see: the token, and the sidecar's socket."""
+
     def agent(self, terminal: Terminal, folder: Path) -> Any:
         """Run our agent there while the context lasts."""
 
@@ -61,6 +65,10 @@ class Native:
     """Plain processes."""
 
     name, target_us = "natively", 200.0
+
+    def shared(self, folder: Path) -> Path:
+        """Return any folder: nothing is hidden from plain processes."""
+        return folder
 
     @contextmanager
     def agent(self, terminal: Terminal, folder: Path) -> Iterator[None]:
@@ -103,10 +111,19 @@ class InImage:
     files: str
     """Our folder, as that Python names it."""
 
+    def shared(self, folder: Path) -> Path:
+        """Return the volume of the token, where the image has it."""
+        place, link = self.pod.path("run/mt5/agent"), folder / "agent"
+        place.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(place)  # its own name is too long for a socket's
+        return link
+
     @contextmanager
     def agent(self, terminal: Terminal, folder: Path) -> Iterator[None]:
         """Run our agent in the image's own Python, its worker in `python`."""
-        self.pod.write("run/mt5/agent/token", (folder / "token").read_text())
+        shared = [folder / "agent" / name for name in ("token", SOCKET_NAME)]
+        for file in shared:
+            os.chown(file, AGENT_UID, AGENT_UID)  # whose both are in a pod
         # Windows Python takes no PYTHONPATH.
         worker = (
             f"import sys, runpy; sys.path.insert(0, '{self.files}'); "
@@ -123,6 +140,8 @@ class InImage:
             yield
         finally:
             self.pod.end(process)
+            for file in shared:
+                file.unlink()
 
     @contextmanager
     def rpyc(self, port: int, folder: Path) -> Iterator[None]:
@@ -208,7 +227,7 @@ async def _ours(place: Place, folder: Path) -> AsyncIterator[Callable[[], Any]]:
             login=LOGIN,
             server="Bench",
             agent_port=0,
-            agent_token_file=folder / "token",
+            agent_token_file=place.shared(folder) / "token",
             credentials_file=folder / "password",
             account_file=folder / "account.json",
         ),

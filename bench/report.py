@@ -65,8 +65,11 @@ lets it be seen; `docs/adr/026-answers-in-one-piece.md` has the why.
 | OpenAPI and AsyncAPI are made for the first who asks | 59.4 MB | 59.0 MB |
 | a process of its own reads the settings: no pydantic here, nor its imports | 59.0 MB | 47.6 MB |
 | one change of 20 positions: decimals and times that stay are kept | 370 us | 130 us |
+| rendering them: the text of what stays is kept | 74 us | 28 us |
+| one call: the agent reads 64 KiB at a time, not 256, by a socket, not TCP | 184 us | 117 us |
 
-The first figure is of a quiet machine, the next two of one with a load average of 5 to 7.
+The first figure is of a quiet machine, the next two of one with a load average of 5 to 7. The last
+row is the agent's CPU; docs/adr/090 has every hop of a call, and of a change.
 
 P13: what did not help: MALLOC_ARENA_MAX, the trim and mmap thresholds of malloc, malloc instead of
 Python's arenas, one libuv thread instead of four (each below 0.1 MB: the memory is full, not
@@ -88,9 +91,9 @@ doing but the interpreter's: the image has Debian's Python 3.13, built with prof
 optimisation, and a checkout has whatever `python3` is, here one that pyenv built without. The row
 *in the image* is the same agent without Wine, which costs the 20 to 30 us between that row and its.
 
-P7: of the two milliseconds one and a half are the 100 sends; before them, some 40 us are the
-waking of the sidecar, and 0.2 to 0.3 ms the rendering of 20 positions, three times what it takes
-when the processor's caches hold it.
+P7: most of it is the 100 sends, each of which costs a bare loop as much; before them, some 40 us
+are the waking of the sidecar, and 0.3 ms the decoding and rendering of 20 positions, three times
+what that takes when the processor's caches hold it.
 
 ## Found
 

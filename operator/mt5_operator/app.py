@@ -189,6 +189,7 @@ class _Operator:
             who.token,
             timeout_s=settings.sidecar_timeout_s,
             order_timeout_s=settings.sidecar_order_timeout_s,
+            answer_max_bytes=settings.sidecar_answer_max_bytes,
             override=settings.sidecar_address_override,
         ) as sidecars:
             try:

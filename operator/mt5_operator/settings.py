@@ -184,6 +184,7 @@ class Settings(BaseSettings):
     # Sidecars.
     sidecar_timeout_s: Seconds = 2
     sidecar_order_timeout_s: Seconds = 60
+    sidecar_answer_max_bytes: Annotated[int, Field(ge=4096)] = 262_144
     sidecar_poll_s: Seconds = 2
     sidecar_poll_max_s: Seconds = 5
     sidecar_poll_connected_s: Seconds = 60

@@ -5,6 +5,7 @@ business."""
 import asyncio
 import contextlib
 import logging
+import sys
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,7 @@ from mt5_agent.first import first
 from mt5_agent.outbox import Outbox, is_large
 from mt5_agent.protocol import (
     OLDEST_VERSION,
+    SOCKET_NAME,
     VERSION,
     Answer,
     FromSidecar,
@@ -113,13 +115,12 @@ class Link:
 
     async def _once(self, backoff: Backoff) -> None:
         token = await _token(self._settings.token_file)
-        host, _, port = self._settings.sidecar_address.rpartition(":")
         wire = Wire(room=lambda: not self._outbox.is_full)
-        await asyncio.get_running_loop().create_connection(lambda: wire, host, int(port))
+        way = await self._connect(wire)
         try:
             await self._greet(wire, token)
             backoff.reset()
-            _log.info("sidecar joined")
+            _log.info("sidecar joined by %s", way)
             await self._speak(wire)
         finally:
             gone, self.connection = self.connection, object()
@@ -127,6 +128,19 @@ class Link:
             self._outbox.clear()
             self._source.left(gone)
             wire.close()
+
+    async def _connect(self, wire: Wire) -> str:
+        """Connect by the nearest way that there is, and return its name."""
+        loop, settings = asyncio.get_running_loop(), self._settings
+        if sys.platform != "win32":
+            # Absent, or nobody listens any more: a sidecar of before, or one that could not.
+            with contextlib.suppress(OSError):
+                path = settings.token_file.with_name(SOCKET_NAME)
+                await loop.create_unix_connection(lambda: wire, str(path))
+                return "socket"
+        host, _, port = settings.sidecar_address.rpartition(":")
+        await loop.create_connection(lambda: wire, host, int(port))
+        return "port"
 
     async def _greet(self, wire: Wire, token: str) -> None:
         hello = Hello(

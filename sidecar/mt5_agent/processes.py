@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from mt5_agent.protocol import READ_BYTES
+
 
 def _found(program: str) -> str | None:  # shutil.which would cost each account half a megabyte
     paths = (os.path.join(folder, program) for folder in ("", *os.get_exec_path()))  # noqa: PTH118
@@ -100,6 +102,7 @@ class Child:
         )
         stdout = transport.get_pipe_transport(_STDOUT)
         if heard is not None and stdout is not None:
+            _read_modestly(stdout)
             stdout.set_protocol(_Direct(heard, stdout.get_protocol()))
         return cls(transport, ears)
 
@@ -141,6 +144,12 @@ class Child:
             self._transport.kill()
         await self.ended()
         self._transport.close()
+
+
+def _read_modestly(pipe: asyncio.BaseTransport) -> None:
+    # Unix's pipes have this knob, undocumented; Windows' have one buffer of 64 KiB anyway.
+    if hasattr(pipe, "max_size"):
+        pipe.max_size = READ_BYTES
 
 
 async def run(argv: Sequence[str], *, within_s: float) -> None:

@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """One connection to a sidecar: its bytes as messages, with back-pressure both ways.
 
-An `asyncio.Protocol`, not a stream: a request is on its way to the worker, and an answer on its way
-out, in the same turn of the loop in which they came.
+An asyncio protocol, not a stream: a request is on its way to the worker, and an answer on its way
+out, in the same turn of the loop in which they came. One with a buffer of its own, because asyncio
+would make one for each read.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from mt5_agent.protocol import Frames, FromSidecar, ProtocolError, decode_from_sidecar, encode
+from mt5_agent.protocol import (
+    READ_BYTES,
+    Frames,
+    FromSidecar,
+    ProtocolError,
+    decode_from_sidecar,
+    encode,
+)
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """Reads on while there is `room`; says whether it may be written to."""
 
     def __init__(self, *, room: Callable[[], bool]) -> None:
         """Hold messages back, unread, while `room` says no; `read_on` looks again."""
         self._room = room
         self._frames = Frames()
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._bodies: deque[bytes] = deque()
         self._hear: Callable[[FromSidecar], None] | None = None
         self._transport: asyncio.Transport | None = None
@@ -105,10 +114,15 @@ class Wire(asyncio.Protocol):
         self._transport = transport
         self._may_write.set()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where bytes go."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes in."""
         try:
-            self._bodies.extend(self._frames.feed(data))
+            self._bodies.extend(self._frames.feed(self._buffer[:nbytes]))
         except ProtocolError as error:
             self._break(error)
             return

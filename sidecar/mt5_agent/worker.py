@@ -21,11 +21,10 @@ import msgspec
 
 from mt5_agent.arguments import BadArguments, checked
 from mt5_agent.pipe import ATTACH, MAX_PIPE_BYTES, SELECT, TICKS, Done, Job, Ready
-from mt5_agent.protocol import MAX_ANSWER_BYTES, Frames, encode
+from mt5_agent.protocol import MAX_ANSWER_BYTES, READ_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
-_READ_BYTES: Final = 65_536
 
 
 class Worker:
@@ -94,7 +93,7 @@ def main() -> int:
     package = importlib.import_module(MODULES[sys.argv[1]])
     worker, frames = Worker(package), Frames()
     _write(answers, Ready(package=str(package.__version__)))
-    while data := os.read(jobs, _READ_BYTES):
+    while data := os.read(jobs, READ_BYTES):
         for body in frames.feed(data):
             _write(answers, worker.do(msgspec.msgpack.decode(body, type=Job)))
     package.shutdown()

@@ -15,6 +15,19 @@ from mt5_agent.protocol import POLLS
 FAST_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.15, 0.5, 2.0, 10.0)
 
 
+class _Children(dict[str, Counter]):
+    """A counter's children by its one label, bound: to find one by its label takes 5 us, and 30
+    where nobody did for a while."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __missing__(self, label: str) -> Counter:
+        child = self[label] = self._counter.labels(label)
+        return child
+
+
 class Metrics:
     """One registry for one sidecar, so that tests can make as many as they like."""
 
@@ -94,6 +107,7 @@ class Metrics:
         self.snapshots = Counter(
             "mt5_sidecar_snapshots", "Snapshots taken in", ("kind",), registry=r
         )
+        self._snapshots = _Children(self.snapshots)
         reads = Counter(
             "mt5_sidecar_snapshot_reads",
             "Reads of a snapshot: its body was there (kept) or had to be made",
@@ -111,6 +125,7 @@ class Metrics:
         self.ws_messages = Counter(
             "mt5_sidecar_ws_messages", "Messages to WebSocket clients", ("type",), registry=r
         )
+        self._messages = _Children(self.ws_messages)
         self.ws_conflated = Counter(
             "mt5_sidecar_ws_conflated", "Flushes put off because a client was slow", registry=r
         )
@@ -197,7 +212,11 @@ class Metrics:
         """Count messages handed to WebSocket clients, by type."""
         for type_, count in messages.items():
             self.messages_sent += count
-            self.ws_messages.labels(type_).inc(count)
+            self._messages[type_].inc(count)
+
+    def taken_in(self, kind: str) -> None:
+        """Count one snapshot of the agent."""
+        self._snapshots[kind].inc()
 
     def held_back(self, spared_bytes: int) -> None:
         """Count a flush that a slow client does not get yet, and the state that was in it."""

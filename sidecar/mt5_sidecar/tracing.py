@@ -7,6 +7,7 @@ here costs more than asking whether there is.
 """
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -96,10 +97,18 @@ class Tracing:
         return told.get(HEADER, "")
 
     def stop(self) -> None:
-        """Send what is left; blocks for a moment."""
-        if self._provider is not None:
-            self._provider.force_flush(FLUSH_MS)
-            self._provider.shutdown()
+        """Send what is left; blocks for `FLUSH_MS` at most."""
+        if self._provider is None:
+            return
+        # The SDK looks at no clock while it flushes: batch after batch, each is tried again until
+        # its own time is over. So it is left behind; a daemon does not keep the process.
+        flushing = threading.Thread(target=self._flush, name="traces-flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_MS / 1000)
+
+    def _flush(self) -> None:
+        self._provider.force_flush()
+        self._provider.shutdown()
 
 
 def id_of(span: Any) -> str:

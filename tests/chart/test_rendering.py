@@ -269,6 +269,8 @@ def test_served_namespaces_get_a_role_of_their_own_and_no_cluster_role_reaches_a
         ("Role", "prop"),
         ("Role", "default"),
     }
+    # Of unusable API keys Events tell in our own namespace, whether it is served or not.
+    assert any("events" in rule["resources"] for rule in roles["Role", "mt5-system"]["rules"])
     told = [rule["resources"] for rule in roles["Role", "default"]["rules"]]
     assert told == [["events"]], "Events of brokers, which have no namespace"
     everyones = [rule["resources"] for rule in roles["ClusterRole", ""]["rules"]]

@@ -5,6 +5,7 @@ protocol."""
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class SidecarEnd:
         self._changed = asyncio.Condition()
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
+        self._nearer: asyncio.Server | None = None
         self._count = 0
 
     async def listen(self) -> None:
@@ -51,12 +53,27 @@ class SidecarEnd:
         self.port = self._server.sockets[0].getsockname()[1]
         self.token_file.write_text(TOKEN)
 
+    async def listen_nearer(self) -> None:
+        """Listen on the socket beside the token as well."""
+        path = self.token_file.with_name(protocol.SOCKET_NAME)
+        self._nearer = await asyncio.start_unix_server(self._serve, str(path))
+
+    async def leave_the_socket(self) -> None:
+        """Be there by the port only; the socket's file stays, as after a kill."""
+        path = self.token_file.with_name(protocol.SOCKET_NAME)
+        if self._nearer:
+            self._nearer.close()
+        path.unlink(missing_ok=True)  # Python 3.13 removes it by itself
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(path))
+
     async def close(self) -> None:
-        if self._server:
-            self._server.close()
+        servers = [server for server in (self._server, self._nearer) if server]
+        for server in servers:
+            server.close()
         self.hang_up()
-        if self._server:
-            await self._server.wait_closed()
+        for server in servers:
+            await server.wait_closed()
 
     def hang_up(self) -> None:
         """Close the connection and forget what came over it."""

@@ -2,12 +2,13 @@
 """The supervisor's end of a worker: what it hears, and what it never confuses."""
 
 import asyncio
+import os
 import sys
 
 import pytest
 
 from mt5_agent.pipe import Done, Job, Ready
-from mt5_agent.protocol import encode
+from mt5_agent.protocol import READ_BYTES, encode
 from mt5_agent.workers import WorkerGone, WorkerProcess
 
 READY = encode(Ready(package="5.0"))
@@ -42,6 +43,21 @@ async def test_an_answer_is_heard(how):
         await worker.kill()
 
     assert (worker.package, done.ok) == ("5.0", True)
+
+
+async def test_no_read_asks_for_more_than_the_heap_gives(monkeypatch):
+    # More would be mapped for each read and let go again: 15 us of every call (adr/090).
+    asked, read = [], os.read
+    worker = await start("answers")
+    monkeypatch.setattr(os, "read", lambda fd, size: asked.append(size) or read(fd, size))
+    try:
+        async with asyncio.timeout(20):
+            await worker.do(Job("version"))
+    finally:
+        await worker.kill()
+
+    assert asked
+    assert max(asked) <= READ_BYTES < 128 * 1024  # M_MMAP_THRESHOLD of mallopt(3)
 
 
 @pytest.mark.parametrize("how", ["ends", "nonsense"])

@@ -96,6 +96,38 @@ def test_after_a_failure_only_what_must_move_moves() -> None:
     assert bench.ask("next")
 
 
+def test_accounts_that_serve_nobody_hold_up_no_update_of_those_that_do() -> None:
+    # Whose password is wrong comes up nowhere: each try takes its deadline, and fails.
+    bench = Bench(move_failure_pause_s=600)
+    assert all(bench.ask(f"broken-{n}", serves=False) for n in range(3))
+    assert not bench.ask("broken-3", serves=False)
+
+    assert bench.ask("well-0")
+    bench.fleet.over(Key("ns", "broken-0"), failed=True)
+    assert bench.ask("well-1")
+    assert bench.ask("broken-3", serves=False)
+    assert bench.ask("well-2")
+    assert not bench.ask("well-3")
+    bench.due.clear()
+    bench.fleet.over(Key("ns", "well-0"))
+    assert bench.due == [Key("ns", "well-3")]
+    assert bench.ask("well-3")
+
+
+def test_a_new_leader_is_not_held_up_by_them_either() -> None:
+    bench = Bench(move_max=1, move_failure_pause_s=600)
+    started = {"since": "1970-01-01T00:16:30Z", "started": "1970-01-01T00:16:30Z"}
+    move = {"to": "b", "goal": "g", "template": "t", "reason": T, "phase": "Starting", **started}
+    failed = {"goal": "g", "outcome": "Failed", "at": "1970-01-01T00:16:30Z"}
+    away = {"conditions": [{"type": "Connected", "status": "False"}]}
+    bench.fleet.recall(
+        [account("moving", {"move": move} | away), account("failed", {"lastMove": failed} | away)]
+    )
+
+    assert bench.ask("well")
+    assert not bench.ask("broken", serves=False)
+
+
 def test_a_new_leader_knows_what_moves_and_what_failed() -> None:
     bench = Bench(move_max=1, move_failure_pause_s=600)
     started = {"since": "1970-01-01T00:16:30Z", "started": "1970-01-01T00:16:30Z"}
@@ -136,9 +168,11 @@ def test_an_account_that_need_not_move_any_more_keeps_nobody_waiting() -> None:
 def test_who_asks_no_more_holds_up_nobody_for_ever() -> None:
     bench = Bench(move_gather_s=2)
     assert not bench.ask("first")  # and its looks fail from now on
+    assert not bench.ask("broken", serves=False)
     bench.now_s += 1
     assert not bench.ask("next")
     bench.now_s += 2 * Settings().resync_s - 2
+    bench.ask("broken", serves=False)
     assert not bench.ask("next")
 
     bench.now_s += 1
@@ -172,4 +206,5 @@ def test_an_account_that_is_lost_after_its_move_is_a_failure_and_one_only() -> N
 
 def account(name: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return an account with this status."""
-    return {"metadata": {"namespace": "ns", "name": name}, "status": status}
+    well = {"conditions": [{"type": "Connected", "status": "True"}]}
+    return {"metadata": {"namespace": "ns", "name": name}, "status": well | status}

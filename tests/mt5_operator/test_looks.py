@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A look at a sidecar: one request, and a second only to one of an older version."""
 
+import contextlib
+import gzip
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -22,10 +24,27 @@ ORDERS = {"epoch": 3, "active": True, "ready": True, "unknown": 0}
 async def sidecar() -> AsyncIterator[Any]:
     """What a sidecar answers, and what it was asked."""
     told = SimpleNamespace(state={"state": "Connected", "pod_uid": POD.uid}, orders=200, asked=[])
+    told.endless, told.sent, told.elsewhere = False, 0, ""
 
-    async def state(request: web.Request) -> web.Response:
+    async def state(request: web.Request) -> web.StreamResponse:
         told.asked.append(request.path)
+        if told.elsewhere:
+            raise web.HTTPTemporaryRedirect(told.elsewhere)
+        if told.endless:
+            return await endless(request)
         return web.json_response(told.state)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=told.status)
+        if told.packed:
+            response.headers["Content-Encoding"] = "gzip"
+        await response.prepare(request)
+        more = gzip.compress(b" " * 50_000_000) if told.packed else b" " * 100_000
+        with contextlib.suppress(ConnectionError):
+            for _ in range(400):
+                await response.write(more)
+                told.sent += len(more)
+        return response
 
     async def orders(request: web.Request) -> web.Response:
         told.asked.append(request.path)
@@ -40,7 +59,9 @@ async def sidecar() -> AsyncIterator[Any]:
 
 
 async def look(sidecar: Any) -> OrdersSeen | None:
-    async with HttpSidecars(lambda _: "t", timeout_s=5, override=sidecar.address) as sidecars:
+    async with HttpSidecars(
+        lambda _: "t", timeout_s=5, answer_max_bytes=100_000, override=sidecar.address
+    ) as sidecars:
         return (await sidecars.state(POD)).orders
 
 
@@ -66,6 +87,29 @@ async def test_an_older_sidecar_is_asked_for_its_orders(
 
     assert await look(sidecar) == seen
     assert sidecar.asked == ["/internal/state", "/internal/orders"]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_answer_without_an_end_is_no_answer(
+    sidecar: Any, status: int, *, packed: bool
+) -> None:
+    # Whoever may make pods in a namespace may answer there in a sidecar's place.
+    sidecar.endless, sidecar.status, sidecar.packed = True, status, packed
+
+    with pytest.raises(SidecarUnreachable):
+        await look(sidecar)
+
+    assert sidecar.sent < 5_000_000
+
+
+async def test_nobody_sends_the_operator_elsewhere(sidecar: Any) -> None:
+    sidecar.elsewhere = "/internal/orders"  # or the address of a cloud's metadata
+
+    with pytest.raises(SidecarUnreachable, match="307"):
+        await look(sidecar)
+
+    assert sidecar.asked == ["/internal/state"]
 
 
 async def test_orders_that_are_none_are_no_look(sidecar: Any) -> None:

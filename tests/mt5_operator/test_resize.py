@@ -303,7 +303,7 @@ async def test_what_needs_another_pod_all_the_same_is_a_move(
 async def test_who_waits_for_the_turn_to_restart_is_not_resized_meanwhile(kubelet: Kubelet) -> None:
     for number in range(kubelet.world.settings.move_max):
         another = Key("ns", f"another{number}")
-        answer = kubelet.context.fleet.ask(another, vip=False, reason="NodeLeaving", serves=False)
+        answer = kubelet.context.fleet.ask(another, vip=False, reason="NodeLeaving", serves=True)
         assert answer.granted
     kubelet.feed(spec=MORE, generation=4, annotations={names.RESTART_AT: "2026-11-21T10:00:00Z"})
 

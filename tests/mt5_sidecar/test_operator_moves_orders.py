@@ -50,7 +50,7 @@ async def test_a_move_takes_the_keys_along_and_an_order_is_sent_once(
     await new.start()
     known(new)
     try:
-        async with Local(WHO.token, timeout_s=5) as sidecars:
+        async with Local(WHO.token, timeout_s=5, answer_max_bytes=100_000) as sidecars:
             assert (await sidecars.state(target(old))).orders == OrdersSeen(0, active=False)
             assert await sidecars.activate(target(old), 1) == OrdersSeen(1, active=True)
             broker = await old.trades()
@@ -83,7 +83,7 @@ async def test_what_the_agent_warns_of_reaches_the_operator(rig_with: RigWith) -
     agent = rig.new_agent()
     await rig.connected(agent)
 
-    async with Local(WHO.token, timeout_s=5) as sidecars:
+    async with Local(WHO.token, timeout_s=5, answer_max_bytes=100_000) as sidecars:
         before = await sidecars.state(target(rig))
         agent.send(
             protocol.State(
@@ -107,7 +107,7 @@ async def test_what_the_agent_warns_of_reaches_the_operator(rig_with: RigWith) -
 async def test_a_call_meant_for_another_pod_changes_nothing(rig_with: RigWith) -> None:
     rig = known(await rig_with(order_self_activate=False))
 
-    async with Local(WHO.token, timeout_s=5) as sidecars:
+    async with Local(WHO.token, timeout_s=5, answer_max_bytes=100_000) as sidecars:
         with pytest.raises(SidecarUnreachable, match="401"):
             await sidecars.activate(target(rig, "uid-of-another"), 1)
         assert (await sidecars.state(target(rig))).orders == OrdersSeen(0, active=False)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
@@ -65,9 +67,9 @@ async def test_a_request_and_its_calls_are_spans_of_the_callers_trace(
 async def test_a_message_of_a_stream_is_a_span(rig_with: RigWith, collector: Any) -> None:
     rig = await rig_with(otlp_endpoint=collector.url)
     await rig.connected()
-    socket = await rig.ws()
-    await socket.send('{"type": "heartbeat"}')
-    await heard(socket, "heartbeat_response")
+    stream = await rig.ws()
+    await stream.send('{"type": "heartbeat"}')
+    await heard(stream, "heartbeat_response")
     await rig.sidecar.stop()
 
     assert "WS heartbeat" in {span.name for span in collector.spans}
@@ -89,6 +91,21 @@ async def test_a_collector_that_is_away_holds_nobody_up(rig_with: RigWith) -> No
     rig = await rig_with(otlp_endpoint="http://127.0.0.1:9/v1/traces", otlp_timeout_s=1)
 
     assert (await rig.get("/api/health")).status == 200
+
+
+async def test_a_collector_that_does_not_answer_holds_no_end_up(
+    rig_with: RigWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mt5_sidecar.tracing.FLUSH_MS", 100)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1/traces"
+        rig = await rig_with(otlp_endpoint=url, otlp_timeout_s=20)
+        await rig.get("/api/health")
+
+        async with asyncio.timeout(10):
+            await rig.sidecar.stop()
 
 
 async def test_without_the_extra_there_is_a_line_and_no_trace(

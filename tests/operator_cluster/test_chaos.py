@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -81,6 +82,7 @@ class Chaos:
             self.kill_the_leader,
             self.let_the_leader_hang,
             self.restart_the_api_server,
+            self.halt_the_controllers,
             self.flush_redis,
             self.take_redis_away,
             self.delete_a_pod,
@@ -119,6 +121,16 @@ class Chaos:
 
     def restart_the_api_server(self) -> None:
         self.plane.restart_apiserver(kill=True)
+
+    def halt_the_controllers(self) -> None:
+        """Nobody makes or removes pods for a while, and what happens meanwhile is seen at once."""
+        controllers = self.plane.component("kube-controller-manager")
+        controllers.signal(signal.SIGSTOP)
+        try:
+            self.make_an_account_anew()
+            time.sleep(self.chance.uniform(0, 2))
+        finally:
+            controllers.signal(signal.SIGCONT)
 
     def flush_redis(self) -> None:
         self.redis.client.flushall()

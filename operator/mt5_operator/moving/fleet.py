@@ -26,6 +26,7 @@ class _Place(NamedTuple):
     rank: int
     since_s: float
     key: Key
+    serves: bool
 
 
 class Answer(NamedTuple):
@@ -49,7 +50,9 @@ class Fleet:
         self._settings = settings
         self._now_s = now_s
         self._due = due
-        self._moving: set[Key] = set()
+        # Whether each of them served when it began. Those that did not have turns of their own:
+        # what is wrong with them mostly goes with them, and each try takes its whole deadline.
+        self._moving: dict[Key, bool] = {}
         self._waiting: dict[Key, _Place] = {}
         # When each of them asked last.
         self._asked_s: dict[Key, float] = {}
@@ -71,12 +74,12 @@ class Fleet:
         now_s = self._now_s()
         for manifest in accounts:
             meta, status = manifest["metadata"], manifest.get("status", {})
-            key = Key(meta["namespace"], meta["name"])
+            key, served = Key(meta["namespace"], meta["name"]), _connected(status)
             if move := move_of(status):
-                self._moving.add(key)
+                self._moving[key] = served
                 self._began_s = max(self._began_s, min(now_s, seconds(move.started)))
             last = last_of(status)
-            if last and last.outcome == "Failed":
+            if last and last.outcome == "Failed" and served:
                 self._failed_s = max(self._failed_s, min(now_s, seconds(last.at)))
         self._count()
 
@@ -93,13 +96,13 @@ class Fleet:
             return Answer(_PAUSED, now_s + self._settings.resync_s)
         rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
         since_s = self._waiting[key].since_s if key in self._waiting else now_s
-        self._waiting[key] = mine = _Place(rank, since_s, key)
+        self._waiting[key] = mine = _Place(rank, since_s, key, serves)
         self._asked_s[key] = now_s
         self._forget_silent(now_s)
         answer = self._answer(mine, now_s, urgent=urgent)
         if answer.granted:
             self._leave(key)
-            self._moving.add(key)
+            self._moving[key] = serves
             self._began_s = now_s
             self._wake_first()
         self._count()
@@ -107,9 +110,9 @@ class Fleet:
 
     def over(self, key: Key, *, failed: bool = False) -> None:
         """Take in that a move has ended; the next ones are due."""
-        if failed:
+        # Who did not serve before says nothing of what it was to get.
+        if self._moving.pop(key, True) and failed:
             self._failed_s = self._now_s()
-        self._moving.discard(key)
         self._wake_first()
         self._count()
 
@@ -128,7 +131,7 @@ class Fleet:
         """Take in that an account does not move, and need not; or that it is gone."""
         known = key in self._waiting or key in self._moving
         self._leave(key)
-        self._moving.discard(key)
+        self._moving.pop(key, None)
         if known:
             self._wake_first()
             self._count()
@@ -144,15 +147,20 @@ class Fleet:
 
     def _forget_silent(self, now_s: float) -> None:
         # Everybody is looked at once in `resync_s`: one whose looks fail must not hold up others.
-        while first := min(self._waiting.values(), default=None):
-            if now_s < self._asked_s[first.key] + 2 * self._settings.resync_s:
-                return
-            self._leave(first.key)
+        late_s = now_s - 2 * self._settings.resync_s
+        for serves in (False, True):
+            while (first := self._first(serves=serves)) and self._asked_s[first.key] <= late_s:
+                self._leave(first.key)
 
     def _wake_first(self) -> None:
         # The others wait without looking at the clock: thousands of them must cost nothing.
-        if self._waiting:
-            self._due(min(self._waiting.values()).key)
+        for serves in (False, True):
+            if first := self._first(serves=serves):
+                self._due(first.key)
+
+    def _first(self, *, serves: bool) -> _Place | None:
+        alike = (place for place in self._waiting.values() if place.serves is serves)
+        return min(alike, default=None)
 
     def _answer(self, mine: _Place, now_s: float, *, urgent: bool) -> Answer:
         settings = self._settings
@@ -160,8 +168,9 @@ class Fleet:
         if not urgent and now_s < calm_s:
             return Answer("a move failed: updates of all accounts pause", calm_s)
         # A node is left all the same while updates are paused, one account at a time.
-        full = len(self._moving) >= max(1, settings.move_max)
-        if full or mine != min(self._waiting.values()):
+        moving = sum(serves is mine.serves for serves in self._moving.values())
+        full = moving >= max(1, settings.move_max)
+        if full or mine != self._first(serves=mine.serves):
             return Answer(_TURN, now_s + settings.resync_s)
         gathered_s = mine.since_s + settings.move_gather_s
         next_s = max(gathered_s, self._began_s + settings.move_pause_s)
@@ -170,3 +179,8 @@ class Fleet:
     def _count(self) -> None:
         metrics.MOVES_IN_PROGRESS.set(len(self._moving))
         metrics.MOVES_WAITING.set(len(self._waiting))
+
+
+def _connected(status: Mapping[str, Any]) -> bool:
+    found = (each for each in status.get("conditions", []) if each["type"] == "Connected")
+    return any(each["status"] == "True" for each in found)

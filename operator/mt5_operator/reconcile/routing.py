@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from mt5_operator import names
 from mt5_operator.reasons import Reason
@@ -11,7 +12,15 @@ from mt5_operator.reconcile.context import Context
 from mt5_operator.routes.route import Route, brief
 from mt5_operator.spec.parse import Account
 from mt5_operator.status.seen import PodSeen, RouteSeen, Seen
-from mt5_operator.status.verdict import serving
+from mt5_operator.status.verdict import Verdict, serving
+
+# Of the others the message may name Secrets, nodes, addresses and images, or be somebody's words.
+_OUR_WORDS: Final = (
+    Reason.SUSPENDED,
+    Reason.POD_STARTING,
+    Reason.CONNECTING,
+    Reason.NO_CAPACITY,
+)
 
 
 async def route(context: Context, account: Account, seen: Seen) -> Seen:
@@ -40,7 +49,14 @@ def route_for(seen: Seen) -> Route:
     verdict, epoch = serving(seen), _epoch(seen)
     if verdict.reason is Reason.CONNECTED and seen.pod:
         return Route(_address(seen.pod), seen.slot, epoch, seen.pod.uid)
-    return Route("", seen.slot, epoch, "", verdict.reason.value, brief(verdict.message))
+    return Route("", seen.slot, epoch, "", verdict.reason.value, brief(_public(verdict)))
+
+
+def _public(verdict: Verdict) -> str:
+    """Return what anybody may be told who asks a router for the account, key or no key."""
+    if verdict.reason not in _OUR_WORDS:
+        return ""
+    return verdict.message.partition("scheduler:")[0].rstrip("; ")
 
 
 def _epoch(seen: Seen) -> int:

@@ -78,7 +78,9 @@ class HttpSidecars:
     """Sidecars over HTTP; use as an async context manager.
 
     `override` (host:port) takes the place of every pod's address, for pods that do not run.
-    `order_timeout_s` is for what waits for a trade to end, or carries a journal.
+    `order_timeout_s` is for what waits for a trade to end, or carries a journal. Whoever may make
+    pods in a namespace may answer there: no more than `answer_max_bytes` of an answer are taken,
+    and none leads elsewhere.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class HttpSidecars:
         token: Callable[[str], str],
         *,
         timeout_s: float,
+        answer_max_bytes: int,
         order_timeout_s: float = 60,
         override: str = "",
     ) -> None:
@@ -93,11 +96,18 @@ class HttpSidecars:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._order_timeout = aiohttp.ClientTimeout(total=order_timeout_s, sock_connect=timeout_s)
         self._override = override
+        self._most = answer_max_bytes
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> HttpSidecars:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            # A few bytes can unpack to gigabytes.
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity"},
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -137,7 +147,7 @@ class HttpSidecars:
         async with self._request("GET", source, path, timeout=timeout) as journal:
             body = journal.content
             async with self._request("PUT", target, path, timeout=timeout, data=body) as answer:
-                await answer.read()
+                await _beginning(answer, self._most)
 
     async def activate(self, target: Target, epoch: int) -> OrdersSeen:
         """See `Sidecars`."""
@@ -149,7 +159,10 @@ class HttpSidecars:
 
     async def _asked(self, method: str, target: Target, path: str, **rest: Any) -> bytes:
         async with self._request(method, target, path, **rest) as response:
-            return await response.read()
+            raw = await _beginning(response, self._most + 1)
+        if len(raw) > self._most:
+            raise SidecarUnreachable(f"the sidecar's answer has more than {self._most} bytes")
+        return raw
 
     @asynccontextmanager
     async def _request(
@@ -160,7 +173,9 @@ class HttpSidecars:
         headers = {"Authorization": f"Bearer {self._token(target.uid)}"}
         url = f"{self._base(target.ip)}{path}"
         try:
-            async with self._session.request(method, url, headers=headers, **rest) as response:
+            async with self._session.request(
+                method, url, headers=headers, allow_redirects=False, **rest
+            ) as response:
                 if response.status != 200:
                     raise SidecarUnreachable(await _refusal(response))
                 yield response
@@ -173,8 +188,15 @@ class HttpSidecars:
         return f"http://{self._override or f'{host}:{names.OPS_PORT}'}"
 
 
+async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
+    found = b""
+    while len(found) < most and (more := await response.content.read(most - len(found))):
+        found += more
+    return found
+
+
 async def _refusal(response: aiohttp.ClientResponse) -> str:
-    raw = (await response.read())[:4096]
+    raw = await _beginning(response, 4096)
     try:
         detail = str(msgspec.json.decode(raw).get("detail", ""))
     except (msgspec.DecodeError, AttributeError):

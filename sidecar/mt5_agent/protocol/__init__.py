@@ -8,6 +8,8 @@ are maps, so that either side may learn a new optional field before the other.
 from mt5_agent.protocol.calls import POLLS, PRIORITY_OF, Priority, is_trading
 from mt5_agent.protocol.frames import (
     MAX_FRAME_BYTES,
+    READ_BYTES,
+    SOCKET_NAME,
     Frames,
     ProtocolError,
     decode_from_agent,
@@ -60,7 +62,9 @@ __all__ = [
     "PART_BYTES",
     "POLLS",
     "PRIORITY_OF",
+    "READ_BYTES",
     "RESULT_TYPES",
+    "SOCKET_NAME",
     "VERSION",
     "AccountInfo",
     "Answer",

@@ -13,6 +13,14 @@ from mt5_agent.protocol.messages import FromAgent, FromSidecar
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """Largest body that either side sends or accepts; larger results go in parts."""
 
+SOCKET_NAME: Final = "agent.sock"
+"""Beside the token, where the sidecar listens as well: nearer than its port. Not on Windows."""
+
+READ_BYTES: Final = 64 * 1024
+"""Asked for in one read, by either end and the worker: what a pipe holds. asyncio's own 256 KiB are
+more than glibc takes from its heap: it would map them for each read and let them go again, which
+takes twice as long as the rest of the read."""
+
 _LENGTH: Final = struct.Struct("<I")
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _FROM_AGENT: Final[msgspec.msgpack.Decoder[FromAgent]] = msgspec.msgpack.Decoder(FromAgent)
@@ -49,7 +57,7 @@ class Frames:
         self.max_bytes = max_bytes
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Yield each body that `data` completes.
 
         Raises:

@@ -5,6 +5,7 @@
 are taken out first, because the rest is one trade's body, where a strange field is refused.
 """
 
+import json
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -33,10 +34,11 @@ BODY_OF: Final[dict[Operation, type[AnyBody]]] = {
     "close_position": ClosePosition,
     "close_by": CloseBy,
 }
-KEY_FIELD: Final = "client_order_id"
+CLIENT_ORDER_ID: Final = "client_order_id"
 ACCOUNT_FIELD: Final = "account_id"
 TICKET_FIELD: Final = "ticket"
 MOST_TICKET: Final = 2**63 - 1
+MOST_OF_A_NAME: Final = 64
 
 Fields = dict[str, msgspec.Raw]
 
@@ -52,12 +54,28 @@ def fields_of(raw: bytes) -> Fields:
     """Return the body's fields, each still as it was written; none where there is no body.
 
     Raises:
-        BadBody: It is not a JSON object.
+        BadBody: It is not a JSON object, or has a name twice.
     """
     try:
-        return msgspec.json.decode(raw or b"{}", type=Fields)
+        fields = msgspec.json.decode(raw or b"{}", type=Fields)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody(why_not(error, Fields)) from error
+    demand_each_once(raw or b"{}")
+    return fields
+
+
+def demand_each_once(text: str | bytes) -> None:
+    """Return if no object in `text`, which is JSON, has a name twice.
+
+    Which of two volumes is meant nobody knows: another reader on the way took the other one.
+
+    Raises:
+        BadBody: One has.
+    """
+    try:
+        json.loads(text, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+    except RecursionError as error:
+        raise BadBody("JSON is nested too deeply") from error
 
 
 def wanted(
@@ -71,7 +89,7 @@ def wanted(
     """
     fields = dict(fields)
     for_this_account(fields, account_id)
-    key = _key(taken_text(fields, KEY_FIELD), header)
+    key = _key(taken_text(fields, CLIENT_ORDER_ID), header)
     return Wanted(key, ask(operation, fields, ticket=ticket))
 
 
@@ -132,6 +150,14 @@ def taken_text(fields: Fields, name: str) -> str | None:
         return msgspec.json.decode(fields.pop(name), type=str | None)
     except msgspec.DecodeError as error:
         raise BadKey(f"{name} is text") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise BadBody(f"{name[:MOST_OF_A_NAME]!r} is there more than once")
+        seen.add(name)
 
 
 def _key(in_body: str | None, in_header: str | None) -> str:

@@ -9,21 +9,21 @@ from typing import Any, Final
 import msgspec
 
 from mt5_sidecar.api import commands
-from mt5_sidecar.api.asks import ACCOUNT_FIELD, Fields, for_this_account
+from mt5_sidecar.api.asks import ACCOUNT_FIELD, Fields, demand_each_once, for_this_account
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.problems import Told, document
 from mt5_sidecar.api.said import CommandResult, Echo, Listeners
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.subscriptions import subscribe, unsubscribe
 from mt5_sidecar.api.symbols import checked_symbols, live_ticks
-from mt5_sidecar.api.ws_trades import TRADES, log_refusal, outcome_of, signal, trade
+from mt5_sidecar.api.ws_trades import OUTCOME_OF, TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
 from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import BridgeError, InvalidRequest, TooManyRequests, Unexpected
 from mt5_sidecar.logs import logger
-from mt5_sidecar.orders.errors import Busy, OrderError
+from mt5_sidecar.orders.errors import BadBody, Busy, OrderError
 from mt5_sidecar.streams import messages
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.streams.codes import Close
@@ -36,7 +36,6 @@ Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
 MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
-KEY_FIELD: Final = "key"
 
 _SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
 
@@ -58,8 +57,10 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
         return
     try:
         context.limits.take(socket.principal.subject)
-    except TooManyRequests as many:
-        _refuse(context, socket, many, id_=said.id)
+        if isinstance(said, _SLOW):
+            demand_each_once(text)
+    except (TooManyRequests, BadBody) as error:
+        _refuse(context, socket, error, id_=said.id)
         return
     if not isinstance(said, _SLOW):
         await _act(context, socket, said)
@@ -158,7 +159,7 @@ async def _command(context: Context, socket: Socket, said: commands.Mt5Command) 
         return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     context.access.demand(socket.principal, Scope.READ)
     if name == OUTCOME:
-        _demand_known(context, name, params, KEY_FIELD)
+        _demand_known(context, name, params, OUTCOME_OF)
         result = await outcome_of(context, params)
         return "mt5_command_result", encode(CommandResult(name, result.ok, result))
     channel = READS.get(name)

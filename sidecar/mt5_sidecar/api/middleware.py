@@ -32,6 +32,8 @@ ACCOUNT_HEADER: Final = "X-MT5-Account-Id"
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
+# Holds nothing, so one serves all requests.
+_NO_TRACE: Final = nullcontext()
 # What aiohttp raises for a body in a broken encoding, and for one whose sender is gone.
 _UNREADABLE: Final = (web.RequestPayloadError, ConnectionResetError)
 # Counted under one name: a scanner's paths must not become label values.
@@ -52,7 +54,7 @@ def outermost(handler: Handler, *, route: str) -> Handler:
         if tracing.tracer is None:
             parent = request.headers.get(HEADER, "")
             request[TRACE] = trace_id(parent) if parent else ""
-            with of_caller(parent) if request[TRACE] else nullcontext():
+            with of_caller(parent) if request[TRACE] else _NO_TRACE:
                 answer = await _answer(request, handler)
         else:
             answer = await _traced(request, handler, tracing, route)

@@ -24,8 +24,8 @@ FIELDS: Final[dict[Channel, Fields]] = {
     "orders": views.OrderView.__struct_fields__,
     "tick_data": views.TickView.__struct_fields__,
 }
-# A cache may keep it, and asks whether it is still so each time.
-REVALIDATED: Final = "no-cache"
+# The client's own cache may keep it, and asks whether it is still so each time.
+REVALIDATED: Final = "private, no-cache"
 
 
 def reader(channel: Channel) -> Handler:

@@ -3,10 +3,9 @@
 
 import asyncio
 import contextlib
-import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -15,6 +14,7 @@ from mt5_sidecar.api.answers import SymbolAnswer
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.domain.patience import awaited
 from mt5_sidecar.domain.symbol_view import symbol as symbol_view
 from mt5_sidecar.errors import InvalidRequest, TerminalRefused, UnknownSymbol
 from mt5_sidecar.orders.errors import NoPrice
@@ -22,6 +22,8 @@ from mt5_sidecar.orders.errors import NoPrice
 # The package takes at most 29 characters (MT5.md 3.5); control characters never name a symbol.
 SYMBOL: Final = re.compile(r"[^\x00-\x1f\x7f,]{1,29}")
 MOST_SYMBOLS: Final = 50
+T = TypeVar("T")
+
 # Between two looks for the first price of a symbol.
 LOOK_AGAIN_S: Final = 0.1
 
@@ -72,7 +74,7 @@ async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...
                 ticks[name] = tick if _priced(tick) else None
         return None not in ticks.values()
 
-    if not await _within(context, look):
+    if not await _in_time(context, look, bool):
         lacking = min(name for name, tick in ticks.items() if tick is None)
         raise NoPrice(f"{lacking} has no price yet", symbol=lacking, retry_after_s=1)
     return tuple(context.feed.tick_json(name, tick) for name, tick in ticks.items() if tick)
@@ -86,22 +88,27 @@ async def _priced_info(context: Context, name: str) -> protocol.SymbolInfo:
     with contextlib.suppress(UnknownSymbol):
         await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
 
-        async def look() -> bool:
+        async def look() -> protocol.SymbolInfo:
             nonlocal info
             info = await symbol_info(context, name)
-            return _priced(info)
+            return info
 
-        await _within(context, look)
+        await _in_time(context, look, _priced)
     return info
 
 
-async def _within(context: Context, look: Callable[[], Awaitable[bool]]) -> bool:
+async def _in_time(
+    context: Context, look: Callable[[], Awaitable[T]], good: Callable[[T], bool]
+) -> T:
     # Source: MT5.md 5: the first tick after selection is zero for up to 2 s.
-    for _ in range(math.ceil(context.settings.first_tick_timeout_s / LOOK_AGAIN_S)):
-        if await look():
-            return True
-        await asyncio.sleep(LOOK_AGAIN_S)
-    return await look()
+    return await awaited(
+        await look(),
+        look,
+        good,
+        timeout_s=context.settings.first_tick_timeout_s,
+        interval_s=LOOK_AGAIN_S,
+        sleep=asyncio.sleep,
+    )
 
 
 def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:

@@ -12,7 +12,7 @@ from aiohttp import web
 from mt5_sidecar.api.answers import CheckAnswer
 from mt5_sidecar.api.asks import (
     ACCOUNT_FIELD,
-    KEY_FIELD,
+    CLIENT_ORDER_ID,
     Fields,
     Wanted,
     ask,
@@ -68,7 +68,7 @@ async def check(request: web.Request) -> web.Response:
     demand_declared(request, ())
     fields = fields_of(await request.read())
     for_this_account(fields, context.settings.account_id)
-    fields.pop(KEY_FIELD, None)
+    fields.pop(CLIENT_ORDER_ID, None)
     found = await context.office.desk.check(ask("order", fields))
     digits = context.feed.money_digits
     answer = CheckAnswer(

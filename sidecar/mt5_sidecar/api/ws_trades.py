@@ -22,6 +22,9 @@ from mt5_sidecar.orders.errors import OrderError
 
 TradeResult = TradeTold | TradeFailed
 
+# The parameter of `order_outcome`: whose outcome. A trade brings its key as `client_order_id`.
+OUTCOME_OF: Final = "key"
+
 TRADES: Final[dict[str, Operation]] = {
     "order_send": "order",
     "order_modify": "modify_order",
@@ -59,7 +62,7 @@ def log_refusal(principal: Principal, error: BridgeError | OrderError) -> None:
 async def outcome_of(context: Context, params: Fields) -> TradeResult:
     """Return what became of the key in `params`."""
     try:
-        key = taken_text(dict(params), "key") or ""
+        key = taken_text(dict(params), OUTCOME_OF) or ""
         return told(await context.office.desk.outcome(key))
     except (OrderError, BridgeError) as error:
         return failed(error)

@@ -56,6 +56,7 @@ class Access:
         changed = [self._refreshed(self._keys), self._refreshed(self._operator)]
         if self._signers.file is not None:
             changed.append(self._refreshed(self._signers.file))
+        self._signers.keep_fresh()
         return any(changed)
 
     async def stop(self) -> None:

@@ -69,6 +69,12 @@ class SigningKeys:
         if not self._fetched and self._reading is not None:
             await asyncio.shield(self._reading)
 
+    def keep_fresh(self) -> None:
+        """Begin to read the keys again once they are old: whoever opened a stream by one that is
+        withdrawn may never come with a token again. Before a first token nothing is read."""
+        if self._fetched and self._clock() - self._tried_s >= self._cache_s:
+            self._read()
+
     async def again(self) -> bool:
         """Read the keys again for a key that is not among them; say whether that was done."""
         if not self._url or self._clock() - self._tried_s < AGAIN_S:

@@ -9,6 +9,7 @@ import msgspec
 from mt5_agent.protocol import OrderCheckResult
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.logs import logger
 from mt5_sidecar.orders.activation import Activation
 from mt5_sidecar.orders.bodies import Ask
 from mt5_sidecar.orders.earlier import EarlierLife
@@ -34,6 +35,7 @@ from mt5_sidecar.orders.records import Record, draft, told
 from mt5_sidecar.orders.rules.account import MINUTE_MS, check_enabled, check_rate
 from mt5_sidecar.orders.running import Running
 from mt5_sidecar.orders.settings import OrderSettings
+from mt5_sidecar.orders.steps import Steps, monotonic_ms
 from mt5_sidecar.orders.targets import as_asked_already
 from mt5_sidecar.orders.verdicts import from_error, from_result
 
@@ -53,6 +55,7 @@ class OrderDesk:
         trading: Callable[[], Trading],
         settings: OrderSettings,
         clock: Callable[[], int] = now_ms,
+        steady: Callable[[], int] = monotonic_ms,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
@@ -63,6 +66,7 @@ class OrderDesk:
         self._trading = trading
         self._settings = settings
         self._clock = clock
+        self._steps = Steps(clock, steady)
         self._sleep = sleep
         self._on_outcome = on_outcome
         self._gate = Gate()
@@ -71,7 +75,7 @@ class OrderDesk:
         self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        market = Market(terminal, settings, sleep, clock)
+        market = Market(terminal, settings, sleep, steady)
         self._changes, self._netting = market.changes, market.netting
         self._preparer = Preparer(market, settings)
         looker = Looker(terminal, settings, clock)
@@ -144,12 +148,12 @@ class OrderDesk:
 
     async def reconcile(self) -> None:
         """Make one pass over what is unknown."""
-        await self._earlier.once()
+        await self._begin_pass()
         await self._reconciler.once()
 
     async def reconcile_forever(self) -> None:
         """Resolve what is unknown, and forget what is old, until cancelled."""
-        await self._reconciler.forever(self._sleep, first=self._earlier.once)
+        await self._reconciler.forever(self._sleep, first=self._begin_pass)
 
     @property
     def waiting(self) -> int:
@@ -166,10 +170,18 @@ class OrderDesk:
         """Return the keys whose outcome is open, and why it still is."""
         return {key: self._ledger.waiting.get(key, "") for key in self._ledger.open}
 
+    async def _begin_pass(self) -> None:
+        if step_ms := self._steps.seen_ms():
+            logger.warning("clock_was_set", by_s=step_ms / 1000)
+            self._ledger.wait_anew(now_ms=self._clock())
+            self._earlier.wait_anew()
+        await self._earlier.once()
+
     async def _carry_out(self, wanted: Record) -> Outcome:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
             _check_same(wanted, known.fingerprint)
+            self._ledger.take_up(known)
             return told(known, replayed=True)
         self._check_open()
         if verdict := self._earlier.find(wanted):
@@ -230,7 +242,7 @@ class OrderDesk:
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(sent)
-        if verdict.outcome in ("Done", "Partial", "Placed"):
+        if verdict.outcome not in ("Refused", "NotSent"):
             self._netting.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)

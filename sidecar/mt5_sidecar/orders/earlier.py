@@ -41,6 +41,7 @@ class EarlierLife:
         self._settings = settings
         self._clock = clock
         self._started_ms = clock()
+        self._set_ms = 0
         self._settled = False
         self._sight: Sight | None = None
 
@@ -67,6 +68,10 @@ class EarlierLife:
         them."""
         self._started_ms = self._clock()
         return {"earlier_settled": "yes" if settled else ""}
+
+    def wait_anew(self) -> None:
+        """Begin to wait again: the clock was set, and tells no longer how long it has been."""
+        self._started_ms = self._set_ms = self._clock()
 
     async def once(self) -> None:
         """Take the look when it is needed and can be taken.
@@ -127,4 +132,6 @@ class EarlierLife:
     def _provable_ms(self, sight: Sight) -> int:
         last_call_ms = self._started_ms + int(self._settings.call_timeout_s * 1000)
         appeared_ms = 0 if self._settled else last_call_ms
-        return max(appeared_ms, sight.connected_ms) + int(self._settings.settle_s * 1000)
+        return max(appeared_ms, sight.connected_ms, self._set_ms) + int(
+            self._settings.settle_s * 1000
+        )

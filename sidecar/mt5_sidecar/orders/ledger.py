@@ -38,12 +38,16 @@ class Ledger:
 
     async def end(self, record: Record, verdict: Verdict, *, now_ms: int) -> Record:
         """Record the verdict, and return the record as it is to be told: as it is on disk."""
-        ended = msgspec.structs.replace(record, state="outcome", verdict=verdict, ended_ms=now_ms)
+        # A clock that was set back meanwhile would let no look judge it.
+        record = msgspec.structs.replace(
+            record, sent_ms=min(record.sent_ms, now_ms), ended_ms=now_ms
+        )
+        ended = msgspec.structs.replace(record, state="outcome", verdict=verdict)
         try:
             await self.journal.update(ended)
         except JournalError as error:
             verdict = unknown(f"the outcome could not be written: {error.detail}")
-            ended = msgspec.structs.replace(record, verdict=verdict, ended_ms=now_ms)
+            ended = msgspec.structs.replace(record, verdict=verdict)
         self.note(ended)
         return ended
 
@@ -68,6 +72,22 @@ class Ledger:
                 await self.settle(record, unknown("the sidecar ended meanwhile"), now_ms=now_ms)
             else:
                 self.note(record)
+        self.wait_anew(now_ms=now_ms)
+
+    def take_up(self, record: Record) -> None:
+        """Have a record settled that nobody carries out now, and that was never called.
+
+        A write that is told to have failed may be on disk all the same.
+        """
+        if record.state == "intent":
+            self.open.setdefault(record.key, record)
+
+    def wait_anew(self, *, now_ms: int) -> None:
+        """Have what is open wait from now on. Its times are of another clock: an earlier life's,
+        another node's, or this one's before it was set."""
+        for key, record in self.open.items():
+            sent_ms = min(record.sent_ms, now_ms)
+            self.open[key] = msgspec.structs.replace(record, sent_ms=sent_ms, ended_ms=now_ms)
 
     def note(self, record: Record) -> None:
         """Keep in mind what is open, and forget what is settled."""

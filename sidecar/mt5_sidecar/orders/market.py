@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from mt5_agent.protocol import AccountInfo, Order, Position, SymbolInfo
+from mt5_sidecar.domain.patience import awaited
 from mt5_sidecar.errors import TerminalRefused, UnknownSymbol
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.changes import LastChanges
@@ -20,21 +21,24 @@ T = TypeVar("T", Position, Order)
 
 
 class Market:
-    """Reads of one terminal. Each may raise what `Terminal.call` raises."""
+    """Reads of one terminal. Each may raise what `Terminal.call` raises.
+
+    `steady`: milliseconds of a clock that nobody sets.
+    """
 
     def __init__(
         self,
         terminal: Terminal,
         settings: OrderSettings,
         sleep: Callable[[float], Awaitable[None]],
-        clock: Callable[[], int],
+        steady: Callable[[], int],
     ) -> None:
         self._terminal = terminal
         self._settings = settings
         self._sleep = sleep
         kept_ms = int(settings.settle_s * 1000)
-        self.changes = LastChanges(kept_ms=kept_ms, clock=clock)
-        self.netting = Netting(kept_ms=kept_ms, clock=clock)
+        self.changes = LastChanges(kept_ms=kept_ms, clock=steady)
+        self.netting = Netting(kept_ms=kept_ms, clock=steady)
         self._hedging: tuple[int, bool] | None = None
 
     async def hedging(self) -> bool:
@@ -118,12 +122,14 @@ class Market:
         return held_volume(name, buying=buying, positions=positions, orders=orders)
 
     async def _shown(self, read: Callable[[], Awaitable[T]], shown: Callable[[T], bool]) -> T:
-        settings, target = self._settings, await read()
-        for _ in range(int(settings.change_shown_timeout_s / settings.change_shown_interval_s)):
-            if shown(target):
-                return target
-            await self._sleep(settings.change_shown_interval_s)
-            target = await read()
+        target = await awaited(
+            await read(),
+            read,
+            shown,
+            timeout_s=self._settings.change_shown_timeout_s,
+            interval_s=self._settings.change_shown_interval_s,
+            sleep=self._sleep,
+        )
         if not shown(target):
             raise Settling("the terminal does not show its last change yet", retry_after_s=1)
         return target
@@ -138,13 +144,18 @@ class Market:
         return info
 
     async def _priced(self, seen: Symbol) -> Symbol:
+        async def look() -> Symbol:
+            return symbol(await self._info(seen.name))
+
         # Source: MT5.md 5: the first tick after selection is zero for up to 2 s.
-        looks = int(self._settings.first_tick_timeout_s / self._settings.first_tick_interval_s)
-        for _ in range(looks):
-            if seen.has_price:
-                return seen
-            await self._sleep(self._settings.first_tick_interval_s)
-            seen = symbol(await self._info(seen.name))
+        seen = await awaited(
+            seen,
+            look,
+            lambda shown: shown.has_price,
+            timeout_s=self._settings.first_tick_timeout_s,
+            interval_s=self._settings.first_tick_interval_s,
+            sleep=self._sleep,
+        )
         if not seen.has_price:
             raise NoPrice(f"{seen.name} has no price yet", retry_after_s=1)
         return seen

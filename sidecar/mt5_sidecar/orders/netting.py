@@ -36,7 +36,7 @@ class Netting:
         self._last: dict[str, _Last] = {}
 
     def made(self, record: Record, verdict: Verdict) -> None:
-        """Remember a trade that the broker has carried out."""
+        """Remember a trade that the broker has carried out, or may have."""
         if HELD not in record.context:
             return
         symbol = str(record.request["symbol"])

@@ -9,6 +9,7 @@ markers and events last. That one answer serves new clients, slow clients and re
 import secrets
 from collections import deque
 from collections.abc import Container, Iterable, Mapping
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from mt5_sidecar.streams.channels import CHANNELS, Channel
@@ -68,15 +69,16 @@ class Board:
         """Make `bodies` all that the channel holds; say whether that changed anything."""
         before = self._items[channel]
         gone = [key for key in before if key not in bodies]
-        changed = any(_differs(before.get(key), body) for key, body in bodies.items())
-        if self._versions[channel] and not gone and not changed:
-            return False
-        seq = self._next(channel)
-        self._items[channel] = {
-            key: before[key] if not _differs(before.get(key), body) else Item(seq, body)
+        seq = self.seq + 1
+        items = {
+            key: item if (item := before.get(key)) and item.body == body else Item(seq, body)
             for key, body in bodies.items()
         }
-        self._mark_gone(channel, gone, bodies, seq=seq)
+        changed = any(item.seq == seq for item in items.values())
+        if self._versions[channel] and not gone and not changed:
+            return False
+        self._items[channel] = items
+        self._mark_gone(channel, gone, bodies, seq=self._next(channel))
         return True
 
     def update(self, channel: Channel, bodies: Mapping[str, bytes]) -> bool:
@@ -108,7 +110,9 @@ class Board:
 
     def events_since(self, seq: int) -> list[Event]:
         """Return the events after `seq`, oldest first."""
-        return [event for event in self.events if event.seq > seq]
+        # From the newest back: mostly there is none, and hundreds are kept.
+        news = list(takewhile(lambda event: event.seq > seq, reversed(self.events)))
+        return news[::-1]
 
     def can_resume(self, epoch: str, seq: int) -> bool:
         """Say whether nothing is lost to who has seen everything up to `seq` of `epoch`."""
@@ -118,11 +122,19 @@ class Board:
 
     def delta(self, channel: Channel, *, since: int, keys: frozenset[str] | None = None) -> Delta:
         """Return what changed after `since`, of these keys or of all."""
-        items = self._items[channel]
+        items, removed = self._items[channel], self._gone_since(channel, since)
+        if keys is None:
+            return Delta([item.body for item in items.values() if item.seq > since], removed)
         return Delta(
-            [i.body for key, i in items.items() if i.seq > since and _in(key, keys)],
-            [key for key, seq in self._gone[channel].items() if seq > since and _in(key, keys)],
+            [item.body for key, item in items.items() if item.seq > since and key in keys],
+            [key for key in removed if key in keys],
         )
+
+    def _gone_since(self, channel: Channel, since: int) -> list[str]:
+        # From the newest back, as with events: markers stand in the order of their `seq`.
+        newest_first = reversed(self._gone[channel].items())
+        gone = [key for key, _ in takewhile(lambda marker: marker[1] > since, newest_first)]
+        return gone[::-1]
 
     def _next(self, channel: Channel) -> int:
         self.seq += 1
@@ -133,7 +145,7 @@ class Board:
         self, channel: Channel, gone: Iterable[str], bodies: Mapping[str, bytes], *, seq: int
     ) -> None:
         markers = self._gone[channel]
-        for key in bodies:
+        for key in bodies if markers else ():
             markers.pop(key, None)
         markers.update(dict.fromkeys(gone, seq))
         while len(markers) > MOST_MARKERS:
@@ -143,7 +155,3 @@ class Board:
 
 def _differs(item: Item | None, body: bytes) -> bool:
     return item is None or item.body != body
-
-
-def _in(key: str, keys: frozenset[str] | None) -> bool:
-    return keys is None or key in keys

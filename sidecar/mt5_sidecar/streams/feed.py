@@ -15,6 +15,7 @@ from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
 from mt5_sidecar.streams.contracts import ContractCache
 from mt5_sidecar.streams.deals import DealWatch
 from mt5_sidecar.streams.hub import Hub
+from mt5_sidecar.streams.position_bodies import PositionBodies
 from mt5_sidecar.streams.status import Status, status
 from mt5_sidecar.terminal.terminal import Terminal
 
@@ -46,6 +47,7 @@ class Feed:
         self._metrics = metrics
         self._clock = clock
         self._records: dict[Channel, Any] = {}
+        self._positions = PositionBodies()
         self._contact_ms = 0
         self._zone_s: int | None = terminal.connection.utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
@@ -85,16 +87,17 @@ class Feed:
         """Take in one part of the account."""
         channel = CHANNEL_OF[snapshot.kind]
         records = protocol.decode_snapshot(snapshot)
-        self._metrics.snapshots.labels(snapshot.kind).inc()
         self._contact_ms = snapshot.utc_ms
         if channel == "tick_data":
             self._records[channel] = self._watched(self._records.get(channel, {}) | records)
         else:
             self._records[channel] = records
-        self.deals.seen(channel, records)
         if self._render(channel, records):
             self.changed_ms[channel] = snapshot.utc_ms
             self.hub.changed()
+        # Clients first: nobody waits for what follows.
+        self.deals.seen(channel, records)
+        self._metrics.taken_in(snapshot.kind)
 
     def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
         """Return a tick as clients see it, for a symbol that nobody watches."""
@@ -134,6 +137,9 @@ class Feed:
             self.stale_since_ms = None
         elif self.stale_since_ms is None:
             self.stale_since_ms = self.contact_ms or self._clock()
+        else:
+            # A clock that was set back: what is stale since a time to come would pass `?max_age=`.
+            self.stale_since_ms = min(self.stale_since_ms, self._clock())
         self._metrics.connected.set(self._terminal.connection.connected)
         self._metrics.stale.set(self.stale_since_ms is not None)
         if self.status != self._told:
@@ -173,13 +179,10 @@ class Feed:
         if channel == "account_info":
             return {ACCOUNT_KEY: encode(views.account(records))}
         if channel == "positions":
-            return {str(p.ticket): self._position(p) for p in records}
+            return self._positions.bodies(
+                records, self.contracts.get, money_digits=self.money_digits, zone_s=self._zone_s
+            )
         return {str(o.ticket): self._order(o) for o in records}
-
-    def _position(self, position: protocol.Position) -> bytes:
-        digits = self.money_digits
-        contract = self.contracts.get(position.symbol)
-        return encode(views.position(position, contract, money_digits=digits, zone_s=self._zone_s))
 
     def _order(self, order: protocol.Order) -> bytes:
         contract = self.contracts.get(order.symbol)

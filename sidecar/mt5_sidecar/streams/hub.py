@@ -7,7 +7,7 @@ timer for the others; so 500 clients cost one timer and one encoding, not 500.
 
 import asyncio
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -118,26 +118,25 @@ class Hub:
             asyncio.get_running_loop().call_soon(self._flush, others)
         began_s = time.perf_counter()
         flush = Flush(self._board, status=self._status, now_ms=self._clock())
-        sent: Counter[str] = Counter()
+        sent: defaultdict[str, int] = defaultdict(int)
         most_bytes, floor = self._settings.ws_write_buffer_bytes, self._board.floor
+        seq = self._board.seq
         for client in clients:  # the one loop over all of them: what is rare has its own functions
             if client.closed:
                 continue
-            if client.wire.pending_bytes() > most_bytes:
+            wire = client.wire
+            if wire.pending_bytes() > most_bytes:
                 self._hold_back(client, flush)
                 continue
             client.stalled_s = None
             if client.seq >= floor or self._can_be_made_whole(client):
-                self._hand_over(client, flush, sent)
+                for outgoing in flush.frames(client):
+                    wire.send(outgoing.frame)
+                    sent[outgoing.type] += 1
+                client.seq = client.passed_seq = seq
+                client.wants = None
         self._metrics.sent(sent)
         self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
-
-    def _hand_over(self, client: Client, flush: Flush, sent: Counter[str]) -> None:
-        for outgoing in flush.frames(client):
-            client.wire.send(outgoing.frame)
-            sent[outgoing.type] += 1
-        client.seq = client.passed_seq = self._board.seq
-        client.wants = None
 
     def _can_be_made_whole(self, client: Client) -> bool:
         """Say whether a client that was away for too long can be told all that it lacks; what was

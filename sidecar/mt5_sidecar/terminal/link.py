@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loopback door for agents: one at a time, and the newest is the one that counts."""
+"""The doors for agents, a port of loopback and a socket in the shared volume: one agent at a time,
+and the newest is the one that counts."""
 
 import asyncio
 import secrets
+import sys
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -38,27 +40,29 @@ class Link:
         self._settings = settings
         self._listener = listener
         self._token = Secret(secrets.token_urlsafe(32))
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._current: Session | None = None
         self._sessions: set[Session] = set()
 
     @property
     def port(self) -> int:
         """The port that agents connect to."""
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("not listening")
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._servers[0].sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         """Listen, then publish the token: an agent that has it always finds us."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, LOOPBACK, self._settings.agent_port)
+        port = self._settings.agent_port
+        self._servers = [await loop.create_server(self._accept, LOOPBACK, port)]
+        await self._listen_nearer(loop)
         publish_token(self._settings.agent_token_file, self._token)
 
     async def stop(self) -> None:
         """Send the agent away and stop listening."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for session in tuple(self._sessions):
             session.close("the sidecar stops")
             self._forget(session)
@@ -85,6 +89,18 @@ class Link:
             logger.warning("agent_connection_ended", why=why)
         session.close(why or "ended")
         self._forget(session)
+
+    async def _listen_nearer(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A call through it is 15 us sooner than through the port (adr/090), which remains for
+        # Windows, and for agents that know nothing else.
+        if sys.platform == "win32":
+            return
+        path = self._settings.agent_token_file.with_name(protocol.SOCKET_NAME)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._servers.append(await loop.create_unix_server(self._accept, str(path)))
+        except OSError as error:
+            logger.warning("no_socket_for_the_agent", path=str(path), why=str(error))
 
     def _accept(self) -> Wire:
         session = Session(self, self._token, self._settings)

@@ -97,6 +97,8 @@ class Terminal:
 
     def refresh(self) -> None:
         """Look at the files again; a changed password logs in again."""
+        # A clock that was set back: a connection of the future would never be old enough.
+        self.since_ms = min(self.since_ms, self._clock())
         if self._account_changed() and self._session is not None:
             self._send_watch()
         if self._password.refresh():

@@ -140,6 +140,21 @@ async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_bro
     assert (older.status, older.json["stale"]) == (200, True)
 
 
+async def test_what_is_stale_passes_no_max_age_because_the_clock_was_set_back(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bridge.agent.stop()
+    await eventually(lambda: not bridge.context.terminal.connection.connected)
+    set_back_ms = UTC_MS - 3_600_000
+    monkeypatch.setattr(bridge.context.feed, "_clock", lambda: set_back_ms)
+    bridge.look()
+    monkeypatch.setattr(snapshots, "now_ms", lambda: set_back_ms + 6000)
+
+    answer = await bridge.get("/api/positions?max_age=5")
+
+    assert (answer.status, answer.problem) == (503, "/problems/snapshot-too-old")
+
+
 async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> bytes:
     """Return what comes for requests that are sent at once on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
@@ -170,7 +185,7 @@ async def test_a_hot_read_is_a_whole_http_answer_each_time_it_is_asked_for(bridg
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert int(lines[b"Content-Length"]) == len(body)
         assert lines[b"Content-Type"] == b"application/json"
-        assert lines[b"Cache-Control"] == b"no-cache"
+        assert lines[b"Cache-Control"] == b"private, no-cache"
         assert lines[b"X-Request-Id"] == b"r%d" % number
         assert lines[b"Etag"].decode() == etag
         sent = parsedate_to_datetime(lines[b"Date"].decode())

@@ -434,3 +434,22 @@ async def test_a_trade_with_two_key_headers_is_refused(rig: Rig, broker: Scripte
 
     assert (answer.status, problem["type"]) == (400, "/problems/bad-key")
     assert broker.sent == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"symbol":"EURUSD","side":"buy","type":"market","volume":0.01,"volume":1}',
+        b'{"symbol":"EURUSD","side":"buy","type":"market","volume":0.01,"vol\\u0075me":1}',
+        b'{"symbol":"EURUSD","side":"buy","side":"buy","type":"market","volume":0.01}',
+    ],
+)
+async def test_a_body_that_says_something_twice_is_refused(
+    rig: Rig, broker: ScriptedBroker, body: bytes
+) -> None:
+    """Which of them is meant nobody knows, and a proxy on the way may have read the other one."""
+    told = await rig.trade("POST", "/api/order", "k1", data=body)
+
+    assert (told.status, told.problem) == (400, "/problems/bad-body")
+    assert "more than once" in told.json["detail"]
+    assert not broker.sent

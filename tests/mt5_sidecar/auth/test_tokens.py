@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token
 from pydantic import ValidationError
-from sidecar_rig import KEY, Rig, closed, heard
+from sidecar_rig import KEY, Rig, closed, eventually, heard
 
 from mt5_sidecar.auth import signing_keys
 
@@ -209,6 +209,24 @@ async def test_a_published_set_is_read_once_and_again_for_a_key_that_is_new(
     assert (too_soon, rotated) == (401, 200)
     assert await status(rig, token(kid="one")) == 401
     assert issuer.asked == 2
+
+
+async def test_a_stream_ends_with_a_signer_that_the_issuer_withdraws(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    """Nobody comes with another token meanwhile."""
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url, jwt_jwks_cache_s=0.001)
+    await rig.connected()
+    stream = await rig.ws(key=None, bearer=token())
+    issuer.kids = ["two"]
+
+    def ended() -> bool:
+        rig.look()
+        return not len(rig.context.sockets)
+
+    await eventually(ended)
+
+    assert (await closed(stream))[0] == 4401
 
 
 async def test_the_last_good_keys_stay_while_the_issuer_is_away(

@@ -13,7 +13,13 @@ from order_world.records import symbol_info
 from order_world.terminal import Killed, World
 
 from mt5_sidecar.domain.account_file import Trading
-from mt5_sidecar.errors import InvalidRequest, TerminalUnavailable, TradingDisabled, UnknownSymbol
+from mt5_sidecar.errors import (
+    InvalidRequest,
+    TerminalTimeout,
+    TerminalUnavailable,
+    TradingDisabled,
+    UnknownSymbol,
+)
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
@@ -249,6 +255,67 @@ async def test_an_order_that_was_never_made_is_proven_absent_and_not_sent_again(
 
     assert (early.outcome, late.outcome, late.evidence) == ("Unknown", "NotSent", "absence")
     assert shop.sends == 1
+
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS], ids=["forward", "back"])
+async def test_a_clock_that_is_set_proves_nothing_and_holds_nothing_up(
+    shop: Shop, step_ms: int
+) -> None:
+    """The order comes 12 s after the answer did not."""
+    world, sent = shop.world, list[Any]()
+    shop.terminal._send_lost_before = sent_late(shop, sent)  # type: ignore[method-assign]
+    shop.terminal.fault = "lost_before"
+    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+    await shop.desk.reconcile()
+    world.later(12_000, lambda: world.broker.execute(sent[0]))
+
+    world.set_clock(step_ms)
+    await shop.desk.reconcile()
+    assert (await shop.desk.outcome("k")).outcome == "Unknown"
+    world.advance(15_000)
+    await shop.desk.reconcile()
+
+    assert (await shop.desk.outcome("k")).outcome == "Done"
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_absence_from_being_proven(
+    shop: Shop,
+) -> None:
+    shop.terminal._send_lost_before = sent_late(shop, [])  # type: ignore[method-assign]
+    shop.terminal.fault = "lost_before"
+    await shop.desk.submit("k", buy())
+    shop.world.set_clock(-HOUR_MS)
+    for _ in range(20):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+
+    assert (await shop.desk.outcome("k")).outcome == "NotSent"
+
+
+async def test_a_clock_set_forward_ends_no_waiting_for_an_earlier_life(shop: Shop) -> None:
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+    await shop.begin()
+    shop.terminal.quiet = True
+    shop.world.set_clock(HOUR_MS // 2)
+
+    await shop.desk.reconcile()
+
+    with pytest.raises(Settling):
+        await shop.desk.submit("k", buy())
+
+
+def sent_late(shop: Shop, sent: list[Any]) -> Any:
+    def send(request: dict[str, Any]) -> Any:
+        sent.append(request)
+        shop.world.advance(10_000)
+        raise TerminalTimeout("no answer")
+
+    return send
 
 
 async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
@@ -533,6 +600,28 @@ async def test_what_cannot_be_written_is_not_sent(shop: Shop, failing: str) -> N
     assert shop.sends == 0
 
 
+async def test_an_intent_that_is_on_disk_though_its_write_failed_gets_its_outcome(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop.store is not None
+    write = shop.store.insert
+
+    def written_and_failed(record: Any) -> None:
+        write(record)
+        raise JournalFailed("the disk has not said that it is")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "insert", written_and_failed)
+        with pytest.raises(JournalFailed):
+            await shop.desk.submit("k", buy())
+    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+
+    await shop.desk.reconcile()
+
+    assert (await shop.desk.outcome("k")).outcome == "NotSent"
+    assert shop.sends == 0
+
+
 async def test_an_outcome_that_cannot_be_written_is_told_as_unknown_and_found_later(
     shop: Shop,
 ) -> None:
@@ -768,6 +857,40 @@ async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
     late.left = 0
     with pytest.raises(UnknownTarget):
         await net.desk.submit("c2", close(before.ticket))
+
+
+async def test_a_clock_that_is_set_makes_no_trade_forgotten(net: Shop) -> None:
+    before = only(net)
+    await net.desk.submit("o", sell("0.1"))
+    late = Lagging(net, before, looks=3)
+    net.world.set_clock(HOUR_MS)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert not late.left
+
+
+async def test_a_close_waits_for_a_trade_that_may_have_been_made(net: Shop) -> None:
+    before, sent = only(net), all_sent(net)
+    net.terminal.fault = "ambiguous_after"
+    assert (await net.desk.submit("o", sell("0.1"))).outcome == "Unknown"
+    Lagging(net, before, looks=3)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.2)]
+
+
+async def test_a_trade_that_was_not_made_holds_no_close_up_for_long(net: Shop) -> None:
+    before = only(net)
+    net.terminal.fault = "ambiguous_before"
+    assert (await net.desk.submit("o", sell("0.1"))).outcome == "Unknown"
+    with pytest.raises(Settling):
+        await net.desk.submit("c", close(before.ticket))
+
+    net.world.advance(15_000)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
 
 
 async def test_what_others_trade_on_a_netting_account_holds_no_close_up(net: Shop) -> None:

@@ -229,3 +229,16 @@ async def test_a_command_refuses_what_it_would_pass_over(
     assert (refused["id"], refused["data"]["type"]) == (1, "/problems/invalid-request")
     assert "account_id" in refused["data"]["params"]
     assert (await heard(socket, "mt5_command_result"))["data"]["ok"] is True
+
+
+async def test_a_signal_that_says_something_twice_is_refused(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    socket = await rig.ws(key=TRADER_KEY)
+    twice = json.dumps(BUY | {"client_order_id": "k1"}).replace("{", '{"volume": "5", ', 1)
+
+    await socket.send(f'{{"type": "trading_signal", "id": 7, "data": {twice}}}')
+    told = await heard(socket, "error")
+
+    assert (told["id"], told["data"]["type"]) == (7, "/problems/bad-body")
+    assert not broker.sent

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that does as it is told, over real loopback TCP and in the real protocol."""
+"""An agent that does as it is told, over a real connection and in the real protocol."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ class ScriptedAgent:
 
     def __init__(self, port: int, token: str) -> None:
         self.port = port
+        self.socket: Path | None = None
+        """Used instead of the port."""
         self.token = token
         self.heard: list[protocol.FromSidecar] = []
         self.account = ACCOUNT
@@ -39,7 +42,10 @@ class ScriptedAgent:
 
     async def connect(self, *, version: int = protocol.VERSION, oldest: int = 1) -> None:
         """Connect and say hello; whether it is welcome shows in `heard`."""
-        reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+        if self.socket is None:
+            reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+        else:
+            reader, self._writer = await asyncio.open_unix_connection(str(self.socket))
         self.send(
             protocol.Hello(
                 version=version,

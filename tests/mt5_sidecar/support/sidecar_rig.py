@@ -127,7 +127,7 @@ class Rig:
         return self.new_agent_on(self.context.terminal.agent_port)
 
     def new_agent_on(self, port: int, *, token: str | None = None) -> ScriptedAgent:
-        own = (self.folder / "agent/token").read_text()
+        own = self.settings.agent_token_file.read_text()
         self.agents.append(ScriptedAgent(port, own if token is None else token))
         return self.agents[-1]
 

@@ -2,6 +2,9 @@
 import asyncio
 import base64
 import json
+import socket
+import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -21,6 +24,66 @@ async def test_an_agent_with_the_token_is_logged_in_with_the_mounted_password(ri
     assert (login.login, login.server, login.password) == (10001, "Simulator-Demo", PASSWORD)
     assert login.symbols == ("EURUSD",)
     assert isinstance(agent.heard[0], protocol.Welcome)
+
+
+def beside_the_token(rig: Rig) -> Path:
+    return rig.settings.agent_token_file.with_name(protocol.SOCKET_NAME)
+
+
+@pytest.fixture
+def left_over(tmp_path: Path) -> Path:
+    """The socket of a sidecar that was killed."""
+    (tmp_path / "agent").mkdir()
+    path = tmp_path / "agent" / protocol.SOCKET_NAME
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    return path
+
+
+async def test_an_agent_may_come_by_a_socket_also_where_a_killed_sidecar_left_one(
+    left_over: Path, rig: Rig
+) -> None:
+    agent = rig.new_agent()
+    agent.socket = beside_the_token(rig)
+
+    await rig.connected(agent)
+
+    assert agent.socket == left_over
+    assert (await rig.get("/api/account")).json["stale"] is False
+
+
+async def test_the_socket_asks_for_the_token_too_and_is_nobody_elses(rig: Rig) -> None:
+    agent = rig.new_agent_on(rig.context.terminal.agent_port, token="wrong")
+    agent.socket = beside_the_token(rig)
+
+    await agent.connect()
+    await asyncio.wait_for(agent.closed.wait(), 5)
+
+    assert [type(message) for message in agent.heard] == [protocol.Goodbye]
+    assert agent.socket.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) == 0
+
+
+async def test_an_agent_of_the_port_takes_the_place_of_one_of_the_socket(rig: Rig) -> None:
+    by_socket, by_port = rig.new_agent(), rig.new_agent()
+    by_socket.socket = beside_the_token(rig)
+    await rig.connected(by_socket)
+
+    await by_port.connect()
+
+    await asyncio.wait_for(by_socket.closed.wait(), 5)
+    await eventually(lambda: by_port.heard_of(protocol.Login))
+
+
+async def test_where_no_socket_can_be_made_agents_come_by_the_port(
+    rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path
+) -> None:
+    token = tmp_path / ("longer than the name of a socket may be" * 3) / "token"
+    rig = await rig_with(agent_token_file=token)
+
+    agent = rig.new_agent_on(rig.context.terminal.agent_port, token=token.read_text())
+    await rig.connected(agent)
+
+    assert not beside_the_token(rig).exists()
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "x" * 3000])

@@ -53,7 +53,7 @@ class Broker:
     filled: dict[tuple[Any, ...], float] = field(default_factory=dict)
     """Lots that each market order and close was filled with."""
     spoilt: list[str] = field(default_factory=list)
-    """Changes of more than one thing: no client asks for that."""
+    """What no client asks for: changes of more than one thing, closes of more than is held."""
 
     def execute(self, request: dict[str, Any], *, partial: bool = False) -> OrderSendResult:
         """Carry out `request`, or refuse it."""

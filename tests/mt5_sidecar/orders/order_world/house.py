@@ -69,10 +69,13 @@ class House:
         )
         self.trading = Trading(enabled=True)
         self.epoch = 1
+        self.waits = False
 
     async def begin(self, *, adopt: bytes | None = None) -> None:
-        """Start a life, with what another slot handed over."""
-        await self.wait()
+        """Start a life, or end a wait, with what another slot handed over."""
+        if not self.waits:
+            await self.wait()
+        self.waits = False
         if adopt is not None:
             await self.desk.activation.adopt(adopt)
         if not self.desk.activation.active:
@@ -80,6 +83,7 @@ class House:
 
     async def wait(self) -> None:
         """Start a life as the slot that does not trade yet."""
+        self.waits = True
         self.terminal = Terminal(self.world)
         self.store: MortalStore | None = None
         self.desk = OrderDesk(
@@ -89,6 +93,7 @@ class House:
             trading=lambda: self.trading,
             settings=self.settings,
             clock=self.world.clock,
+            steady=lambda: self.world.now_ms,
             sleep=self._sleep,
         )
         await self.desk.start()

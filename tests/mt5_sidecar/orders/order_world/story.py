@@ -31,6 +31,8 @@ from order_world.terminal import SETTLE_MS, Killed, World
 CENT = Decimal("0.01")
 TICK = Decimal("0.00001")
 _FIELDS = ["sl", "tp", "price"]
+# Twice this is less than what the shape of an order may be away from its sending.
+MOST_SET_MS = 120_000
 OFFSETS = (0, 7200, 10_800, -18_000, None)
 
 
@@ -59,6 +61,7 @@ class Story:
             netting=self.random.random() < 0.5,
         )
         self.house = House(self.world, folder)
+        self.other: House | None = None
         self.trades: list[Trade] = []
         self.free: list[Trade] = []
         self.count: Counter[str] = Counter()
@@ -176,6 +179,20 @@ class Story:
         for trade in self.trades:
             trade.journal_lost = True
         await self._restart()
+        if self.random.random() < 0.3:
+            # What the lost life had in the call may still be on its way.
+            await self.moved_to_the_other_slot()
+
+    async def other_slot_waits(self) -> None:
+        if self.other is None:
+            folder = self.house.settings.journal_file.parent
+            self.other = House(self.world, folder, name=f"w{self.life}")
+            await self.other.wait()
+            self.world.advance(self.random.randrange(60_000))
+
+    async def clock_is_set(self) -> None:
+        self.world.set_clock(self.random.randrange(-MOST_SET_MS, MOST_SET_MS))
+        self.count["clocks set"] += 1
 
     async def moved_to_the_other_slot(self) -> None:
         desk = self.house.desk
@@ -185,9 +202,9 @@ class Story:
         except Killed:
             return
         await self.house.kill()
-        self.house = House(
-            self.world, self.house.settings.journal_file.parent, name=f"m{self.life}"
-        )
+        folder = self.house.settings.journal_file.parent
+        self.house = self.other or House(self.world, folder, name=f"m{self.life}")
+        self.other = None
         self.house.epoch = desk.activation.epoch + 1
         self.count["moves"] += 1
         await self._begin(adopt=exported)
@@ -362,6 +379,8 @@ class Story:
             await self._tell(trade, lambda key=trade.key: self.house.desk.outcome(key))  # type: ignore[misc]
             judge(trade, self.world.broker)
         await self.house.desk.stop()
+        if self.other is not None:
+            await self.other.desk.stop()
 
 
 _ASKS = (
@@ -373,8 +392,9 @@ _HAPPENINGS = (
     Story.other_body, Story.ask, Story.give_up_waiting, Story.reconcile, Story.time_passes,
     Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
     Story.others_trade, Story.market_moves, Story.change_one_target_twice,
+    Story.other_slot_waits, Story.clock_is_set,
 )  # fmt: skip
-_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3)
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5)
 
 
 def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:

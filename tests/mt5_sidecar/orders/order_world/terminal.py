@@ -9,13 +9,15 @@ from typing import Any
 
 from mt5_sidecar.domain.connection import Connection
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
-from order_world.broker import Broker
+from order_world.broker import DEAL, Broker
 from order_world.records import account_info, send_result, symbol_info
 
 CALL_MS = 10_000
 SETTLE_MS = 15_000
 # History tells of an order this much later; lateness and lag together stay within the settle time.
 LAG_MS = 2_000
+# A position is shown as the last trades left it this much later; after a restart all are.
+SHOWN_MS = 3_000
 AMBIGUOUS_CODES = (10011, 10012, 10031, 10099)
 AMBIGUOUS_FAULTS = (-1, -10000, -10001, -10002, -10005)
 NOT_SENT_FAULTS = (-2, -8, -10004)
@@ -42,14 +44,20 @@ class World:
         self.offset_s = offset_s
         self.now_ms = 1_800_000_000_000
         self.broker.now_ms = self.now_ms
+        self.set_by_ms = 0
         self.since_ms = self.now_ms - 3_600_000
         self.connected = True
         self.history_ready_ms = 0
         self._later: list[tuple[int, int, Callable[[], object]]] = []
 
     def clock(self) -> int:
-        """Return UTC milliseconds."""
-        return self.now_ms
+        """Return UTC milliseconds, as the pod's clock has them; `set_by_ms`: wrongly."""
+        return self.now_ms + self.set_by_ms
+
+    def set_clock(self, by_ms: int) -> None:
+        """Set the pod's clock: no connection is of a time to come (`terminal.Terminal.refresh`)."""
+        self.set_by_ms = by_ms
+        self.since_ms = min(self.since_ms, self.clock())
 
     def advance(self, ms: int) -> None:
         """Let time pass; what was due in it happens when it was due."""
@@ -67,7 +75,7 @@ class World:
     def lose_link(self, ms: int) -> None:
         """Lose the broker for `ms`; history loads anew afterwards."""
         self.connected = False
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.later(ms, self._find_link)
 
     def restore(self) -> None:
@@ -77,7 +85,7 @@ class World:
 
     def _find_link(self) -> None:
         self.connected = True
-        self.since_ms = self.now_ms
+        self.since_ms = self.clock()
         self.history_ready_ms = self.now_ms + self.random.randrange(SETTLE_MS - 1000)
 
 
@@ -86,10 +94,16 @@ class Terminal:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        if world.set_by_ms:
+            # A new process counts its own connection, on the clock as it is now.
+            world.since_ms = world.clock()
         self.quiet = False
         self.dead = False
         self.fault: str | None = None
         self.calls: list[str] = []
+        self.before: dict[int, Any] = {}
+        """Positions before the last trade, which are shown until `late_until_ms`."""
+        self.late_until_ms = self.deals = self.looked_at = 0
 
     @property
     def connection(self) -> Connection:
@@ -125,7 +139,30 @@ class Terminal:
         fault = self.fault or self._any_fault()
         self.fault = None
         await asyncio.sleep(0)
-        return getattr(self, f"_send_{fault}")(request)
+        if not self._is_late():
+            # What was shown once is never shown older again.
+            self.before, self.late_until_ms = dict(self.world.broker.positions), 0
+        if not self.quiet and self.world.random.random() < 0.3:
+            self.late_until_ms = self.world.now_ms + self.world.random.randrange(SHOWN_MS)
+        self._judge_close(request)
+        try:
+            return getattr(self, f"_send_{fault}")(request)
+        finally:
+            self.deals = len(self.world.broker.deals)
+
+    def _is_late(self) -> bool:
+        # Nobody could know of what others trade while it is not shown: that shows all.
+        same = self.deals == len(self.world.broker.deals)
+        return same and self.world.now_ms < self.late_until_ms
+
+    def _judge_close(self, request: dict[str, Any]) -> None:
+        broker = self.world.broker
+        held = broker.positions.get(request["position"])
+        if held is None or not broker.netting or request["action"] != DEAL:
+            return
+        # What happened since the last look, nobody could know.
+        if self.looked_at == len(broker.deals) and request["volume"] > held.volume + 1e-9:
+            broker.spoilt.append(f"a close of {held.ticket} would have turned it round")
 
     def _any_fault(self) -> str:
         if self.quiet or self.world.random.random() < 0.6:
@@ -236,9 +273,11 @@ class Terminal:
         ]
 
     def _positions_get(self, *, ticket: int = 0, symbol: str = "") -> Any:
+        self.looked_at = len(self.world.broker.deals)
+        shown = self.before if self._is_late() else self.world.broker.positions
         return [
             p
-            for p in self.world.broker.positions.values()
+            for p in shown.values()
             if (not ticket or p.ticket == ticket) and (not symbol or p.symbol == symbol)
         ]
 
