@@ -44,6 +44,11 @@ class Waiting:
         """Tell whether its refusal proves that no place is free."""
         return bool(self.refused) and self.ordinary
 
+    @property
+    def capped(self) -> bool:
+        """Tell whether it was refused by the cap of a node, which counts one namespace's pods."""
+        return "topology spread" in self.refused
+
 
 @dataclass(frozen=True)
 class Place:
@@ -69,10 +74,24 @@ def waiting(account: Account, platform: Platform, refused: str) -> Waiting:
     )
 
 
+def lines(everybody: Iterable[Waiting]) -> Mapping[str, list[Waiting]]:
+    """Return the lines of one platform: everybody's, called "", and those of single namespaces.
+
+    A namespace that has its cap on the nodes stands by itself: what refuses it refuses no other.
+    """
+    all_of_them = list(everybody)
+    capped = {who.key.namespace for who in all_of_them if who.capped}
+    found: dict[str, list[Waiting]] = {}
+    for who in all_of_them:
+        its_own = who.key.namespace if who.key.namespace in capped else ""
+        found.setdefault(its_own, []).append(who)
+    return found
+
+
 def places(
     line: Iterable[Waiting], *, window: int, held: Collection[Key] = ()
 ) -> Mapping[Key, Place]:
-    """Return everyone's place in the line of one platform; `held` are those held so far.
+    """Return everyone's place in a line; `held` are those held so far.
 
     While nobody is refused or held, all may go. Else the first `window` of the best class stand
     before the scheduler, and who asks for more than others holds nobody back.

@@ -118,6 +118,16 @@ RESIZES: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+RESIZES_WAITING: Final = Gauge(
+    f"{PREFIX}_resizes_waiting",
+    "Accounts that wait for the answer of their node's kubelet to the first resize there.",
+    registry=REGISTRY,
+)
+RESIZE_SILENT_NODES: Final = Gauge(
+    f"{PREFIX}_resize_silent_nodes",
+    "Nodes that are asked for no resize, because their kubelet let one pass without a word.",
+    registry=REGISTRY,
+)
 TRADE_CALLS: Final = Counter(
     f"{PREFIX}_trade_calls",
     "Calls that fence, hand over or activate a slot, by result.",

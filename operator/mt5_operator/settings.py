@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     resize_in_place: bool = True
     resize_deadline_s: Seconds = 60
     resize_silent_node_s: Seconds = 3600
+    resize_trust_s: Annotated[float, Field(ge=0)] = 3600
 
     # Capacity.
     linux_accounts_per_node: Count = 38

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mt5_operator.capacity import Place, Waiting, places, told, waiting, warm
+from mt5_operator.capacity import Place, Waiting, lines, places, told, waiting, warm
 from mt5_operator.desired.placeholders import placeholders
 from mt5_operator.desired.quantity import total
 from mt5_operator.desired.stateful_set import stateful_set
@@ -47,6 +48,19 @@ def test_when_places_are_short_the_oldest_go_first() -> None:
 
 def test_a_vip_goes_before_all_others_however_old_they_are() -> None:
     assert goes([who(0, refused=NO), who(1, refused=NO), who(9, vip=True)]) == ["a9"]
+
+
+CAPPED = "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints."
+
+
+def test_a_namespace_that_is_at_the_cap_of_all_nodes_holds_back_no_other() -> None:
+    # The cap counts the pods of one namespace: what it refuses says nothing of others.
+    full = [who(n, vip=True, refused=CAPPED if n < 2 else "") for n in range(5)]
+    others = [replace(who(n), key=Key("other", f"b{n}")) for n in range(5, 8)]
+
+    assert lines([*full, *others]) == {"ns": full, "": others}
+    assert goes(full) == ["a0", "a1"]
+    assert goes(others) == ["b5", "b6", "b7"]
 
 
 def test_a_line_that_was_held_is_let_in_by_and_by() -> None:
@@ -117,6 +131,23 @@ def test_a_new_leader_sends_nobody_forward_who_was_held() -> None:
     line = [room.wait(who(number)) for number in range(5)]
     assert line == [Place(1), Place(2), *(Place(n, held=True) for n in (3, 4, 5))]
     assert room.held(LINUX) == 3
+
+
+def test_others_neither_wait_nor_go_unhealed_while_a_namespace_is_at_its_cap() -> None:
+    room = Admission()
+    other = replace(who(9), key=Key("other", "b"))
+    for number in range(3):
+        room.wait(who(number, refused=CAPPED))
+    for _ in range(2):
+        assert room.wait(other) is None
+        assert not room.short(LINUX, "other")
+        assert room.short(LINUX, "ns")
+        room.decide(window=1)
+    assert room.held(LINUX) == 2
+
+    room.wait(replace(other, refused=NO))
+
+    assert room.short(LINUX, "third")
 
 
 def test_a_line_ends_when_nobody_waits() -> None:

@@ -1273,13 +1273,13 @@ async def test_who_is_deleted_and_kept_by_somebody_takes_nobodys_turn(bench: Ben
     await bench.reconcile()
     room = bench.context.admission
     room.decide(1)
-    assert room.short(Platform.LINUX)
+    assert room.short(Platform.LINUX, "ns")
 
     bench.feed(deletionTimestamp="now", finalizers=["somebody.else/own"])
     await bench.reconcile()
     room.decide(1)
 
-    assert not room.short(Platform.LINUX)
+    assert not room.short(Platform.LINUX, "ns")
 
 
 async def test_who_ran_and_lost_its_place_comes_back_with_what_is_wanted_by_then(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -367,4 +368,122 @@ def test_another_pod_or_another_template_is_another_try() -> None:
     resizes.give_up(KEY, "q", "t")
     assert resizes.hopeless(KEY, "q", "t")
     assert not resizes.hopeless(KEY, "q", "u")
-    assert resizes.next_s(KEY, 60) is None
+    assert resizes.next_s(KEY, deadline_s=60, patience_s=120) is None
+
+
+OTHER = Key("ns", "other")
+THIRD = Key("ns", "third")
+
+
+def may_ask(resizes: Resizes, key: Key, node: str = "n") -> bool:
+    return resizes.may_ask(key, node, trust_s=3600, patience_s=120)
+
+
+def test_the_first_pod_of_a_node_goes_alone_and_an_answer_lets_the_others_go() -> None:
+    now = [0.0]
+    resizes = Resizes(clock=lambda: now[0])
+
+    assert may_ask(resizes, KEY)
+    assert [may_ask(resizes, each) for each in (OTHER, THIRD, KEY)] == [False, False, True]
+    assert may_ask(resizes, Key("ns", "elsewhere"), "another")
+    assert resizes.waiting == 2
+    assert resizes.answered("n") == {OTHER, THIRD}
+
+    assert all(may_ask(resizes, each) for each in (OTHER, THIRD))
+    assert resizes.waiting == 0
+    now[0] = 3600  # a kubelet may be another one by now
+    assert may_ask(resizes, OTHER)
+    assert not may_ask(resizes, THIRD)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        lambda resizes: resizes.unanswered("n"),
+        lambda resizes: resizes.give_up(KEY, "p", "t"),
+        lambda resizes: resizes.over(KEY),
+    ],
+    ids=["no answer", "given up", "deleted, or wanted no more"],
+)
+def test_whatever_ends_the_first_one_wakes_who_waits_and_trusts_nobody(
+    ends: Callable[[Resizes], set[Key]],
+) -> None:
+    resizes = Resizes()
+    assert may_ask(resizes, KEY)
+    resizes.begin(KEY, "p", "t")
+    assert not may_ask(resizes, OTHER)
+
+    assert ends(resizes) == {OTHER}
+
+    assert may_ask(resizes, OTHER)
+    assert not may_ask(resizes, THIRD)
+
+
+def test_a_first_one_that_never_ends_is_not_waited_for_for_ever() -> None:
+    now = [0.0]
+    resizes = Resizes(clock=lambda: now[0])
+    assert may_ask(resizes, KEY)
+    now[0] = 20
+    assert not may_ask(resizes, OTHER)
+    assert resizes.next_s(OTHER, deadline_s=60, patience_s=120) == pytest.approx(100, abs=0.1)
+
+    now[0] = 120
+    assert may_ask(resizes, OTHER)
+    assert not may_ask(resizes, KEY)
+
+
+def test_silence_takes_the_trust_in_a_kubelet_away() -> None:
+    resizes = Resizes()
+    resizes.answered("n")
+    assert all(may_ask(resizes, each) for each in (KEY, OTHER))
+
+    resizes.unanswered("n")
+
+    assert resizes.silent(again_s=3600) == 1
+    assert may_ask(resizes, KEY)
+    assert not may_ask(resizes, OTHER)
+
+
+async def test_an_account_waits_for_its_nodes_first_and_then_gets_its_own(kubelet: Kubelet) -> None:
+    resizes = kubelet.context.resizes
+    assert may_ask(resizes, OTHER)
+    kubelet.wants(**MORE)
+
+    again_s = await kubelet.reconcile()
+
+    assert kubelet.asked == []
+    assert "move" not in kubelet.status
+    assert kubelet.cluster.told["Updating"]["reason"] == "Resizing"
+    assert again_s == pytest.approx(120, abs=0.1)
+    assert resizes.answered("n") == {KEY}
+    await kubelet.reconcile()
+    assert len(kubelet.asked) == 1
+
+
+async def test_an_account_that_waited_for_a_kubelet_that_says_nothing_moves_unasked(
+    kubelet: Kubelet,
+) -> None:
+    resizes = kubelet.context.resizes
+    assert may_ask(resizes, OTHER)
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+
+    assert resizes.unanswered("n") == {KEY}
+    await kubelet.reconcile()
+
+    assert kubelet.asked == []
+    assert kubelet.status["move"]["to"] == "b"
+
+
+async def test_a_kubelet_that_did_it_or_says_why_not_wakes_who_waits(kubelet: Kubelet) -> None:
+    kubelet.wants(**MORE)
+    await kubelet.reconcile()
+    assert not may_ask(kubelet.context.resizes, OTHER)
+    kubelet.due()
+
+    kubelet.follow({"type": "PodResizePending", "status": "True", "reason": "Deferred"})
+    await kubelet.reconcile()
+
+    assert OTHER in kubelet.due()
+    assert may_ask(kubelet.context.resizes, OTHER)
+    assert may_ask(kubelet.context.resizes, THIRD)

@@ -196,6 +196,71 @@ def test_resources_change_in_place_where_the_node_can_and_by_a_move_where_it_can
     assert sidecars.active() == [fleet.uid("demo-b-0")]
 
 
+TRIO = ("demo", "two", "three")
+ONE_NODE = {"linux_node_selector": '{"kubernetes.io/hostname": "fake-linux-0"}'}
+MORE_CPU = "31m"
+MORE = {"simulator_requests": json.dumps({"cpu": MORE_CPU, "memory": "50Mi"})}
+
+
+def a_trio(fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub) -> None:
+    """Lead three accounts on one node until they trade, and their kubelet says what they have."""
+    fleet.lead(**ONE_NODE)
+    accounts = [account(name, login=login) for login, name in enumerate(TRIO, start=10001)]
+    kubectl.apply(secret(), *accounts)
+    for name in TRIO:
+        await_reason(kubectl, "Connected", name)
+    eventually(lambda: len(sidecars.active()) == len(TRIO))
+    for name in TRIO:
+        kubelet_says(kubectl, f"{name}-a-0")
+
+
+def with_more(kubectl: Kubectl) -> set[str]:
+    """Return the pods of slot a for which other resources were asked."""
+    found = (kubectl.get("pod", f"{name}-a-0") for name in TRIO)
+    return {
+        pod["metadata"]["name"]
+        for pod in found
+        if pod and pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] == MORE_CPU
+    }
+
+
+def test_a_change_for_all_asks_one_pod_of_a_node_and_the_others_when_its_kubelet_did_it(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    a_trio(fleet, kubectl, sidecars)
+    before = sidecars.active()
+
+    operator = fleet.lead(**ONE_NODE, **MORE)
+
+    eventually(lambda: operator.metric("mt5_operator_resizes_waiting") == len(TRIO) - 1)
+    (first,) = with_more(kubectl)
+    assert {fleet.updating(name) for name in TRIO} == {"Resizing"}
+    kubelet_says(kubectl, first)
+    eventually(lambda: len(with_more(kubectl)) == len(TRIO))
+    for name in TRIO:
+        kubelet_says(kubectl, f"{name}-a-0")
+    for name in TRIO:
+        eventually(lambda: not fleet.updating(name))  # noqa: B023 - awaited here
+        assert fleet.settled("a", name=name)
+    assert sorted(sidecars.active()) == sorted(before)
+    eventually(lambda: operator.metric("mt5_operator_resizes_waiting") == 0)
+
+
+def test_of_a_node_whose_kubelet_says_nothing_one_pod_is_asked_and_all_move(
+    fleet: Fleet, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    a_trio(fleet, kubectl, sidecars)
+
+    operator = fleet.lead(**ONE_NODE, **MORE, resize_deadline_s=3)
+
+    for name in TRIO:
+        eventually(lambda: fleet.settled("b", name=name), timeout_s=40)  # noqa: B023 - awaited here
+    told = [each["reason"] for each in kubectl.list("events.events.k8s.io")]
+    assert told.count("NotResized") == 1
+    assert operator.metric("mt5_operator_resizes_total", outcome="GivenUp") == 1
+    eventually(lambda: operator.metric("mt5_operator_resize_silent_nodes") == 1)
+
+
 def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
     fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
 ) -> None:

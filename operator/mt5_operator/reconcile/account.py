@@ -309,8 +309,8 @@ def _next_look_s(
         looks.append(max(0.05, taken.again_s))
     if sight.restart_due_s is not None and sight.restart_due_s > now_s:
         looks.append(min(settings.resync_s, sight.restart_due_s - now_s + 0.1))
-    late_s = context.resizes.next_s(key, settings.resize_deadline_s)
-    tried = [context.healer.next_s(key), late_s if sight.look.resizes else None]
+    late_s = resize.next_s(context, key) if sight.look.resizes else None
+    tried = [context.healer.next_s(key), late_s]
     looks += [pause_s for pause_s in tried if pause_s is not None]
     if seen.route.problem or _secret_may_change(seen):
         looks.append(settings.secret_recheck_s)

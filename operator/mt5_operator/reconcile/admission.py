@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from mt5_operator import metrics
-from mt5_operator.capacity import Place, Waiting, places, told
+from mt5_operator.capacity import Place, Waiting, lines, places, told
 from mt5_operator.names import Key
 from mt5_operator.spec.account import Platform
 
@@ -21,16 +21,17 @@ class Admission:
         self._waiting: dict[Key, Waiting] = {}
         self._places: dict[Key, Place] = {}
         self._platforms: dict[Key, Platform] = {}
-        # Platforms whose line does not simply go: told by the last `decide`, or a refusal since.
-        self._short: set[Platform] = set()
+        # Platforms whose line does not simply go, everybody's or that of a namespace which has its
+        # cap on the nodes: told by the last `decide`, or a refusal since.
+        self._short: set[tuple[Platform, str]] = set()
 
     def wait(self, who: Waiting) -> Place | None:
         """Take in that an account waits; return its place, None while nobody is short."""
         self._waiting[who.key] = who
         self._platforms[who.key] = who.platform
         if who.short:
-            self._short.add(who.platform)
-        if who.platform not in self._short:
+            self._short.add((who.platform, who.key.namespace if who.capped else ""))
+        if not self.short(who.platform, who.key.namespace):
             return None
         # Who comes while others wait goes to the back, until the next decision says otherwise.
         return self._places.setdefault(who.key, Place(len(self._waiting), held=not who.refused))
@@ -52,12 +53,12 @@ class Admission:
         """Give everyone in line a place; return whom that concerns."""
         before, now = self._places, dict[Key, Place]()
         self._short = set()
-        for platform, line in self._lines().items():
-            held = {who.key for who in line if before.get(who.key, Place(0)).held}
-            found = places(line, window=window, held=held)
-            if held or any(who.short for who in line):
-                self._short.add(platform)
-                now |= found
+        for platform, everybody in self._lines().items():
+            for namespace, line in lines(everybody).items():
+                held = {who.key for who in line if before.get(who.key, Place(0)).held}
+                if held or any(who.short for who in line):
+                    self._short.add((platform, namespace))
+                    now |= places(line, window=window, held=held)
         self._places = now
         return {
             key
@@ -65,9 +66,9 @@ class Admission:
             if _words(before.get(key)) != _words(now.get(key))
         }
 
-    def short(self, platform: Platform) -> bool:
-        """Tell whether accounts of a platform wait because no place is free."""
-        return platform in self._short
+    def short(self, platform: Platform, namespace: str) -> bool:
+        """Tell whether accounts wait because no place of a platform is free for a namespace."""
+        return not self._short.isdisjoint({(platform, ""), (platform, namespace)})
 
     def held(self, platform: Platform) -> int:
         """Return how many accounts have no pod because others are before them."""

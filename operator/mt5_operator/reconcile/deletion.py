@@ -67,7 +67,8 @@ async def forget(context: Context, key: Key) -> None:
     context.book.forget(key)
     context.admission.leave(key, None)
     context.healer.forget(key)
-    context.resizes.over(key)
+    for waits in context.resizes.over(key):
+        context.world.queue.add(waits)
     context.gone.forget(key)
     context.settled.pop(key, None)
     context.world.homeless.discard(key)

@@ -32,7 +32,7 @@ def advised(context: Context, account: Account, seen: Seen, look: Look) -> tuple
         healer.forget(account.key)
         return seen, None
     now = seconds_text(context.world.now())
-    short = seen.platform is not None and room.short(seen.platform)
+    short = seen.platform is not None and room.short(seen.platform, account.key.namespace)
     return healer.advise(account, seen, now=now, short=short)
 
 

@@ -100,6 +100,9 @@ async def _count(context: Context) -> None:
     brokers.count(context)
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.HEALING_QUIET.set(context.healer.quiet)
+    resizes, again_s = context.resizes, context.world.settings.resize_silent_node_s
+    metrics.RESIZES_WAITING.set(resizes.waiting)
+    metrics.RESIZE_SILENT_NODES.set(resizes.silent(again_s=again_s))
     metrics.ACCOUNTS.clear()
     for reason, number in Counter(filter(None, context.reasons.values())).items():
         metrics.ACCOUNTS.labels(reason).set(number)

@@ -4,8 +4,9 @@
 Everything that keeps a pod from it ends in a move to the other slot, as any other change of a
 template does: no such subresource, a limit that may not fall, no room on the node, a kubelet that
 does not answer. Such a kubelet is asked for no other pod for a while: one that panics at a resize
-does so for as long as the pod is there (docs/updates.md). What was given up is known to this
-process only; another leader may try once more.
+does so for as long as the pod is there (docs/updates.md). So that it is found out by one pod and
+not by all, a node's first pod goes alone. What was given up, and which kubelets answered, is known
+to this process only; another leader may try once more.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.feed import wrote
 from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.reconcile.slots import Both
+from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 
@@ -44,7 +46,7 @@ def applies(context: Context, account: Account, look: Look, both: Both) -> bool:
     if pod is None or seen is None or pod.uid != trader.pod or pod.ending:
         return False
     if pod.template == look.template or moves_anyway(look, pod):
-        context.resizes.over(account.key)
+        _wake(context, context.resizes.over(account.key))
         return False
     tried = context.resizes
     shape = shape_id(account, Platform(look.platform), settings)
@@ -65,6 +67,11 @@ async def take(context: Context, manifest: Manifest, account: Account, look: Loo
     pod = context.world.caches[POD].get(pod_key(account.key, trader.slot)) if trader else None
     if trader is None or pod is None or pod["metadata"]["uid"] != trader.pod:
         return
+    settings, node = context.world.settings, str(pod["spec"].get("nodeName", ""))
+    if not context.resizes.may_ask(
+        account.key, node, trust_s=settings.resize_trust_s, patience_s=_patience_s(settings)
+    ):
+        return
     wanted = _wanted(context, account, look, trader.slot)
     begun = context.resizes.begin(account.key, trader.pod, look.template)
     try:
@@ -72,13 +79,33 @@ async def take(context: Context, manifest: Manifest, account: Account, look: Loo
     except Conflict:
         return  # another pod by now
     problem = problem or refusal(pod)
-    late = begun >= context.world.settings.resize_deadline_s
-    if not problem and has(pod, wanted):
+    late = begun >= settings.resize_deadline_s
+    done = not problem and has(pod, wanted)
+    if done or _answered(pod):
+        _wake(context, context.resizes.answered(node))
+    if done:
         await _done(context, manifest, pod, look)
     elif problem or late:
         if not problem and not _answered(pod):
-            context.resizes.unanswered(pod["spec"].get("nodeName", ""))
+            _wake(context, context.resizes.unanswered(node))
         await _given_up(context, manifest, pod, look, problem or _pending(pod))
+
+
+def next_s(context: Context, key: Key) -> float | None:
+    """Return the seconds until a look is due that no watch tells of; None if nothing is tried."""
+    settings = context.world.settings
+    deadline_s, patience_s = settings.resize_deadline_s, _patience_s(settings)
+    return context.resizes.next_s(key, deadline_s=deadline_s, patience_s=patience_s)
+
+
+def _patience_s(settings: Settings) -> float:
+    # Whoever is first ends by its deadline, if only its account's reconciles go on.
+    return 2 * settings.resize_deadline_s
+
+
+def _wake(context: Context, waiting: set[Key]) -> None:
+    for key in waiting:
+        context.world.queue.add(key)
 
 
 async def _asked(
@@ -179,7 +206,7 @@ async def _done(context: Context, manifest: Manifest, pod: Manifest, look: Look)
         return  # another pod by now
     wrote(context.world, POD, pod, written, ours="annotations")
     account = Key(meta["namespace"], manifest["metadata"]["name"])
-    context.resizes.over(account)
+    _wake(context, context.resizes.over(account))
     context.world.queue.add(account)  # the StatefulSet learns of it now
     metrics.RESIZES.labels("Done").inc()
     _log.info("resized", pod=str(key))
@@ -191,7 +218,7 @@ async def _given_up(
 ) -> None:
     meta = pod["metadata"]
     account = Key(meta["namespace"], manifest["metadata"]["name"])
-    context.resizes.give_up(account, meta["uid"], look.template)
+    _wake(context, context.resizes.give_up(account, meta["uid"], look.template))
     context.world.queue.add(account)
     metrics.RESIZES.labels("GivenUp").inc()
     _log.info("not resized, moves instead", account=str(account), why=why)

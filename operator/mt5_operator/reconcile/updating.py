@@ -50,7 +50,8 @@ def updating(look: Look, *, why: str) -> Updating | None:
     if look.trader is None or look.suspended:
         return None
     if look.resizes:
-        return Updating(now=True, reason=Reason.RESIZING, message="resources change in place")
+        told = "resources change in place; of each node the first pod goes alone"
+        return Updating(now=True, reason=Reason.RESIZING, message=told)
     found = need(look, look.trader)
     if not found.reason:
         return None

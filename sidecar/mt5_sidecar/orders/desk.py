@@ -66,6 +66,7 @@ class OrderDesk:
         self._trading = trading
         self._settings = settings
         self._clock = clock
+        self._steady = steady
         self._steps = Steps(clock, steady)
         self._sleep = sleep
         self._on_outcome = on_outcome
@@ -186,19 +187,22 @@ class OrderDesk:
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)
-        epoch, basis = self._gate.epoch, self._basis()
+        epoch, basis, began_ms = self._gate.epoch, self._basis(), self._steady()
         planned = await self._planned(wanted)
         async with self._turn:
             try:
                 if self._gate.epoch != epoch:
                     # Another slot may have traded under this key, and nobody has looked since.
                     raise Fenced("this slot was activated anew", epoch=epoch, retry_after_s=1)
-                if self._basis() != basis:
+                if self._basis() != basis or self._is_old(began_ms):
                     # "What is left out stays" means as the trade before left it.
                     planned = await self._planned(wanted)
                 return await self._send(planned)
             finally:
                 self._turns += 1
+
+    def _is_old(self, began_ms: int) -> bool:
+        return self._steady() - began_ms > self._settings.plan_max_age_s * 1000
 
     def _basis(self) -> tuple[int, Trading]:
         """Return what a plan is made on: what was traded before it, and what may be traded."""

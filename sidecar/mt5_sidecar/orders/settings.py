@@ -62,6 +62,10 @@ class OrderSettings:
     change_shown_interval_s: float = 0.05
     """Between two looks for that."""
 
+    plan_max_age_s: float = 1.0
+    """What a trade is planned on may be so old when its turn comes; it is read again if older:
+    others trade meanwhile, and lots that are no longer held would turn a netting position round."""
+
     max_waiting: int = 64
     """Trades that may wait for the one before them; more are told to come back."""
 

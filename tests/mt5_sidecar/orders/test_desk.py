@@ -968,3 +968,25 @@ def raise_once(desk: OrderDesk) -> None:
         raise RuntimeError("a bug")
 
     desk._reconciler.once = fails  # type: ignore[method-assign]
+
+
+async def test_a_close_that_was_planned_too_long_ago_closes_what_is_left_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await Shop(World(1, netting=True), tmp_path).opened()
+    await shop.desk.submit("k", buy("0.3"))
+    (ticket,) = shop.world.broker.positions
+    info, slow = shop.terminal._symbol_info, [True]
+
+    def slow_once(name: str) -> Any:
+        if slow and slow.pop():
+            shop.world.advance(2000)
+            shop.world.broker.trade_by_hand("EURUSD", 1, 0.2, magic=0, reason=0)
+        return info(name)
+
+    monkeypatch.setattr(shop.terminal, "_symbol_info", slow_once)
+    closed = await shop.desk.submit("c", Ask("close_position", ClosePosition(), ticket=ticket))
+
+    assert (closed.outcome, closed.volume) == ("Done", Decimal("0.1"))
+    assert shop.world.broker.positions == {}
+    await shop.desk.stop()

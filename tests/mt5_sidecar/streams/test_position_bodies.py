@@ -5,6 +5,7 @@ one encoder."""
 import math
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -66,6 +67,37 @@ def test_each_field_that_changes_alone_shows() -> None:
             made = bodies.bodies([seen], lambda _: contract, money_digits=2, zone_s=0)
 
             assert made == told([seen], contract, 2, 0), name
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(Contract(3, 2), 2, 0), (Contract(5, 1), 2, 0), (Contract(5, 2), 0, 0)]
+    + [(Contract(5, 2), 2, zone_s) for zone_s in (7200, None)],
+)
+def test_what_the_same_position_is_written_by_shows_too(other: tuple[Contract, int, int]) -> None:
+    bodies, first = PositionBodies(), (Contract(5, 2), 2, 0)
+    values = {int: 1_795_255_200_123, float: 1.5, str: "x"}
+    seen = Position(**{name: values[kind] for name, kind in FIELDS.items()})
+
+    for contract, money_digits, zone_s in (first, other, first):
+        made = bodies.bodies(
+            [seen], lambda _, found=contract: found, money_digits=money_digits, zone_s=zone_s
+        )
+
+        assert made == told([seen], contract, money_digits, zone_s)
+    assert told([seen], *other) != told([seen], *first)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", MOVING)
+def test_what_is_no_number_is_null(name: str, value: float) -> None:
+    bodies = PositionBodies()
+    blank = Position(**{name: kind() for name, kind in FIELDS.items()})
+
+    for seen in (blank, msgspec.structs.replace(blank, **{name: value})):
+        made = bodies.bodies([seen], lambda _: Contract(5, 2), money_digits=2, zone_s=0)
+
+    assert b'"%b":null' % name.encode() in made["0"]
 
 
 def test_what_is_open_no_more_is_not_kept() -> None:

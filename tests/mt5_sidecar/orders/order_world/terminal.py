@@ -18,6 +18,7 @@ SETTLE_MS = 15_000
 LAG_MS = 2_000
 # A position is shown as the last trades left it this much later; after a restart all are.
 SHOWN_MS = 3_000
+PLAN_MS = 1_000
 AMBIGUOUS_CODES = (10011, 10012, 10031, 10099)
 AMBIGUOUS_FAULTS = (-1, -10000, -10001, -10002, -10005)
 NOT_SENT_FAULTS = (-2, -8, -10004)
@@ -103,7 +104,7 @@ class Terminal:
         self.calls: list[str] = []
         self.before: dict[int, Any] = {}
         """Positions before the last trade, which are shown until `late_until_ms`."""
-        self.late_until_ms = self.deals = self.looked_at = 0
+        self.late_until_ms = self.deals = self.looked_at = self.looked_ms = 0
 
     @property
     def connection(self) -> Connection:
@@ -160,8 +161,13 @@ class Terminal:
         held = broker.positions.get(request["position"])
         if held is None or not broker.netting or request["action"] != DEAL:
             return
-        # What happened since the last look, nobody could know.
-        if self.looked_at == len(broker.deals) and request["volume"] > held.volume + 1e-9:
+        # What happened since the last look, nobody could know; what others did since the desk
+        # made its plan (`plan_max_age_s`), it need not.
+        ours = self.deals == len(broker.deals)
+        known = self.looked_at == len(broker.deals) and (
+            ours or self.world.now_ms - self.looked_ms > PLAN_MS
+        )
+        if known and request["volume"] > held.volume + 1e-9:
             broker.spoilt.append(f"a close of {held.ticket} would have turned it round")
 
     def _any_fault(self) -> str:
@@ -273,7 +279,8 @@ class Terminal:
         ]
 
     def _positions_get(self, *, ticket: int = 0, symbol: str = "") -> Any:
-        self.looked_at = len(self.world.broker.deals)
+        if self.looked_at != len(self.world.broker.deals):
+            self.looked_at, self.looked_ms = len(self.world.broker.deals), self.world.now_ms
         shown = self.before if self._is_late() else self.world.broker.positions
         return [
             p
