@@ -19,12 +19,33 @@ HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
+class _Lots:
+    """All amounts from `least` to `most`: between them is what an order may have filled."""
+
+    least: Decimal
+    most: Decimal
+
+    @property
+    def certain(self) -> bool:
+        return self.least == self.most
+
+    def __contains__(self, lots: Decimal) -> bool:
+        return self.least <= lots <= self.most
+
+    def moved(self, lots: Decimal) -> "_Lots":
+        return _Lots(self.least + lots, self.most + lots)
+
+    def perhaps_moved(self, lots: Decimal) -> "_Lots":
+        return _Lots(self.least + min(lots, Decimal(0)), self.most + max(lots, Decimal(0)))
+
+
+@dataclass(frozen=True, slots=True)
 class _Last:
-    """After the trade of `made_ms`: what is held now (None: not told), and what no longer is."""
+    """After the trade of `made_ms`: what may be held now, and what may have been before."""
 
     made_ms: int
-    now: Decimal | None
-    left: frozenset[Decimal]
+    now: _Lots
+    left: tuple[_Lots, ...]
 
 
 class Netting:
@@ -39,15 +60,17 @@ class Netting:
         """Remember a trade that the broker has carried out, or may have."""
         if HELD not in record.context:
             return
-        symbol = str(record.request["symbol"])
-        before, last = decimal(record.context[HELD]), self._recent(symbol)
-        left = frozenset({before})
-        if last is not None and not _shows(before, last):
+        symbol, left = str(record.request["symbol"]), tuple[_Lots, ...]()
+        seen, last = decimal(record.context[HELD]), self._recent(symbol)
+        before = _Lots(seen, seen)
+        if last is not None and not _shows(seen, last):
             # It was planned on what was no longer so.
-            left |= last.left
-            before = before if last.now is None else last.now
-        now = None if verdict.volume is None else before + _signed(record, verdict.volume)
-        self._last[symbol] = _Last(self._clock(), now, (left | {before}) - {now})
+            before, left = last.now, last.left
+        if verdict.volume is None:
+            now = before.perhaps_moved(_signed(record, decimal(float(record.request["volume"]))))
+        else:
+            now = before.moved(_signed(record, verdict.volume))
+        self._last[symbol] = _Last(self._clock(), now, (*left, before))
 
     def shown(self, held: Position) -> bool:
         """Tell whether the lots of `held` are not those of before the last trade."""
@@ -69,8 +92,10 @@ def net(positions: Iterable[Position]) -> Decimal:
 
 
 def _shows(lots: Decimal, last: _Last) -> bool:
+    if last.now.certain and lots in last.now:
+        return True
     # Other lots than any that we know of: somebody else has traded since.
-    return lots not in last.left
+    return not any(lots in before for before in last.left)
 
 
 def _signed(record: Record, lots: Decimal) -> Decimal:
