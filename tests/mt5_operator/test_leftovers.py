@@ -63,9 +63,8 @@ class Bench:
         self.world.caches[kind].feed(self.cluster.put(kind, name, uid, owner))
 
     async def remove(self) -> None:
-        context: Any = type("Context", (), {"world": self.world})
-        for slot in "ab":
-            await leftovers.remove(context, place(self.world.caches, OWNER, slot))
+        places = [place(self.world.caches, OWNER, slot) for slot in "ab"]
+        await leftovers.remove(self.world, places)
 
     def names(self) -> set[str]:
         return {name for kind, name in self.cluster.there if kind is not ACCOUNT}

@@ -1326,7 +1326,8 @@ async def test_a_pod_whose_broker_is_away_is_not_replaced_for_another_revision_a
         not_ready_since="2026-01-01T00:00:00Z",
     )
 
-    assert refresh.stuck(bench.context, account, away, "a") is goes
+    assert refresh.stuck(bench.context, account, away, None, "a") is goes
+    assert not refresh.stuck(bench.context, account, away, OUTAGE, "a"), "its sidecar answers"
 
 
 async def silent(bench: Bench, *, node_lost: bool) -> bool:

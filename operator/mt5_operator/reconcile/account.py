@@ -126,8 +126,7 @@ async def _live(context: Context, manifest: Manifest, wanted: Account) -> float 
         await heal.take(context, sight.manifest, wanted, seen, step)
         await heal.follow(context, wanted, seen, sight.look)
         await moves.watch(context, sight.manifest, wanted, sight.look)
-    for place in sight.both.places.values():
-        await leftovers.remove(context, place)
+    await leftovers.remove(context.world, sight.both.places.values())
     _await_nodes(context.world, wanted.key, seen)
     return _next_look_s(context, wanted.key, seen, sight, taken)
 

@@ -11,6 +11,8 @@ not begin. Removing it is what the collector does; here, too, the API server its
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import structlog
 
@@ -19,27 +21,27 @@ from mt5_operator.cluster.cache import key_of
 from mt5_operator.cluster.kinds import ACCOUNT, POD, STATEFUL_SET, Kind
 from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context import World
 from mt5_operator.reconcile.owned import Place, controller_of
 from mt5_operator.spec.parse import Manifest
 
 _log = structlog.get_logger()
 
 # The kinds of owners that are ours to judge.
-_OWNERS = {STATEFUL_SET: ACCOUNT, POD: STATEFUL_SET}
+_OWNERS: Final[Mapping[Kind, Kind]] = {STATEFUL_SET: ACCOUNT, POD: STATEFUL_SET}
 
 
-async def remove(context: Context, place: Place) -> None:
-    """Remove what is at a slot's names and whose owner is gone for certain.
+async def remove(world: World, places: Iterable[Place]) -> None:
+    """Remove what is at the names of slots and whose owner is gone for certain.
 
     Raises:
         ApiError, ApiUnavailable: something may be left; try again.
     """
-    for kind, manifest in place.astray:
+    for kind, manifest in (each for place in places for each in place.astray):
         if "deletionTimestamp" in manifest["metadata"]:
             continue
-        if await _owner_is_gone(context.world, kind, manifest):
-            await _remove(context.world, kind, manifest)
+        if await _owner_is_gone(world, kind, manifest):
+            await _remove(world, kind, manifest)
 
 
 async def _owner_is_gone(world: World, kind: Kind, manifest: Manifest) -> bool:

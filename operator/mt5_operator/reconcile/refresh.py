@@ -43,7 +43,7 @@ async def refresh(
         try:
             if wanted:
                 await _annotate(context, manifest, wanted)
-            if silent(sidecars[slot]) and stuck(context, account, pod, slot):
+            if stuck(context, account, pod, sidecars[slot], slot):
                 await replace_pod(context, manifest, why="it is of an old revision")
         except (NotFound, Conflict):
             continue  # another pod by now
@@ -81,25 +81,32 @@ async def _annotate(context: Context, pod: Manifest, wanted: dict[str, str]) -> 
     )
 
 
-def stuck(context: Context, account: Account, pod: PodSeen, slot: str) -> bool:
-    """Tell whether a pod that is not ready keeps one of a newer template from starting.
+def stuck(
+    context: Context, account: Account, pod: PodSeen, sidecar: SidecarSeen | None, slot: str
+) -> bool:
+    """Tell whether a pod that hangs keeps one of a newer template from starting.
 
     The revision alone would not do: an upgrade of the operator may change it, and a pod whose
     broker is away just then is none that should be replaced.
     """
     manifest = context.world.caches[STATEFUL_SET].get(set_key(account.key, slot))
-    if manifest is None or pod.lost:
-        return False
-    if not_ready_s(context.world, pod) < context.world.settings.stuck_pod_s:
+    if manifest is None or not hangs(context.world, pod, sidecar):
         return False
     newest = manifest.get("status", {}).get("updateRevision", pod.revision)
     template = manifest["spec"]["template"]["metadata"].get("annotations", {}).get(names.TEMPLATE)
     return bool(pod.revision) and pod.revision != newest and pod.template != template
 
 
-def silent(sidecar: SidecarSeen | None) -> bool:
-    """Tell whether a sidecar says nothing: of one that does, the journal can be handed over."""
-    return sidecar is None or bool(sidecar.error)
+def hangs(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
+    """Tell whether a pod has long not been ready, and its sidecar says nothing.
+
+    Of one that does, the journal can be handed over. On a node that nobody hears nothing can be
+    replaced, and it may be well when it is heard.
+    """
+    if pod is None or pod.lost:
+        return False
+    silent = sidecar is None or bool(sidecar.error)
+    return silent and not_ready_s(world, pod) >= world.settings.stuck_pod_s
 
 
 def not_ready_s(world: World, pod: PodSeen | None) -> float:

@@ -163,7 +163,7 @@ def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
         platform=template.get("spec", {}).get("os", {}).get("name", "").capitalize(),
         pod=_pod(world, pod) if pod else None,
         said=_said(sidecar),
-        stuck=_stuck(world, pod, sidecar),
+        stuck=refresh.hangs(world, pod, sidecar),
         # Of the slot that it moves to; nobody asks for the other's.
         trouble=_trouble(both, slot) if move and move.to == slot else "",
     )
@@ -186,13 +186,6 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
     if sidecar is None or sidecar.error or sidecar.orders is None:
         return None
     return Said(sidecar.orders.epoch, sidecar.orders.active, sidecar.connected)
-
-
-def _stuck(world: World, pod: PodSeen | None, sidecar: SidecarSeen | None) -> bool:
-    # On a node that nobody hears nothing can be replaced, and it may be well when it is heard.
-    if pod is None or pod.lost:
-        return False
-    return refresh.silent(sidecar) and refresh.not_ready_s(world, pod) >= world.settings.stuck_pod_s
 
 
 def _trouble(both: Both, slot: str) -> str:

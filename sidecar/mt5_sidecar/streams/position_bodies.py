@@ -51,19 +51,23 @@ class PositionBodies:
             ticket, contract = position.ticket, contract_of(position.symbol)
             digits = contract.price_digits
             if not (_is_plain(position) and _are_few(digits) and _are_few(money_digits)):
-                view = views.position(position, contract, money_digits=money_digits, zone_s=zone_s)
-                made[str(ticket)] = encode(view)
+                made[str(ticket)] = _whole(position, contract, money_digits, zone_s)
                 continue
             made_of = (contract, money_digits, zone_s, _the_rest(position))
             kept = before.get(ticket)
             if kept is None or kept.made_of != made_of:
-                view = views.position(position, contract, money_digits=money_digits, zone_s=zone_s)
-                kept = _Kept(made_of, _form(encode(view), (digits or 0, money_digits)))
+                whole = _whole(position, contract, money_digits, zone_s)
+                kept = _Kept(made_of, _form(whole, (digits or 0, money_digits)))
             self._kept[ticket] = kept
             # Plus zero: minus zero is none.
             numbers = (position.price_current + 0.0, position.profit + 0.0)
             made[str(ticket)] = kept.form % numbers
         return made
+
+
+def _whole(position: Position, contract: Contract, money_digits: int, zone_s: int | None) -> bytes:
+    view = views.position(position, contract, money_digits=money_digits, zone_s=zone_s)
+    return encode(view)
 
 
 def _is_plain(position: Position) -> bool:
