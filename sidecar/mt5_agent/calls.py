@@ -163,6 +163,9 @@ class Calls:
     def _next(self) -> _Call | None:
         while self._heap:
             call = heapq.heappop(self._heap)
+            # The machine may have stood still: then its timer is as late as we are.
+            if not call.over and call.deadline_s <= asyncio.get_running_loop().time():
+                self._expire(call)
             if not call.over:
                 return call
         return None
@@ -209,6 +212,8 @@ def _ending(done: Done, duration_s: float) -> Ending:
     duration_us = int(duration_s * 1_000_000)
     if done.ok:
         return Ending("done", done, None, duration_us)
+    if not done.made:
+        return _not_sent(done.text)
     return Ending("failed", done, Fault(done.code, done.text), duration_us)
 
 

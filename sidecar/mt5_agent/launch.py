@@ -66,6 +66,7 @@ class Launch:
 
     def failed(self, error: Exception) -> None:
         """Say why there is no terminal, and what to do."""
+        self.forget()
         _log.error("the terminal cannot be started: %r", error)
         if isinstance(error, NotThere | FileNotFoundError):
             found = missing(self._settings.terminal_missing_hint)

@@ -234,5 +234,5 @@ async def _token(path: Path) -> str:
 def _token_in(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return ""  # the sidecar has not written it yet
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""  # the sidecar has not written it yet, or somebody else did

@@ -30,12 +30,13 @@ class Job(msgspec.Struct, frozen=True):
 
 class Done(msgspec.Struct, frozen=True):
     """A job's end. `code` and `text` are last_error, taken at once; `ok` False: the package said
-    None or False."""
+    None or False, or was not asked at all: `made` False."""
 
     ok: bool
     code: int = 1
     text: str = ""
     value: msgspec.Raw = msgspec.Raw(b"\xc0")
+    made: bool = True
 
 
 class Ready(msgspec.Struct, frozen=True):

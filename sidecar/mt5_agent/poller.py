@@ -4,7 +4,7 @@ board."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from mt5_agent.rights import no_trading
 from mt5_agent.settings import Settings
 from mt5_agent.wanted import Wanted
 
+_T = TypeVar("_T")
+
 _KINDS: Final[tuple[tuple[SnapshotKind, str], ...]] = (
     ("account", "account_info"),
     ("positions", "positions_get"),
@@ -26,14 +28,25 @@ _QUARTER_MS: Final = 900_000
 _FRESH_MS: Final = 60_000
 """Offsets of clocks are quarters of an hour; a tick further from one is not fresh."""
 
+_FARTHEST_MS: Final = 14 * 3_600_000
+"""No zone is further from UTC: a tick that is, is one of another day."""
+
 _TICKS = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _TICK = msgspec.msgpack.Decoder(Tick)
 _ACCOUNT = msgspec.msgpack.Decoder(AccountInfo)
 _TERMINAL = msgspec.msgpack.Decoder(TerminalInfo)
 
 
-class WrongAccount(Exception):
-    """The terminal is on another account than the wanted one: nothing of it may be shown."""
+class Unfit(Exception):
+    """Nothing of what the terminal shows may be shown; its text says why."""
+
+
+class WrongAccount(Unfit):
+    """The terminal is on another account than the wanted one."""
+
+
+class Unreadable(Unfit):
+    """The package answered something else than what it is known to answer."""
 
 
 class Poller:
@@ -58,49 +71,52 @@ class Poller:
         """Look until cancelled.
 
         Raises:
-            WrongAccount: as `look`.
+            WrongAccount, Unreadable: as `look`.
         """
         self._selected = ()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_each(self._settings.poll_interval_s, self.look))
                 tasks.create_task(_each(self._settings.tick_interval_s, self._look_at_ticks))
-        except* WrongAccount as group:
-            wrong = group
+        except* Unfit as group:
+            unfit = group.exceptions[0]
         else:
             return
-        raise WrongAccount from wrong
+        raise unfit
 
     async def look(self) -> None:
         """Look once at the link, the account, positions and orders.
 
         Raises:
             WrongAccount: what was seen is not the wanted account's; none of it was shown.
+            Unreadable: nobody can say what was seen.
         """
-        account: AccountInfo | None = None
         seen = [(kind, await self._ask(Job(call))) for kind, call in _KINDS]
         # Once more at the end: the terminal may have changed accounts in between.
-        for raw in (seen[0][1], await self._ask(Job("account_info"))):
-            account = self._checked(raw) or account
+        before = self._checked(seen[0][1])
+        account = self._checked(await self._ask(Job("account_info")))
+        # Rows say of no account whose they are: only between two looks at it are they known.
+        known = before is not None and account is not None
         for kind, data in seen:
-            if data is not None:
+            if known and data is not None:
                 self._board.put(kind, data)
-        await self._look_at_link(account, synchronised=all(data is not None for _, data in seen))
+        whole = known and all(data is not None for _, data in seen)
+        await self._look_at_link(account or before, synchronised=whole)
 
     def _checked(self, data: msgspec.Raw | None) -> AccountInfo | None:
         if data is None:
             return None
         # The login only: a server may be wanted by address and shown by name.
-        account, login = _ACCOUNT.decode(data), self._wanted.login
+        account, login = _read(_ACCOUNT, data), self._wanted.login
         if login is not None and account.login != login.login:
-            raise WrongAccount
+            raise WrongAccount("it went to another account, and the wanted one is logged in again")
         return account
 
     async def _look_at_link(self, account: AccountInfo | None, *, synchronised: bool) -> None:
         data = await self._ask(Job("terminal_info"))
         if data is None:
             return
-        info = _TERMINAL.decode(data)
+        info = _read(_TERMINAL, data)
         self._report.contact()
         why_not = no_trading(info, account)
         self._report.set(trade_allowed=not why_not, trade_message=why_not)
@@ -109,21 +125,20 @@ class Poller:
 
     async def _look_at_ticks(self) -> None:
         symbols = self._wanted.symbols
-        if symbols != self._selected:
-            await self._ask(Job(SELECT, symbols))
+        if symbols != self._selected and await self._ask(Job(SELECT, symbols)) is not None:
             self._selected = symbols
         data = await self._ask(Job(TICKS, symbols))
         if data is None:
             return
-        ticks = _TICKS.decode(data)
+        ticks = _read(_TICKS, data)
         # Only a tick that was seen to come is fresh: a first look may show one of Friday.
         if moved := self._board.put_ticks(ticks):
-            self._note_clock(max(_TICK.decode(ticks[name]).time_msc for name in moved))
+            self._note_clock(max(_read(_TICK, ticks[name]).time_msc for name in moved))
 
     def _note_clock(self, tick_ms: int) -> None:
         ahead_ms = tick_ms - utc_ms()
         offset_ms = round(ahead_ms / _QUARTER_MS) * _QUARTER_MS
-        if abs(ahead_ms - offset_ms) < _FRESH_MS:
+        if abs(ahead_ms - offset_ms) < _FRESH_MS and abs(offset_ms) <= _FARTHEST_MS:
             self._report.set(utc_offset_s=offset_ms // 1000)
 
     async def _ask(self, job: Job) -> msgspec.Raw | None:
@@ -133,6 +148,13 @@ class Poller:
         if ending.outcome != "not_sent":
             self._report.polled(job.call, took_s=loop.time() - began_s)
         return ending.done.value if ending.outcome == "done" and ending.done else None
+
+
+def _read(decoder: "msgspec.msgpack.Decoder[_T]", data: msgspec.Raw) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"it answered what nobody can read ({error})") from error
 
 
 async def _each(interval_s: float, look: Callable[[], Awaitable[None]]) -> None:

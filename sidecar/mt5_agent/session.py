@@ -2,6 +2,7 @@
 """Gets the wanted account logged in and keeps it so, through the end of any worker or terminal."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -12,12 +13,12 @@ from mt5_agent.classify import Finding, no_worker
 from mt5_agent.first import first
 from mt5_agent.launch import Launch
 from mt5_agent.pipe import ATTACH, Done, Job
-from mt5_agent.poller import Poller, WrongAccount
+from mt5_agent.poller import Poller, Unfit
 from mt5_agent.protocol import Login, StateName
 from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
 from mt5_agent.settings import Settings
-from mt5_agent.terminals import Terminal
+from mt5_agent.terminals import STEADY_S, Terminal
 from mt5_agent.wanted import Wanted
 from mt5_agent.watch import Watch
 from mt5_agent.workers import WorkerGone, WorkerProcess
@@ -50,6 +51,8 @@ class Session:
         self._calls, self._board, self._report, self._watch = calls, board, report, watch
         self._backoff = Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s)
         self._account: tuple[int, str] | None = None
+        self._served_since_s: float | None = None
+        self._failed = False
         self._poller = Poller(
             calls=calls,
             board=board,
@@ -69,16 +72,34 @@ class Session:
                 found = no_worker(self._settings.platform, self._settings.backend)
                 self._report.attempted(found)
                 self._report.show(self._report.state.state, found)
+                self._forget_what_was_read()
                 await self._backoff.wait()
                 continue
             self._report.versions(package=worker.package)
+            self._failed, self._served_since_s = False, None
             try:
                 await self._after_the_terminal(worker)
             except WorkerGone:
                 _log.warning("worker %d ended by itself", worker.pid)
+                self._failed = True
             finally:
                 self._calls.close("no terminal is logged in")
                 await worker.kill()
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Wait after a failure: each attempt is a log-in, and a broker may lock who makes many."""
+        since_s = self._served_since_s
+        if since_s is not None and asyncio.get_running_loop().time() - since_s > STEADY_S:
+            self._backoff.reset()
+        elif self._failed:
+            await first(self._backoff.wait(), self._wanted.changed())
+
+    def _forget_what_was_read(self) -> None:
+        # No log-in takes the start file away while no worker starts; a terminal reads it early.
+        age_s = asyncio.get_running_loop().time() - self._terminal.started_s
+        if self._terminal.runs and age_s > STEADY_S:
+            self._launch.forget()
 
     async def _after_the_terminal(self, worker: WorkerProcess) -> None:
         await first(self._terminal.up(), worker.ended())
@@ -91,6 +112,7 @@ class Session:
         if self._wanted.login is None:
             self._board.clear()
             self._account = None
+            self._launch.forget()
             self._report.show("WaitingForLogin")
             await first(self._wanted.known(), self._terminal.down(), worker.ended())
         if self._wanted.login is None:
@@ -106,7 +128,7 @@ class Session:
         if not done.ok:
             await self._explain(done)
             return
-        self._backoff.reset()
+        self._served_since_s = asyncio.get_running_loop().time()
         self._report.count("logins")
         await self._serve(worker)
 
@@ -180,7 +202,7 @@ class Session:
                 _lives(worker),
                 self._poll(),
                 self._watch.listen(),
-                self._wanted.changed(),
+                self._other_login(),
                 self._terminal.down(),
             )
         except WorkerHangs as hang:
@@ -189,13 +211,24 @@ class Session:
         except WorkerGone:
             self._report.count("worker_restarts")
             self._fault("The worker ended; another takes its place.")
-        except WrongAccount:
-            self._fault("The terminal went to another account; the wanted one is logged in again.")
+        except Unfit as unfit:
+            # Wanted by now may be what the terminal is not on yet.
+            if not self._wanted.has_changed:
+                self._fault(f"Nothing of the terminal is shown: {unfit}.")
         else:
             if not self._terminal.runs:
                 self._terminal_ended()
         finally:
             self._calls.close("the connection to the terminal is being made again")
+
+    async def _other_login(self) -> None:
+        """Wait until other credentials are wanted, and for the end of the call that runs: an order
+        that loses its worker is unknown."""
+        await self._wanted.changed()
+        self._calls.close("another log-in was asked for")
+        with contextlib.suppress(TimeoutError):  # one that hangs ends with its worker
+            async with asyncio.timeout(self._settings.poll_deadline_s):
+                await self._calls.idle()
 
     async def _poll(self) -> None:
         await self._poller.look()  # says `Connected`, once there is something to show
@@ -217,6 +250,7 @@ class Session:
         why = self._terminal.restart_reason
         if not why:
             self._fault("The terminal ended; it is started again.")
+            self._failed = False  # its own start waits already
             return
         message = f"The terminal is restarted as planned: {why}."
         reason = Reason(self._report.state.reason or Reason.TERMINAL_FAULT)  # why, if it had one
@@ -224,6 +258,7 @@ class Session:
 
     def _fault(self, message: str) -> None:
         _log.warning("%s", message)
+        self._failed = True
         found = self._watch.finding(runs=self._terminal.runs)
         state: StateName = "Disconnected" if self._report.state.evidence.logins else "LoggingIn"
         found = found or Finding(Reason.TERMINAL_FAULT, message)

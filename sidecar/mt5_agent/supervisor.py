@@ -63,7 +63,7 @@ class Supervisor:
             self._launch,
             backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
             began=lambda: self._report.count("terminal_starts"),
-            ended=lambda asked: self._report.terminal_ended(asked=asked),
+            ended=self._terminal_ended,
             restarted=lambda: self._report.count("terminal_restarts"),
             failed=self._launch.failed,
         )
@@ -121,6 +121,10 @@ class Supervisor:
         await self.link.goodbye("stopping")
         await _cancel(tasks["link"])
         _log.info("stopped")
+
+    def _terminal_ended(self, asked: bool) -> None:  # noqa: FBT001  (a callback of one value)
+        self._launch.forget()  # its next start writes it anew, when that comes
+        self._report.terminal_ended(asked=asked)
 
     def _condition(self, used: Memory | None) -> Condition:
         return Condition(

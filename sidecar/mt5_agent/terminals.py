@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from mt5_agent.backoff import Backoff
 from mt5_agent.processes import Child
 
-_STEADY_S: Final = 60.0
-"""A terminal that ran so long was well: the next restart is quick again."""
+STEADY_S: Final = 60.0
+"""What ran so long was well: the next start of it is quick again."""
 _log = logging.getLogger(__name__)
 
 
@@ -127,5 +127,5 @@ class Terminal:
             self._ended(self._asked)
         lived_s = loop.time() - self.started_s
         _log.warning("terminal ended with code %d after %.0f s", code, lived_s)
-        if lived_s > _STEADY_S:
+        if lived_s > STEADY_S:
             self._backoff.reset()

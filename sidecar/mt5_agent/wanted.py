@@ -46,6 +46,11 @@ class Wanted:
         self._changed.clear()
         return self.login
 
+    @property
+    def has_changed(self) -> bool:
+        """Tell whether `changed` would not wait."""
+        return self._changed.is_set()
+
     async def changed(self) -> None:
         """Wait until other credentials, or none, are wanted."""
         await self._changed.wait()

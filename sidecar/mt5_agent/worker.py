@@ -25,6 +25,7 @@ from mt5_agent.protocol import MAX_ANSWER_BYTES, READ_BYTES, Frames, encode
 
 MODULES: Final = {"simulator": "mt5_simulator", "metatrader5": "MetaTrader5"}
 INVALID_PARAMS: Final = -2
+_OTHER_ACCOUNT: Final = "the terminal is not on the account that was asked for"
 
 
 class Worker:
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, package: Any) -> None:
         """Work with the package, or what stands for it."""
         self._package = package
+        self._login = 0
         self._own: dict[str, Callable[[Job], Done]] = {
             ATTACH: self._attach,
             TICKS: self._ticks,
@@ -46,19 +48,30 @@ class Worker:
         except BadArguments as error:
             return Done(ok=False, code=INVALID_PARAMS, text=str(error))
         except Exception as error:  # noqa: BLE001  (an unknown package error must be reported)
-            return Done(ok=False, code=-1, text=f"{type(error).__name__}: {error}")
+            return Done(ok=False, code=-1, text=_clean(f"{type(error).__name__}: {error}"))
 
     def _attach(self, job: Job) -> Done:
         settings = dict(job.kwargs)
+        self._login = settings.get("login", 0)
         ok = self._package.initialize(settings.pop("path"), portable=True, **settings)
+        # It may not know its account yet; but what it knows must not be another.
+        if ok and (account := self._package.account_info()) and account.login != self._login:
+            return Done(ok=False, code=0, text=_OTHER_ACCOUNT)
         return self._done(ok or None)
 
     def _call(self, job: Job) -> Done:
         function = getattr(self._package, job.call)
         args, kwargs = checked(job.call, job.args, job.kwargs)
+        if job.call == "order_send" and not self._is_on_the_wanted_account():
+            return Done(ok=False, code=0, text=_OTHER_ACCOUNT, made=False)
         # An empty ** would be taken for keywords (MT5.md 3.5).
         value = function(*args, **kwargs) if kwargs else function(*args)
         return self._done(_plain(value))
+
+    def _is_on_the_wanted_account(self) -> bool:
+        # At each order: between two looks of the poller somebody may have changed it by hand.
+        account = self._package.account_info()
+        return account is not None and account.login == self._login
 
     def _ticks(self, job: Job) -> Done:
         ticks = {name: self._package.symbol_info_tick(name) for name in job.args}
@@ -73,8 +86,11 @@ class Worker:
     def _done(self, value: Any) -> Done:
         if value is None or value is False:
             code, text = self._package.last_error()
-            return Done(ok=False, code=code, text=text)
-        data = msgspec.msgpack.encode(value)
+            return Done(ok=False, code=code, text=_clean(text))
+        try:
+            data = msgspec.msgpack.encode(value)
+        except UnicodeEncodeError:
+            data = msgspec.msgpack.encode(_clean(value))
         if len(data) > MAX_ANSWER_BYTES:
             raise BadArguments(f"an answer of {len(data)} bytes is too large: ask for less")
         return Done(ok=True, value=msgspec.Raw(data))
@@ -84,6 +100,16 @@ def _plain(value: Any) -> Any:
     """Return numpy arrays as columns; structs are tuples, and encoded as such without a copy."""
     names = getattr(getattr(value, "dtype", None), "names", None)
     return {name: value[name].tolist() for name in names} if names else value
+
+
+def _clean(value: Any) -> Any:
+    """Return `value` with half characters as "?": a comment is cut by UTF-16 units, which leaves
+    half an emoji, and for that there is no UTF-8."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def main() -> int:

@@ -245,6 +245,12 @@ class Agent:
     def kill_child(self, name: str) -> None:
         os.kill(self.children()[name], signal.SIGKILL)
 
+    async def says(self, words: str) -> None:
+        """Wait until its log holds `words`."""
+        async with asyncio.timeout(PATIENCE_S):
+            while words not in self.log:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     async def end(self) -> int:
         """Send SIGTERM and wait."""
         if self.process is None or self._reading is None:

@@ -2,6 +2,7 @@
 """The line in front of the worker: what goes first, and what is unknown."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -144,3 +145,37 @@ async def test_calls_of_a_sidecar_that_left_are_never_made(calls):
     await line_up(calls, "read")
     serving.cancel()
     assert worker.did == ["read"]
+
+
+async def test_a_call_whose_deadline_passed_while_the_machine_stood_still_is_never_begun(calls):
+    class SlowWorker(StubWorker):
+        def give(self, job, finish):
+            self.did.append(job.call)
+            asyncio.get_running_loop().call_soon(time.sleep, 0.05)  # past the other's deadline
+            asyncio.get_running_loop().call_soon(finish, Done(ok=True))
+
+    worker = SlowWorker()
+    first = line_up(calls, "read")
+    late = line_up(calls, "order", within_s=0.02)
+
+    serving = asyncio.create_task(calls.serve(worker))
+    endings = await asyncio.gather(first, late)
+    serving.cancel()
+
+    assert [ending.outcome for ending in endings] == ["done", "not_sent"]
+    assert worker.did == ["read"]
+
+
+async def test_a_call_that_the_worker_did_not_make_is_not_sent(calls):
+    class WrongAccount(StubWorker):
+        def give(self, job, finish):
+            done = Done(ok=False, made=False, code=0, text="another account")
+            asyncio.get_running_loop().call_soon(finish, done)
+
+    end = line_up(calls, "order_send", Priority.ORDER)
+    serving = asyncio.create_task(calls.serve(WrongAccount()))
+
+    ending = await end
+    serving.cancel()
+
+    assert (ending.outcome, ending.fault.text) == ("not_sent", "another account")

@@ -51,6 +51,17 @@ async def test_a_wrong_password_is_refused_and_not_tried_again(agent, sidecar):
     assert agent.journal().count("Invalid account") == 1
 
 
+async def test_a_refusal_that_is_taken_back_is_tried_again(agent, sidecar):
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+    await sidecar.becomes("Refused", "BadCredentials")
+
+    sidecar.send(protocol.Logout())
+    sidecar.login(server="Simulator-BadPassword", password="wrong")
+
+    await sidecar.until(lambda: sidecar.state.evidence.logins_refused == 2)
+    assert agent.journal().count("Invalid account") == 2
+
+
 async def test_the_right_password_heals_a_refused_account(agent, sidecar):
     sidecar.login(server="Simulator-BadPassword", password="wrong")
     await sidecar.becomes("Refused")

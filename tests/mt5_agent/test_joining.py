@@ -27,6 +27,17 @@ async def test_a_socket_that_is_left_over_keeps_no_agent_from_the_port(made_agen
     await sidecar.until(lambda: "sidecar joined by port" in made_agent.log)
 
 
+async def test_a_token_that_is_none_is_waited_for_until_it_is_one(made_agent, sidecar):
+    token = sidecar.token_file.read_text()
+    sidecar.token_file.write_bytes(b"\xff\xfe")
+    await made_agent.start()
+    await made_agent.says("terminal started")
+
+    assert made_agent.process.returncode is None
+    sidecar.token_file.write_text(token)
+    await sidecar.joined()
+
+
 async def test_an_agent_finds_the_other_way_when_its_own_is_gone(made_agent, sidecar):
     await sidecar.listen_nearer()
     await made_agent.start()

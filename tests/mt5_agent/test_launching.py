@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mt5_agent import protocol
 from mt5_agent.settings import load
 
 STUB = Path(__file__).parent / "stub"
@@ -258,3 +259,82 @@ def test_the_program_is_looked_for_where_linux_has_it(path, file):
     settings = load({f"MT5_AGENT_{name}": value for name, value in given.items()})
 
     assert settings.program_file == Path(file)
+
+
+SLOW_WORKER = ["sh", "-c", 'while [ ! -e "$0" ]; do sleep 0.05; done; exec "$@"']
+
+
+@pytest.fixture
+def gate(installed, tmp_path) -> Path:
+    """A file without which no worker begins: under Wine that takes some seconds."""
+    path = tmp_path / "gate"
+    command = [*SLOW_WORKER, str(path), sys.executable]
+    installed.agent.environment["MT5_AGENT_WORKER_COMMAND"] = json.dumps(command)
+    return path
+
+
+async def test_a_log_out_before_the_log_in_began_takes_the_start_file_away(
+    installed, gate, sidecar
+):
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password=SECRET)
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_starts == 1)
+    assert installed.ini.exists()
+
+    sidecar.send(protocol.Logout())
+    gate.touch()
+    await sidecar.becomes("WaitingForLogin")
+
+    assert not installed.ini.exists()
+
+
+async def test_a_terminal_that_ended_leaves_no_start_file_behind(installed, gate, sidecar):
+    installed.agent.environment["MT5_AGENT_BACKOFF_S"] = "60"
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password=SECRET)
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_starts == 1)
+    assert installed.ini.exists()
+
+    installed.agent.kill_child("terminal")
+
+    await installed.agent.says("terminal ended")
+    assert not installed.ini.exists()
+    assert not gate.exists()
+
+
+async def test_a_terminal_that_cannot_be_started_leaves_no_start_file_behind(installed, sidecar):
+    installed.agent.environment["MT5_AGENT_TERMINAL_COMMAND"] = "/no/such/program {ini}"
+    installed.agent.environment["MT5_AGENT_BACKOFF_S"] = "60"
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password=SECRET)
+
+    await sidecar.becomes("TerminalStarting", "TerminalMissing")
+
+    assert not installed.ini.exists()
+
+
+async def test_a_package_that_says_what_nobody_can_read_is_told_and_ends_no_agent(
+    installed, sidecar
+):
+    path = installed.agent.environment["PYTHONPATH"]
+    garbage = str(STUB.with_name("stub_garbage"))
+    installed.agent.environment |= {
+        "PYTHONPATH": os.pathsep.join([garbage, path]),
+        "MT5_AGENT_BACKOFF_S": "60",
+        "MT5_AGENT_BACKOFF_MAX_S": "60",
+    }
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login()
+
+    state = await sidecar.becomes("Disconnected", "TerminalFault")
+
+    assert "nobody can read" in state.message
+    assert "account" not in sidecar.snapshots
+    beats = len(sidecar.states) + 4  # several times what a log-in takes
+    await sidecar.until(lambda: len(sidecar.states) >= beats)
+    assert sidecar.state.evidence.logins == 1  # each would be one at the broker, too
+    assert installed.agent.process.returncode is None

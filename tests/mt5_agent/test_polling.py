@@ -4,12 +4,14 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from mt5_agent.board import Board
 from mt5_agent.calls import Ending
-from mt5_agent.poller import Poller
-from mt5_agent.protocol import POLLS
+from mt5_agent.pipe import SELECT, TICKS, Done
+from mt5_agent.poller import Poller, Unreadable, WrongAccount
+from mt5_agent.protocol import POLLS, Login
 from mt5_agent.report import POLLS_KEPT, Report
 from mt5_agent.settings import Settings, load
 from mt5_agent.wanted import Wanted
@@ -120,3 +122,96 @@ def test_without_a_sidecar_only_the_newest_looks_are_remembered():
     kept = report.take_polls()["ticks"]
 
     assert (len(kept), kept[0]) == (POLLS_KEPT, 5_000_000)
+
+
+# One account, as the package shows it: login 10001, and 27 fields more.
+ACCOUNT = (10001, 0, 100, 200, 0, True, True, 2, 2, False, *[0.0] * 14, "A", "S", "USD", "C")
+TERMINAL = (*[True] * 5, False, *[True] * 4, 5000, 1, 0, 9, 0.0, 0.0, *["x"] * 6)
+
+
+class Says:
+    """A terminal that answers from `says`, one answer after the other and the last for ever."""
+
+    def __init__(self, **says):
+        self.says, self.asked = {"orders_get": [()], "terminal_info": [TERMINAL], **says}, []
+
+    async def ask(self, job, _priority, *, within_s):
+        del within_s
+        self.asked.append(job)
+        answers = self.says.get(job.call, [None])
+        value = answers.pop(0) if len(answers) > 1 else answers[0]
+        if value is None:
+            return Ending("failed")
+        raw = msgspec.Raw(msgspec.msgpack.encode(value))
+        return Ending("done", Done(ok=True, value=raw))
+
+
+def looking(says, link=None):
+    made = poller(says)
+    made._wanted.login = Login(login_id=1, login=10001, server="S", password="p")
+    made._link_moved = (link if link is not None else []).append
+    return made
+
+
+def shown(made):
+    return {snapshot.kind for snapshot in made._board.take()}
+
+
+async def test_what_was_seen_is_shown_when_the_account_is_known_before_and_after():
+    link: list[bool] = []
+    made = looking(Says(account_info=[ACCOUNT], positions_get=[()]), link)
+
+    await made.look()
+
+    assert shown(made) == {"account", "positions", "orders"}
+    assert link == [True]
+
+
+@pytest.mark.parametrize("accounts", [[None], [ACCOUNT, None], [None, ACCOUNT]])
+async def test_positions_of_an_account_that_nobody_could_name_are_not_shown(accounts):
+    link: list[bool] = []
+    made = looking(Says(account_info=accounts, positions_get=[()]), link)
+
+    await made.look()
+
+    assert shown(made) == set()
+    assert link == [False]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"account_info": [(None,) * 28]},
+        {"account_info": [("x", *ACCOUNT[1:])]},
+        {"account_info": [ACCOUNT[:5]]},
+        {"account_info": [ACCOUNT], "terminal_info": [7]},
+        {"account_info": [ACCOUNT], "ticks": [[1]]},
+    ],
+)
+async def test_what_cannot_be_read_is_said_to_be_so(says):
+    with pytest.raises(Unreadable):
+        await looking(Says(positions_get=[()], **says)).run()
+
+
+async def test_another_account_is_said_to_be_so():
+    with pytest.raises(WrongAccount):
+        await looking(Says(account_info=[(20002, *ACCOUNT[1:])], positions_get=[()])).run()
+
+
+async def test_symbols_that_could_not_be_selected_in_time_are_selected_later():
+    says = Says(select=[None, []])
+    made = looking(says)
+
+    for _ in range(3):
+        await made._look_at_ticks()
+
+    assert [job.call for job in says.asked] == [SELECT, TICKS, SELECT, TICKS, TICKS]
+
+
+@pytest.mark.parametrize(("ahead_h", "offset_s"), [(3, 10_800), (-12, -43_200), (-48, None)])
+async def test_a_tick_further_from_utc_than_any_zone_tells_no_clock(ahead_h, offset_s):
+    made = looking(Says())
+
+    made._note_clock(time.time_ns() // 1_000_000 + ahead_h * 3_600_000)
+
+    assert made._report.state.utc_offset_s == offset_s

@@ -212,3 +212,56 @@ async def test_a_terminal_on_another_account_is_never_shown_and_brought_back(age
     await sidecar.until(lambda: sidecar.state.evidence.logins > logins)
     await sidecar.serves(10001)
     assert {account.login for account in sidecar.accounts} == {10001}
+
+
+async def test_a_session_that_breaks_at_once_is_not_made_again_at_once(made_agent, sidecar):
+    made_agent.environment["MT5_AGENT_BACKOFF_S"] = "60"
+    made_agent.environment["MT5_AGENT_BACKOFF_MAX_S"] = "60"
+    await made_agent.start()
+    await sidecar.joined()
+    sidecar.login()
+    await sidecar.serves()
+
+    made_agent.kill_child("worker")
+    await sidecar.becomes("Disconnected")
+    beats = len(sidecar.states) + 4  # several times what a log-in takes
+    await sidecar.until(lambda: len(sidecar.states) >= beats)
+
+    assert sidecar.state.evidence.logins == 1
+    sidecar.login(password="another")  # what somebody asks for waits for nothing
+    await sidecar.serves()
+
+
+async def stand_still(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.timeout(20):
+        while Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "T":  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
+
+
+def looks(sidecar, call: str) -> int:
+    return sum(len(state.polls.get(call, ())) for state in sidecar.states)
+
+
+async def test_other_credentials_wait_for_the_end_of_an_order_that_runs(made_agent, sidecar):
+    made_agent.environment["MT5_AGENT_POLL_INTERVAL_S"] = "60"  # no look is in the worker's hands
+    made_agent.environment["MT5_AGENT_TICK_INTERVAL_S"] = "60"
+    await made_agent.start()
+    await sidecar.joined()
+    sidecar.login()
+    await sidecar.serves()
+    await sidecar.until(lambda: looks(sidecar, "terminal_info") == 2 and looks(sidecar, "ticks"))
+    terminal = made_agent.children()["terminal"]
+    await stand_still(terminal)
+    order = sidecar.request("order_send", MARKET_BUY)
+    waiting = sidecar.request("version", within_s=0.3)
+    assert (await sidecar.answer(waiting)).outcome == "not_sent"  # the worker has the order
+
+    sidecar.login(password="another")
+    late = await sidecar.ask("version")
+    os.kill(terminal, signal.SIGCONT)
+
+    assert (late.outcome, late.fault.text) == ("not_sent", "another log-in was asked for")
+    assert (await sidecar.answer(order)).outcome == "done"
+    await sidecar.until(lambda: sidecar.state.evidence.logins == 2)
+    await sidecar.serves()

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from mt5_agent.pipe import SELECT, TICKS, Job
+from mt5_agent.pipe import ATTACH, SELECT, TICKS, Job
 from mt5_agent.worker import Worker
 
 TICK = (1_795_428_000, 1.1, 1.2, 0.0, 0, 1_795_428_000_123, 6, 0.0)
@@ -85,3 +85,64 @@ def test_symbols_that_do_not_exist_are_named(package):
     package.symbol_select = lambda name, _enable: name == "A"
 
     assert value(Worker(package).do(Job(SELECT, ("A", "B")))) == ["B"]
+
+
+class Account(SimpleNamespace):
+    """What account_info says, as far as the worker looks."""
+
+
+def attached(package, *, wanted, shows):
+    """A worker that logged in as `wanted`, in a terminal that shows `shows` by now."""
+    package.initialize = lambda *_args, **_kwargs: True
+    package.account_info = lambda: Account(login=wanted)
+    worker = Worker(package)
+    assert worker.do(Job(ATTACH, kwargs={"path": "x", "login": wanted})).ok
+    package.account_info = lambda: shows and Account(login=shows)
+    package.sent = []
+    package.order_send = lambda request: package.sent.append(request) or (10009,)
+    return worker
+
+
+@pytest.mark.parametrize("shows", [20002, None])
+def test_an_order_is_not_begun_on_another_account_than_the_wanted_one(package, shows):
+    worker = attached(package, wanted=10001, shows=shows)
+
+    done = worker.do(Job("order_send", ({"action": 1},)))
+
+    assert (done.ok, done.made, package.sent) == (False, False, [])
+    assert "20002" not in done.text
+
+
+def test_an_order_is_begun_on_the_wanted_account(package):
+    worker = attached(package, wanted=10001, shows=10001)
+
+    assert value(worker.do(Job("order_send", ({"action": 1},)))) == [10009]
+    assert len(package.sent) == 1
+
+
+def test_a_log_in_that_ends_on_another_account_is_none(package):
+    package.initialize = lambda *_args, **_kwargs: True
+    package.account_info = lambda: Account(login=20002)
+
+    done = Worker(package).do(Job(ATTACH, kwargs={"path": "x", "login": 10001}))
+
+    assert not done.ok
+    assert "account" in done.text
+
+
+def test_half_a_character_in_a_comment_hides_nothing_else(package):
+    # What is left of an emoji at the end of what a comment holds; UTF-8 has no such character.
+    package.positions_get = lambda: ((1, "cut \ud83d", {"deep": ["\udc00"]}),)
+
+    rows = value(Worker(package).do(Job("positions_get")))
+
+    assert rows == [[1, "cut ?", {"deep": ["?"]}]]
+
+
+def test_half_a_character_in_an_error_ends_no_worker(package):
+    package.last_error = lambda: (-1, "cut \ud83d")
+    package.symbol_info = lambda _name: None
+
+    done = Worker(package).do(Job("symbol_info", ("EURUSD",)))
+
+    assert done.text == "cut ?"

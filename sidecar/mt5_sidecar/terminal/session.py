@@ -17,6 +17,7 @@ from mt5_sidecar.terminal.wire import Wire
 HELLO_BYTES: Final = 4096
 # The agent keeps the deadline itself; this is how long its word of it may take to come.
 ANSWER_SLACK_S: Final = 1.0
+TOO_LATE: Final = protocol.Fault(0, "the deadline passed before the agent could be asked")
 NOT_SENT: Final = protocol.Fault(0, "the agent's connection ended before the call was made")
 
 
@@ -63,21 +64,27 @@ class Session:
             TimeoutError: none came in time: the outcome is unknown.
             TerminalTimeout: nor will one come, for the connection ended.
         """
-        async with asyncio.timeout(timeout_s + ANSWER_SLACK_S) as deadline, self._places:
-            await self.wire.writable()  # an agent that does not read is asked no more
-            number = next(self._ids)
-            if not self.wire.is_open:
-                return protocol.Answer(id=number, outcome="not_sent", fault=NOT_SENT)
-            remaining_s = (deadline.when() or 0) - asyncio.get_running_loop().time()
-            request = protocol.Request(
-                id=number,
-                call=call,
-                args=args,
-                kwargs=kwargs,
-                deadline_ms=max(1, int((remaining_s - ANSWER_SLACK_S) * 1000)),
-                traceparent=traceparent,
-            )
-            return await self._asked(request)
+        number, asked = next(self._ids), False
+        try:
+            async with asyncio.timeout(timeout_s + ANSWER_SLACK_S) as deadline, self._places:
+                await self.wire.writable()  # an agent that does not read is asked no more
+                if not self.wire.is_open:
+                    return protocol.Answer(id=number, outcome="not_sent", fault=NOT_SENT)
+                remaining_s = (deadline.when() or 0) - asyncio.get_running_loop().time()
+                request = protocol.Request(
+                    id=number,
+                    call=call,
+                    args=args,
+                    kwargs=kwargs,
+                    deadline_ms=max(1, int((remaining_s - ANSWER_SLACK_S) * 1000)),
+                    traceparent=traceparent,
+                )
+                asked = True
+                return await self._asked(request)
+        except TimeoutError:
+            if asked:
+                raise
+            return protocol.Answer(id=number, outcome="not_sent", fault=TOO_LATE)
 
     @property
     def waiting(self) -> int:

@@ -111,6 +111,9 @@ class Terminal:
         """Log in again, also where an earlier login was refused or somebody has logged out."""
         self._logged_out = False
         self._login_id += 1
+        if self._session is not None and self._agent is not None and self._agent.state == "Refused":
+            # The agent does not try refused credentials again, unless they were taken back.
+            self._session.send(protocol.Logout())
         self._log_in()
         self._review()
 

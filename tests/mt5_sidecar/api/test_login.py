@@ -57,6 +57,18 @@ async def test_connect_tries_again_what_was_refused(bridge: Rig) -> None:
     await admin(bridge, "/api/connect")
 
     await eventually(lambda: bridge.agent.login_id > before)
+    # The agent would not try the same password again (agent-protocol.md).
+    asked = [type(m) for m in bridge.agent.heard if isinstance(m, protocol.Login | protocol.Logout)]
+    assert asked[-2:] == [protocol.Logout, protocol.Login]
+
+
+async def test_connect_leaves_alone_what_is_connected(bridge: Rig) -> None:
+    before = bridge.agent.login_id
+
+    await admin(bridge, "/api/connect")
+
+    await eventually(lambda: bridge.agent.login_id > before)
+    assert not bridge.agent.heard_of(protocol.Logout)
 
 
 async def test_to_trade_is_not_to_log_out(rig: Rig, broker: ScriptedBroker) -> None:

@@ -299,6 +299,25 @@ async def test_calls_that_waited_for_a_place_were_not_made_when_the_agent_is_los
     assert [type(end) for end in ends] == [TerminalTimeout] * 8 + [TerminalUnavailable] * 2
 
 
+async def test_a_call_that_waited_for_its_place_until_its_deadline_was_not_made(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mt5_sidecar.terminal.session.ANSWER_SLACK_S", 0.1)
+    held: list[protocol.Request] = []
+    bridge.agent.replies["symbols_total"] = lambda request: held.append(request)  # type: ignore[func-returns-value]
+    terminal = bridge.context.terminal
+    calls = [asyncio.create_task(terminal.call("symbols_total")) for _ in range(8)]
+    await eventually(lambda: len(held) == 8)
+    object.__setattr__(bridge.settings, "call_timeout_s", 0.1)
+
+    with pytest.raises(TerminalUnavailable, match="before the agent could be asked"):
+        await terminal.call("order_send", {"action": 1})
+
+    assert not [r for r in bridge.agent.heard_of(protocol.Request) if r.call == "order_send"]
+    for call in calls:
+        call.cancel()
+
+
 async def test_an_agent_that_falls_silent_is_given_up(rig: Rig) -> None:
     object.__setattr__(rig.settings, "agent_silence_timeout_s", 0.05)
     agent = await rig.connected()
