@@ -15,6 +15,8 @@ LIVE: Final = frozenset(
         "key_request_burst",
         "account_requests_per_s",
         "account_request_burst",
+        "key_large_reads_waiting",
+        "large_reads_waiting",
         "cors_origins",
         "cors_max_age_s",
         "ws_max_sockets",

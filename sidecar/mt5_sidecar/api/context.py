@@ -3,7 +3,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -21,6 +21,9 @@ from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 from mt5_sidecar.tracing import Tracing
+
+if TYPE_CHECKING:  # it asks for the context itself
+    from mt5_sidecar.api.turns import Turns
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Context:
     office: Office
     catalogue: Catalogue
     limits: Limits
+    turns: "Turns"
     tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
     bars: Settled = field(default_factory=Settled)

@@ -45,7 +45,7 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
         TerminalRefused: the terminal cannot say.
     """
     try:
-        info: protocol.SymbolInfo = await context.terminal.call("symbol_info", name)
+        info: protocol.SymbolInfo = await context.terminal.read("symbol_info", name)
     except TerminalRefused as error:
         if error.of_terminal:
             raise
@@ -117,7 +117,7 @@ def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:
 
 async def _of_symbol(context: Context, name: str, call: str, *args: object) -> Any:
     try:
-        return await context.terminal.call(call, name, *args)
+        return await context.terminal.read(call, name, *args)
     except TerminalRefused as error:
         if error.of_terminal:
             raise

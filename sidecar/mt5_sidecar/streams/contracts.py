@@ -39,7 +39,7 @@ class ContractCache:
 
     async def _ask(self, symbol: str) -> None:
         try:
-            self._known[symbol] = contract(await self._terminal.call("symbol_info", symbol))
+            self._known[symbol] = contract(await self._terminal.read("symbol_info", symbol))
         except (BridgeError, protocol.ProtocolError) as error:
             logger.warning("contract_unknown", symbol=symbol, why=str(error))
         finally:
