@@ -36,7 +36,8 @@ MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
 
-_SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
+# What waits for the terminal; but for `subscribe`, whose order counts.
+_SLOW: Final = (commands.TradingSignal, commands.Mt5Command, commands.TickData)
 
 
 async def hear(context: Context, socket: Socket, text: str | bytes) -> None:

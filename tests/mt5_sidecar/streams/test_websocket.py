@@ -155,6 +155,16 @@ async def test_every_message_is_answered_by_the_name_that_clients_know_and_its_i
     assert (await heard(socket, answered))["id"] == "x-1"
 
 
+async def test_prices_that_the_terminal_is_asked_for_hold_up_nothing_else(bridge: Rig) -> None:
+    bridge.agent.replies["symbol_info"] = lambda _: None
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "tick_data", data={"symbol": "GBPUSD"})
+    await ask(socket, "heartbeat")
+
+    assert await heard(socket, "heartbeat_response")
+
+
 MALFORMED = [
     "",
     "{",
