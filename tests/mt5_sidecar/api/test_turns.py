@@ -41,7 +41,11 @@ async def test_large_reads_are_made_one_after_the_other_and_so_many_may_wait(
     [full] = [task.result() for task in others if task.done()]
     small = await rig.get("/api/positions")
 
-    assert (refused.status, refused.problem, refused.json["limit"]) == (503, "/problems/busy", "key")
+    assert (refused.status, refused.problem, refused.json["limit"]) == (
+        503,
+        "/problems/busy",
+        "key",
+    )
     assert (full.status, full.json["limit"]) == (503, "account")
     assert refused.headers["Retry-After"] == "1"
     assert small.status == 200
