@@ -25,6 +25,7 @@ LIVE: Final = frozenset(
         "ws_message_burst",
         "ws_max_symbols",
         "ws_max_watched_symbols",
+        "selected_symbols",
         "ws_interval_ms",
         "ws_heartbeat_interval_s",
         "ws_write_buffer_bytes",

@@ -77,6 +77,7 @@ class Settings(BaseSettings, InUse):
     agent_requests_in_flight: Count = 64
     agent_reads_in_flight: Count = 8
     call_timeout_s: Seconds = 10.0
+    selected_symbols: Count = 500
     first_tick_timeout_s: Seconds = 2.0
     stale_after_s: Seconds = 12.0
     # No clock is further from UTC; a larger one would look for orders where none can be.

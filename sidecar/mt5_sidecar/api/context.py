@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.limits import Limits
+from mt5_sidecar.api.selected import Selected
 from mt5_sidecar.api.settled import Settled
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
@@ -48,6 +49,7 @@ class Context:
     office: Office
     catalogue: Catalogue
     limits: Limits
+    selected: Selected
     turns: "Turns"
     tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)

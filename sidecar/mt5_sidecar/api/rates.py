@@ -81,6 +81,7 @@ async def _columns(
 ) -> past_views.Columns:
     info = await symbol_info(context, name)
     if not info.select:
+        context.selected.take((name,))
         await context.terminal.read("symbol_select", name, True)  # noqa: FBT003  the package's
     try:
         columns: past_views.Columns = await context.terminal.read(call, *args)

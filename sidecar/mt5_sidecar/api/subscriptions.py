@@ -94,6 +94,7 @@ def demand_watchable(context: Context, named: frozenset[str], socket: Socket | N
             limit="watched_symbols",
             allowed=most,
         )
+    context.selected.take(added)
 
 
 def _wanted(context: Context, *, without: Socket | None = None) -> set[str]:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from account_records import symbol_info
 from scripted_agent import ScriptedAgent, done
-from sidecar_rig import OWN, Rig, api_key, eventually, key_record
+from sidecar_rig import OWN, Rig, api_key, eventually, heard, key_record
 
 from mt5_agent import protocol
 
@@ -90,3 +91,36 @@ async def test_a_reader_who_never_gets_a_turn_is_told_so(rig_with: RigWith) -> N
     first, *others = await asyncio.gather(*many(rig, 3, "/api/symbols/EURUSD"))
 
     assert {first.status, *(other.status for other in others)} == {504}
+
+
+async def test_clients_have_so_many_symbols_selected_and_no_more(rig_with: RigWith) -> None:
+    rig = await rig_with(selected_symbols=2)
+    agent = await rig.connected()
+    agent.symbols |= {name: symbol_info(name) for name in ("GBPUSD", "USDJPY", "AUDUSD")}
+
+    first = await rig.get("/api/ticks?symbols=GBPUSD")
+    await heard(await rig.ws("/ws?symbols=USDJPY"), "welcome")
+    refused = [
+        await rig.get(path)
+        for path in ("/api/ticks?symbols=AUDUSD", "/api/rates?symbol=AUDUSD", "/ws?symbols=AUDUSD")
+    ]
+    contract = await rig.get("/api/symbols/AUDUSD")
+    again = await rig.get("/api/ticks?symbols=GBPUSD,USDJPY,EURUSD")
+
+    assert (first.status, contract.status, again.status) == (200, 200, 200)
+    for answer in refused:
+        assert (answer.status, answer.problem) == (503, "/problems/too-many-symbols")
+        assert (answer.json["limit"], answer.json["allowed"]) == ("selected_symbols", 2)
+    assert "AUDUSD" not in {r.args[0] for r in asked(agent, "symbol_select")}
+
+
+async def test_a_symbol_that_the_broker_no_longer_has_is_not_asked_for_with_each_page(
+    bridge: Rig,
+) -> None:
+    contracts = bridge.context.feed.contracts
+
+    for _ in range(3):
+        contracts.get("GONE")
+        await eventually(lambda: not contracts._asking)
+
+    assert [r.args for r in asked(bridge.agent, "symbol_info")].count(("GONE",)) == 1
