@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The symbols that clients have had put into Market Watch. Nothing takes one out again, lest a trade
-miss it, and each costs the terminal memory: so there are so many, and no more."""
+"""The symbols that clients have had put into Market Watch.
+
+Nothing takes one out again, lest a trade miss it, and each costs the terminal memory: so there are
+so many, and no more.
+"""
 
 from collections.abc import Iterable
 
