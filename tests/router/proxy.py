@@ -229,6 +229,11 @@ class Router:
         pairs = dict(header.split(": ", 1) for header in headers)
         return Answer(int(status.split()[1]), pairs, body)
 
+    def files(self) -> list[Path]:
+        """Return what nginx buffers in files."""
+        kept = [self.directory / "run/nginx" / name for name in ("body", "proxy")]
+        return [path for place in kept for path in place.rglob("*") if path.is_file()]
+
     async def alive(self) -> bool:
         """Tell whether /healthz answers well."""
         return await self._good("/healthz")
