@@ -74,6 +74,7 @@ class Cluster(ConfigMaps):
         self.version = 100
         self.told: dict[str, Any] = {}
         self.account: dict[str, Any] = {}
+        self.sets: dict[str, dict[str, Any]] = {}
         self.scaled: dict[str, int] = {}
         self.deleted: list[str] = []
 
@@ -102,6 +103,8 @@ class Cluster(ConfigMaps):
             meta = {**self.account["metadata"], **meta}
             self.account = {**self.account, **manifest, "metadata": meta}
             return self.account
+        if kind is STATEFUL_SET:
+            self.sets[meta["name"]] = manifest["spec"]
         return {**manifest, "metadata": {"uid": "u", **meta}}
 
     async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -110,7 +113,8 @@ class Cluster(ConfigMaps):
         self.scaled[key.name] = patch["spec"]["replicas"]
         self.version += 1
         meta = {"name": key.name, "namespace": key.namespace, **patch["metadata"]}
-        return {**patch, "metadata": {**meta, "resourceVersion": str(self.version)}}
+        spec = {**self.sets.get(key.name, {}), **patch["spec"]}
+        return {"spec": spec, "metadata": {**meta, "resourceVersion": str(self.version)}}
 
     async def delete(self, kind: Kind, key: Key, **_: Any) -> None:
         self.deleted.append(key.name)
@@ -180,7 +184,12 @@ class Bench:
             events,
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
             watcher,
-            Fleet(settings, now_s=lambda: self.seconds, due=self.world.queue.add),
+            Fleet(
+                settings,
+                now_s=lambda: self.seconds,
+                due=self.world.queue.add,
+                shared=self.world.index.shared,
+            ),
             Budgets(api, settings, now_s=lambda: self.seconds),
         )
 
@@ -762,7 +771,7 @@ async def test_who_is_lost_soon_after_its_move_pauses_the_updates_of_others(
     await bench.reconcile()
     await bench.reconcile()
 
-    told = bench.context.fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True)
+    told = bench.context.fleet.ask(Key("ns", "x"), vip=False, reason="T", serves=True)
     assert told.granted is not pauses
     assert bench.events.told.count("LostAfterMove") == pauses
 
@@ -1228,6 +1237,17 @@ async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_l
     why = ": NoCapacity: scheduler: 0/1 nodes" if refused else ""
     told = bench.cluster.told["Updating"]["message"]
     assert told == f"TemplateChanged: to slot b, Starting: the new slot comes up{why}"
+
+    status["move"]["started"] = "2020-01-01T00:00:00Z"
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+
+    last = bench.cluster.account["status"]["lastMove"]
+    assert (last["outcome"], last["unplaced"]) == ("Failed", refused)
+    assert bench.context.fleet.pauses()[0] == 1
+    # With another namespace's failure, it is everybody's unless no node took the pod.
+    assert bench.context.fleet.lost(Key("other", "x"), "2026-01-01T00:00:00Z")
+    assert bench.context.fleet.pauses() == (2, not refused)
 
 
 async def test_who_waits_behind_others_has_no_pod_and_gets_it_in_its_turn(bench: Bench) -> None:

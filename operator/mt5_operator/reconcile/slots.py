@@ -166,6 +166,7 @@ def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
         stuck=refresh.hangs(world, pod, sidecar),
         # Of the slot that it moves to; nobody asks for the other's.
         trouble=_trouble(both, slot) if move and move.to == slot else "",
+        unplaced=bool(pod and not pod.node and pod.unschedulable),
     )
 
 
