@@ -23,6 +23,7 @@ from mt5_sidecar.errors import (
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
+    CloseBy,
     ClosePosition,
     ModifyOrder,
     ModifyPosition,
@@ -328,6 +329,46 @@ async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
     assert refused.value.extra["other_key"] == "k"
     assert (await shop.desk.submit("other", buy("0.2"))).outcome == "Done"
     assert shop.desk.unknown == {"k": ""}
+
+
+def close_by(one: int, other: int) -> Ask:
+    return Ask("close_by", CloseBy(position_by=other), one)
+
+
+async def pair(shop: Shop) -> tuple[int, int]:
+    """Open two positions that can be closed by each other."""
+    await shop.desk.submit("one", buy())
+    await shop.desk.submit("other", sell("0.1"))
+    one, other = shop.world.broker.positions
+    return one, other
+
+
+async def test_a_pair_is_not_closed_the_other_way_round_while_nobody_knows(shop: Shop) -> None:
+    one, other = await pair(shop)
+    shop.terminal.fault = "lost_before"
+    assert (await shop.desk.submit("k", close_by(one, other))).outcome == "Unknown"
+
+    with pytest.raises(LookalikeUnknown):
+        await shop.desk.submit("l", close_by(other, one))
+
+
+async def test_a_close_by_of_another_key_is_not_told_twice(shop: Shop) -> None:
+    """The terminal still shows both, so the second is sent; its answer is lost."""
+    one, other = await pair(shop)
+    before = dict(shop.world.broker.positions)
+    first = await shop.desk.submit("k", close_by(one, other))
+    shop.terminal._positions_get = lambda ticket: [before[ticket]]  # type: ignore[method-assign]  # noqa: SLF001
+    shop.terminal.fault = "lost_after"
+
+    assert (await shop.desk.submit("l", close_by(other, one))).outcome == "Unknown"
+    del shop.terminal._positions_get  # noqa: SLF001
+    shop.world.restore()
+    for _ in range(10):
+        shop.world.advance(5000)
+        await shop.desk.reconcile()
+
+    assert first.outcome == "Done"
+    assert (await shop.desk.outcome("l")).outcome == "NotSent"
 
 
 async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -> None:

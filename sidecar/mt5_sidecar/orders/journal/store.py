@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from mt5_sidecar.orders.bodies import Operation
 from mt5_sidecar.orders.errors import JournalForeign, KeyReused
 from mt5_sidecar.orders.journal.opening import connect, translated
 from mt5_sidecar.orders.journal.rows import COLUMNS, record_of, row_of
@@ -79,14 +80,15 @@ class Store:
         """Return all records from `created_ms` on, oldest first."""
         return self._records("created_ms >= ? ORDER BY created_ms", created_ms)
 
-    def order_tickets(self, since_ms: int) -> list[int]:
-        """Return the tickets of the orders that are known to be made since then, oldest first."""
+    def order_tickets(self, since_ms: int, *operations: Operation) -> list[int]:
+        """Return the orders that such trades are known to have made since then, oldest first."""
+        places = ", ".join("?" * len(operations))
         sql = (
             "SELECT order_ticket FROM trade WHERE created_ms >= ? AND order_ticket > 0 "
-            "AND operation IN ('order', 'close_position') ORDER BY created_ms"
+            f"AND operation IN ({places}) ORDER BY created_ms"  # noqa: S608  our places
         )
         with self._errors():
-            return [row[0] for row in self._db.execute(sql, (since_ms,))]
+            return [row[0] for row in self._db.execute(sql, (since_ms, *operations))]
 
     def new_order_times(self, since_ms: int) -> list[int]:
         """Return when new orders were asked for since then (UTC ms)."""
