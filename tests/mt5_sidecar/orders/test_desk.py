@@ -514,6 +514,89 @@ async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> Non
     await other.desk.stop()
 
 
+async def moved(shop: Shop, other: Shop) -> None:
+    """Let the account's other slot trade."""
+    await shop.desk.activation.fence()
+    exported = await shop.desk.activation.export()
+    other.epoch = shop.desk.activation.epoch + 1
+    await other.begin(adopt=exported)
+    other.terminal.quiet = True
+    await other.desk.reconcile()
+
+
+async def test_the_other_slot_does_not_undo_a_change_that_its_terminal_does_not_show_yet(
+    shop: Shop, tmp_path: Path
+) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    other = Shop(shop.world, tmp_path, name="b")
+    await moved(shop, other)
+    Lagging(other, before, looks=3)
+
+    await other.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    position = shop.world.broker.positions[held]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+    await other.desk.stop()
+
+
+async def test_a_restart_does_not_undo_a_change_that_is_not_shown_yet(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    await shop.kill()
+    await shop.opened()
+    Lagging(shop, before, looks=3)
+
+    await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    position = shop.world.broker.positions[held]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+
+
+async def test_what_is_unknown_is_handed_over_though_keys_of_its_age_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    shop = await Shop(World(1), tmp_path, retention_s=60.0).opened()
+    shop.terminal.fault = "lost_before"
+    shop.world.lose_link(10_000_000)
+    shop.world.connected = True
+    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+    shop.world.connected = False
+    shop.world.advance(120_000)
+    other = Shop(shop.world, tmp_path, name="b")
+
+    await moved(shop, other)
+
+    assert list(other.desk.unknown) == ["k"]
+    await shop.desk.stop()
+    await other.desk.stop()
+
+
+async def test_a_key_that_the_other_slot_settled_is_looked_for_no_more(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """It was told there; a look of ours, when others have changed the target, would say another."""
+    held = (await shop.desk.submit("k", buy())).position or 0
+    shop.terminal.fault = "lost_after"
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    shop.world.restore()
+    other = Shop(shop.world, tmp_path, name="b")
+    await moved(shop, other)
+    told = await other.desk.outcome("m1")
+    await other.desk.submit("m2", change(held, sl=Decimal("1.06")))
+    shop.waits = True
+    await moved(other, shop)
+    assert not shop.desk.unknown
+    for _ in range(20):
+        shop.world.advance(5000)
+        await shop.desk.reconcile()
+
+    assert (told.outcome, (await shop.desk.outcome("m1")).outcome) == ("Done", "Done")
+    await other.desk.stop()
+
+
 async def test_a_slot_that_waited_looks_late_enough_for_a_journal_that_was_lost(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -898,6 +981,20 @@ async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
     late.left = 0
     with pytest.raises(UnknownTarget):
         await net.desk.submit("c2", close(before.ticket))
+
+
+async def test_the_other_slot_closes_what_the_last_trade_left(net: Shop, tmp_path: Path) -> None:
+    before = only(net)
+    await net.desk.submit("c1", close(before.ticket, "0.2"))
+    other = Shop(net.world, tmp_path, name="b")
+    await moved(net, other)
+    sent = all_sent(other)
+    Lagging(other, before, looks=3)
+
+    assert (await other.desk.submit("c2", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.1)]
+    await other.desk.stop()
 
 
 async def test_a_clock_that_is_set_makes_no_trade_forgotten(net: Shop) -> None:
