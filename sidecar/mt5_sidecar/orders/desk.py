@@ -124,7 +124,7 @@ class OrderDesk:
             _check_same(wanted, earlier)
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
         if len(self._running) >= self._settings.max_waiting:
-            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+            return await self._replayed(wanted)
         return await self._running.run(key, wanted.fingerprint, self._carry_out(wanted))
 
     async def check(self, ask: Ask) -> OrderCheckResult:
@@ -184,6 +184,14 @@ class OrderDesk:
             self._earlier.wait_anew()
         await self._earlier.once()
 
+    async def _replayed(self, wanted: Record) -> Outcome:
+        """Answer a key that is known, while there is room for no other."""
+        known = await self._ledger.journal.get(wanted.key)
+        if known is None:
+            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+        _check_same(wanted, known.fingerprint)
+        return told(known, replayed=True)
+
     async def _carry_out(self, wanted: Record) -> Outcome:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
@@ -242,6 +250,8 @@ class OrderDesk:
     async def _send(self, planned: Record) -> Outcome:
         # Much may have changed while it waited for its turn.
         self._check_open()
+        if verdict := self._earlier.find(planned):
+            return await self._met_again(planned, verdict)
         if other := self._ledger.alike(planned):
             raise LookalikeUnknown(
                 f"the outcome of {other.key}, a trade just like this one, is unknown",

@@ -150,6 +150,9 @@ class Market:
             if error.of_terminal:
                 raise
             raise UnknownSymbol(f"the broker has no symbol {name}") from error
+        if info.name != name:
+            # Orders carry the broker's own spelling, and are looked for by what was asked for.
+            raise UnknownSymbol(f"the broker has no symbol {name}, but {info.name}")
         return info
 
     async def _priced(self, seen: Symbol) -> Symbol:

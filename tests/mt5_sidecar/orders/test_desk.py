@@ -675,6 +675,59 @@ async def test_a_trade_that_waited_through_a_new_activation_is_not_sent(shop: Sh
     assert shop.sends == 0
 
 
+async def test_a_trade_that_waited_through_the_look_after_an_activation_is_looked_for(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """It came while the activation was being written, and its plan takes as long as the look."""
+    third = await Shop(shop.world, tmp_path, name="third").opened()
+    go_on, call = asyncio.Event(), shop.terminal.call
+
+    async def slow(name: str, /, *args: Any, **kwargs: Any) -> Any:
+        if name == "symbol_info":
+            await go_on.wait()
+        return await call(name, *args, **kwargs)
+
+    shop.terminal.call = slow  # type: ignore[method-assign]
+    activating = asyncio.ensure_future(shop.desk.activation.activate(7))
+    waiting = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    await activating
+    assert (await third.desk.submit("k", buy())).outcome == "Done"
+    for _ in range(20):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+    assert shop.desk.ready
+    go_on.set()
+
+    assert (await waiting).outcome == "Done"
+    assert (shop.sends, len(shop.world.broker.positions)) == (0, 1)
+    await third.desk.stop()
+
+
+async def test_a_key_of_an_earlier_life_is_not_used_for_another_trade(
+    shop: Shop,
+) -> None:
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+    await shop.opened()
+
+    with pytest.raises(KeyReused):
+        await shop.desk.submit("k", sell("0.1"))
+
+    assert shop.sends == 0
+
+
+async def test_a_symbol_that_the_broker_spells_otherwise_is_another_symbol(shop: Shop) -> None:
+    """Its orders would carry the broker's spelling, and not be found by the client's."""
+    shop.terminal._symbol_info = lambda _name: symbol_info("EURUSD")  # type: ignore[method-assign]
+    other = msgspec.structs.replace(buy().body, symbol="eurusd")
+
+    with pytest.raises(UnknownSymbol):
+        await shop.desk.submit("k", Ask("order", other))
+
+    assert shop.sends == 0
+
+
 def die_after(shop: Shop, sent: list[Any]) -> Any:
     def die(request: dict[str, Any]) -> Any:
         sent.append(request)
@@ -708,6 +761,21 @@ async def test_too_many_waiting_trades_are_told_to_come_back(tmp_path: Path) -> 
         await small.desk.submit("k3", buy())
 
     await asyncio.gather(*running)
+    await small.desk.stop()
+
+
+async def test_a_known_key_is_answered_where_there_is_room_for_no_other(tmp_path: Path) -> None:
+    small = await Shop(World(1), tmp_path, max_waiting=1).opened()
+    done = await small.desk.submit("k", buy())
+    running = asyncio.ensure_future(small.desk.submit("l", buy()))
+    await asyncio.sleep(0)
+
+    again = await small.desk.submit("k", buy())
+    with pytest.raises(KeyReused):
+        await small.desk.submit("k", buy("0.2"))
+
+    assert (again.replayed, again.order, running.done()) == (True, done.order, False)
+    await running
     await small.desk.stop()
 
 
