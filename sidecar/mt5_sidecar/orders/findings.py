@@ -21,7 +21,8 @@ def executing(record: Record, sight: Sight) -> bool:
     done = {order.ticket for order in sight.past_orders}
     held = [order for order in sight.orders if order.ticket not in done]
     return any(
-        (order.ticket not in done and not _waits(record)) or _by_order(record, order, by, sight) is None
+        (order.ticket not in done and not _waits(record))
+        or _by_order(record, order, by, sight) is None
         for order, by in evidence.marked_orders(record, (*sight.past_orders, *held))
     )
 

@@ -83,9 +83,7 @@ class Reconciler:
         known = await read(lambda store: store.order_tickets(day_before_ms, *_IN_HISTORY))
         pairs = await read(lambda store: store.order_tickets(day_before_ms, "close_by"))
         targets = [r.ask.ticket for r in open_records if r.operation in _BY_TARGET]
-        return await self._looker.look(
-            from_ms=from_ms, known=known, claimed=pairs, targets=targets
-        )
+        return await self._looker.look(from_ms=from_ms, known=known, claimed=pairs, targets=targets)
 
     async def _judge(self, key: str, sight: Sight) -> Sight:
         record = self._ledger.open.get(key)

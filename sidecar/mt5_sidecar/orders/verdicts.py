@@ -15,6 +15,7 @@ from mt5_sidecar.orders.retcodes import (
 from mt5_sidecar.orders.symbols import decimal
 from mt5_sidecar.orders.targets import CHANGES
 
+
 def from_result(record: Record, result: OrderSendResult) -> Verdict:
     """Return what the broker's answer to `record` says."""
     kind = _class_of(record, result.retcode)

@@ -357,11 +357,11 @@ async def test_a_close_by_of_another_key_is_not_told_twice(shop: Shop) -> None:
     one, other = await pair(shop)
     before = dict(shop.world.broker.positions)
     first = await shop.desk.submit("k", close_by(one, other))
-    shop.terminal._positions_get = lambda ticket: [before[ticket]]  # type: ignore[method-assign]  # noqa: SLF001
+    shop.terminal._positions_get = lambda ticket: [before[ticket]]  # type: ignore[method-assign]
     shop.terminal.fault = "lost_after"
 
     assert (await shop.desk.submit("l", close_by(other, one))).outcome == "Unknown"
-    del shop.terminal._positions_get  # noqa: SLF001
+    del shop.terminal._positions_get
     shop.world.restore()
     for _ in range(10):
         shop.world.advance(5000)

@@ -76,9 +76,7 @@ def test_what_already_is_as_asked_is_done(
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
-@pytest.mark.parametrize(
-    ("volume", "outcome"), [(1.0, "Done"), (0.3, "Partial"), (0.0, "Done")]
-)
+@pytest.mark.parametrize(("volume", "outcome"), [(1.0, "Done"), (0.3, "Partial"), (0.0, "Done")])
 def test_less_than_was_asked_for_is_not_done(volume: float, outcome: str) -> None:
     verdict = from_result(sent(volume=1.0), send_result(10009, order=5, volume=volume))
 

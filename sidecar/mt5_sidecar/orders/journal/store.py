@@ -87,10 +87,8 @@ class Store:
     def order_tickets(self, since_ms: int, *operations: Operation) -> list[int]:
         """Return the orders that such trades are known to have made since then, oldest first."""
         places = ", ".join("?" * len(operations))
-        sql = (
-            "SELECT order_ticket FROM trade WHERE created_ms >= ? AND order_ticket > 0 "
-            f"AND operation IN ({places}) ORDER BY created_ms"  # noqa: S608  our places
-        )
+        where = f"created_ms >= ? AND order_ticket > 0 AND operation IN ({places})"
+        sql = f"SELECT order_ticket FROM trade WHERE {where} ORDER BY created_ms"  # noqa: S608  ours
         with self._errors():
             return [row[0] for row in self._db.execute(sql, (since_ms, *operations))]
 
