@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from mt5_operator import metrics
 from mt5_operator.fairness import may_take
 from mt5_operator.moving.failures import Failures
+from mt5_operator.moving.lines import Lines, Place
 from mt5_operator.moving.look import last_of, move_of, seconds
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
@@ -25,13 +26,6 @@ _TURN = "its turn has not come"
 _PAUSED = "updates of all accounts are paused (MT5_OPERATOR_MOVE_MAX is 0)"
 _FAILED_HERE = "a move failed in this namespace: updates pause here"
 _FAILED = "moves failed in several namespaces: updates of all accounts pause"
-
-
-class _Place(NamedTuple):
-    rank: int
-    since_s: float
-    key: Key
-    serves: bool
 
 
 class Answer(NamedTuple):
@@ -65,7 +59,7 @@ class Fleet:
         # Whether each of them served when it began. Those that did not have turns of their own:
         # what is wrong with them mostly goes with them, and each try takes its whole deadline.
         self._moving: dict[Key, bool] = {}
-        self._waiting: dict[Key, _Place] = {}
+        self._waiting = Lines()
         # When each of them asked last.
         self._asked_s: dict[Key, float] = {}
         # Of accounts that were lost after a move: when that move was done.
@@ -110,8 +104,9 @@ class Fleet:
             self._leave(key)
             return Answer(_PAUSED, now_s + self._settings.resync_s)
         rank = 0 if urgent else 1 + (vip == (self._settings.move_vip == "Last"))
-        since_s = self._waiting[key].since_s if key in self._waiting else now_s
-        self._waiting[key] = mine = _Place(rank, since_s, key, serves)
+        known = self._waiting.get(key)
+        mine = Place(rank, known.since_s if known else now_s, key, serves)
+        self._waiting.put(mine)
         self._asked_s[key] = now_s
         self._forget_silent(now_s)
         answer = self._answer(mine, now_s, urgent=urgent)
@@ -151,7 +146,7 @@ class Fleet:
 
     def step_aside(self, key: Key) -> None:
         """Take in that an account does not move, and need not; or that it is gone."""
-        known = key in self._waiting or key in self._moving
+        known = self._waiting.get(key) is not None or key in self._moving
         self._leave(key)
         self._moving.pop(key, None)
         if known:
@@ -168,14 +163,13 @@ class Fleet:
         self._failures.add(key.namespace, now_s, own=own)
         everybody = now_s < self._failures.everybody_until_s()
         # The first in line of whom it concerns learns when the pause is over; the others follow.
-        serving = [place for place in self._waiting.values() if place.serves]
-        theirs = [place for place in serving if place.key.namespace == key.namespace]
-        for line in (theirs, serving if everybody else []):
-            if first := min(line, default=None):
-                self._due(first.key)
+        concerned = [self._waiting.head(key.namespace, serves=True)]
+        concerned += self._waiting.heads(serves=True)[:1] if everybody else []
+        for first in filter(None, concerned):
+            self._due(first.key)
 
     def _leave(self, key: Key) -> None:
-        self._waiting.pop(key, None)
+        self._waiting.leave(key)
         self._asked_s.pop(key, None)
 
     def _forget_silent(self, now_s: float) -> None:
@@ -191,19 +185,16 @@ class Fleet:
             if first := self._first(serves=serves):
                 self._due(first.key)
 
-    def _first(self, *, serves: bool) -> _Place | None:
+    def _first(self, *, serves: bool) -> Place | None:
         """Return who is next of those whose namespace may begin a move now."""
-        alike = [place for place in self._waiting.values() if place.serves is serves]
-        spaces = {place.key.namespace for place in alike}
-        full = {space for space in spaces if not self._room(space, serves=serves)}
         now_s = self._now_s()
-        calm = {space for space in spaces - full if self._failures.until_s(space) <= now_s}
-        found = (
-            place
-            for place in alike
-            if place.key.namespace not in full and (place.rank == 0 or place.key.namespace in calm)
-        )
-        return min(found, default=None)
+        heads = self._waiting.heads(serves=serves)
+        return next((head for head in heads if self._may_be_next(head, now_s)), None)
+
+    def _may_be_next(self, head: Place, now_s: float) -> bool:
+        space = head.key.namespace
+        calm = head.rank == 0 or self._failures.until_s(space) <= now_s
+        return calm and self._room(space, serves=head.serves)
 
     def _room(self, namespace: str, *, serves: bool) -> bool:
         held = (key.namespace for key, served in self._moving.items() if served is serves)
@@ -211,7 +202,7 @@ class Fleet:
         limit = max(1, self._settings.move_max)
         return may_take(namespace, held, limit=limit, shared=self._shared())
 
-    def _answer(self, mine: _Place, now_s: float, *, urgent: bool) -> Answer:
+    def _answer(self, mine: Place, now_s: float, *, urgent: bool) -> Answer:
         settings = self._settings
         calm_s = self._failures.until_s(mine.key.namespace)
         if not urgent and now_s < calm_s:
