@@ -273,4 +273,30 @@ async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedB
     assert [s["name"] for s in rest["symbols"]] == ["EURUSD"]
     assert (first["total"], rest["cursor"]) == (3, None)
     asked = [r for r in broker.agent.heard_of(protocol.Request) if r.call == "symbols_get"]
-    assert [r.kwargs for r in asked] == [{}, {"group": "*USD*"}]
+    assert [r.kwargs for r in asked] == [{}], "a minute's, whatever is asked for"
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ("*USD*", ["EURUSD", "XAUUSD"]),
+        ("EUR*,!*JPY", ["EURUSD"]),
+        ("*,!EUR*", ["XAUUSD", "[DAX]", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]),
+        ("[*]", ["[DAX]"]),
+        ("[A-Z]*", []),
+        ("EURUSD, XAUUSD", ["EURUSD", "XAUUSD"]),
+        ("E*R*R*D", []),
+        ("*a" * 28 + "*", ["aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]),
+        # As a regular expression it would be tried in 40 million ways.
+        ("*a" * 14 + "*b", []),
+    ],
+)
+async def test_a_group_is_of_masks(
+    rig: Rig, broker: ScriptedBroker, group: str, names: list[str]
+) -> None:
+    known = ("XAUUSD", "EURUSD", "EURJPY", "[DAX]", "a" * 28)
+    broker.agent.replies["symbols_get"] = lambda r: done(r, [symbol_info(name) for name in known])
+
+    found = (await rig.get("/api/symbols", params={"group": group})).json
+
+    assert [s["name"] for s in found["symbols"]] == names
