@@ -145,6 +145,7 @@ class Feed:
     def review(self) -> None:
         """Decide whether the board is current; to be called every second or so."""
         self.forget_unwatched()
+        self._know_of_no_prices()
         if self._current():
             self.stale_since_ms = None
         elif self.stale_since_ms is None:
@@ -157,6 +158,14 @@ class Feed:
         if self.status != self._told:
             self._told = self.status
             self._happened("status", self._told)
+
+    def _know_of_no_prices(self) -> None:
+        # Of what nobody watches no look ever tells: none are known, not "not connected".
+        if self._terminal.symbols or self._board.version("tick_data"):
+            return
+        if self._terminal.connection.connected:
+            self.changed_ms["tick_data"] = self._clock()
+            self._board.replace("tick_data", {})
 
     def _dealt(self, deal: protocol.Deal) -> None:
         contract, zone_s = self.contracts.get(deal.symbol), self._zone_s

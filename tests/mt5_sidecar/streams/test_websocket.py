@@ -392,6 +392,21 @@ async def test_the_price_of_a_symbol_that_was_let_go_is_not_told_as_current(rig:
     assert asked["bid"] == 1.5, "the terminal's own, of now"
 
 
+async def test_an_account_of_which_nothing_is_watched_has_no_prices_and_says_so(rig: Rig) -> None:
+    rig.put_account(enabled=False, symbols=())
+    rig.look()
+    away = await rig.get("/api/ticks")
+    agent = rig.new_agent()
+    agent.shows_everything = lambda: agent.shows("account", agent.account)  # type: ignore[method-assign]
+    await agent.connect()
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    rig.look()
+
+    assert (away.status, away.json["reason"]) == (503, "AgentMissing")
+    answer = await rig.get("/api/ticks")
+    assert (answer.status, answer.json["ticks"], answer.json["stale"]) == (200, [], False)
+
+
 async def test_a_symbol_that_the_account_no_longer_names_is_let_go(bridge: Rig) -> None:
     socket = await bridge.ws("/ws?channels=tick_data")
     await heard(socket, "snapshot")
