@@ -445,3 +445,15 @@ def test_an_end_of_a_day_is_that_day_whichever_moment_of_it_the_server_says() ->
 
     assert outcome(decide(record, sight(orders=(ends,)), SETTINGS)) == "Done"
     assert outcome(decide(record, sight(orders=(later,)), SETTINGS)) == "Unknown"
+
+
+def test_a_waiting_order_that_is_filled_in_part_still_waits() -> None:
+    """Told `Partial`, its client would send the rest again (docs/orders.md)."""
+    record = sent(market(type="limit", price=Decimal(1)))
+    half_filled = order(state=3, type=2, comment=record.token, volume_current=0.06)
+    ended = msgspec.structs.replace(half_filled, state=2)
+
+    assert outcome(decide(record, sight(orders=(half_filled,)), SETTINGS)) == "Placed"
+    assert outcome(decide(record, sight(past_orders=(ended,)), SETTINGS)) == "Partial"
+    seen = sight(orders=(half_filled,), past_orders=(ended,))
+    assert outcome(decide(record, seen, SETTINGS)) == "Partial"
