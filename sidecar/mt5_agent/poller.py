@@ -115,7 +115,9 @@ class Poller:
         data = await self._ask(Job(TICKS, symbols))
         if data is None:
             return
-        ticks = _TICKS.decode(data)
+        # What nobody watches by now was forgotten meanwhile, and may not come back with this look.
+        wanted = frozenset(self._wanted.symbols)
+        ticks = {name: raw for name, raw in _TICKS.decode(data).items() if name in wanted}
         # Only a tick that was seen to come is fresh: a first look may show one of Friday.
         if moved := self._board.put_ticks(ticks):
             self._note_clock(max(_TICK.decode(ticks[name]).time_msc for name in moved))

@@ -4,10 +4,12 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from mt5_agent.board import Board
 from mt5_agent.calls import Ending
+from mt5_agent.pipe import Done
 from mt5_agent.poller import Poller
 from mt5_agent.protocol import POLLS
 from mt5_agent.report import POLLS_KEPT, Report
@@ -46,12 +48,12 @@ def new_report():
     return Report(backend="simulator", platform="Linux", changed=lambda: None)
 
 
-def poller(terminal, report=None, **settings):
-    wanted = Wanted()
+def poller(terminal, report=None, board=None, wanted=None, **settings):
+    wanted = wanted or Wanted()
     wanted.symbols = ("EURUSD",)
     return Poller(
         calls=terminal,
-        board=Board(lambda: None),
+        board=board or Board(lambda: None),
         report=report or new_report(),
         wanted=wanted,
         settings=Settings(backend="simulator", **settings),
@@ -120,3 +122,18 @@ def test_without_a_sidecar_only_the_newest_looks_are_remembered():
     kept = report.take_polls()["ticks"]
 
     assert (len(kept), kept[0]) == (POLLS_KEPT, 5_000_000)
+
+
+async def test_a_look_brings_nothing_back_that_was_let_go_while_it_was_made():
+    wanted, board = Wanted(), Board(lambda: None)
+    eurusd = msgspec.msgpack.encode({"EURUSD": [1, 1.0, 1.0, 0.0, 0, 1000, 6, 0.0]})
+
+    class Meanwhile(Terminal):
+        async def ask(self, job, _priority, *, within_s):
+            await super().ask(job, _priority, within_s=within_s)
+            wanted.symbols = ()
+            return Ending("done", Done(ok=True, value=msgspec.Raw(eurusd)))
+
+    await poller(Meanwhile(), board=board, wanted=wanted)._look_at_ticks()
+
+    assert board.take() == []

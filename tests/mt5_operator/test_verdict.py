@@ -21,6 +21,8 @@ UP = SidecarSeen("Connected", credentials="Valid")
 WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
 ROWS: list[tuple[str, Seen, Reason]] = [
     ("all is well", WELL, Reason.CONNECTED),
     ("wrong spec first", replace(WELL, invalid="x", conflict="y"), Reason.INVALID_SPEC),
@@ -34,6 +36,8 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ("no pod, no node", replace(WELL, pod=None, no_capacity="x"), Reason.NO_CAPACITY),
     ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
     ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
+    ("refused", replace(WELL, pod=None, podless="demo-a"), Reason.WORKLOAD_REFUSED),
+    ("unbound", replace(WELL, pod=PodSeen("u", unschedulable=UNBOUND)), Reason.VOLUME_UNAVAILABLE),
     ("ending", replace(WELL, pod=replace(POD, ending=True, ready=False)), Reason.POD_STARTING),
     (
         "no image",
@@ -168,7 +172,11 @@ def test_a_lost_secret_is_told_by_its_own_condition_while_the_terminal_works() -
 
 def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
     pod = {
-        "metadata": {"uid": "u", "creationTimestamp": "2026-11-21T10:00:00Z"},
+        "metadata": {
+            "uid": "u",
+            "name": "demo-a-0",
+            "creationTimestamp": "2026-11-21T10:00:00Z",
+        },
         "spec": {"nodeName": "n"},
         "status": {
             "phase": "Running",
@@ -179,6 +187,7 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
                 {
                     "name": "terminal",
                     "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "m"}},
+                    "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
                 }
             ],
         },
@@ -186,10 +195,49 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
 
     seen = pod_seen(pod)
 
-    assert seen.waiting == ("CrashLoopBackOff", "terminal: m")
+    assert seen.waiting == ("CrashLoopBackOff", "terminal: ended by OOMKilled (137); m")
     assert seen.sidecar_started
     assert not seen.ready
-    assert link(replace(WELL, pod=seen)).message == "CrashLoopBackOff: terminal: m"
+    assert link(replace(WELL, pod=seen)).message == (
+        "CrashLoopBackOff: terminal: ended by OOMKilled (137); m; see why with: kubectl logs"
+        " demo-a-0 -c terminal --previous"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (replace(WELL, pod=None, podless="demo-a"), "quota"),
+        (replace(WELL, pod=None, podless="demo-a"), "kubectl describe statefulset demo-a"),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
+            "kubectl describe pvc data-demo-a-0 ",
+        ),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
+            "storageClassName",
+        ),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", node="n"), sidecar=None, overdue=True),
+            "kubectl describe pod demo-a-0",
+        ),
+        (
+            replace(
+                WELL,
+                pod=replace(STARTED, name="x-b-0", waiting=("CreateContainerConfigError", "t: m")),
+            ),
+            "kubectl describe pod x-b-0",
+        ),
+    ],
+)
+def test_what_a_person_has_to_look_at_is_named(seen: Seen, told: str) -> None:
+    assert told in ready(seen).message
+
+
+def test_what_is_full_is_not_called_a_volume() -> None:
+    full = "1 Insufficient memory, 1 node(s) had volume node affinity conflict."
+
+    assert ready(replace(WELL, pod=PodSeen("u", unschedulable=full))).reason is Reason.NO_CAPACITY
 
 
 def told(seen: Seen) -> dict[str, str]:

@@ -34,7 +34,7 @@ from mt5_operator.reconcile import (
 )
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.index import conflict as claimed
-from mt5_operator.reconcile.owned import owner_of
+from mt5_operator.reconcile.owned import owner_of, set_key
 from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
@@ -189,6 +189,7 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
         seen = replace(seen, place=told(place, chosen.platform), held=place.held)
     held = world.index.holds(wanted.key)
     seen = replace(seen, conflict=conflict, id_held=held, name_taken=_taken(both, slot, trader))
+    seen = replace(seen, podless=both.podless[slot])
     return _Sight(manifest, both, look, seen, due_s)
 
 
@@ -276,6 +277,9 @@ def _in_line(
     pods = [pod for pod in both.pods.values() if pod is not None]
     # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
     stands_aside = stands_aside or (look.frozen and not pods)
+    # Nor who has no pod because that is refused: it would never leave the line.
+    refused_pod = any(both.podless.values()) or context.refusals.next_s(wanted.key) is not None
+    stands_aside = stands_aside or (refused_pod and not pods)
     begins_later = look.trader is None and both.taken
     if stands_aside or begins_later or exceeded(world, wanted):
         room.leave(wanted.key, None)
@@ -316,6 +320,8 @@ def _next_look_s(
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):
         looks.append(again_s)
     for slot in SLOTS:
+        missing_s = context.podless.next_s(set_key(key, slot), settings.stuck_pod_s)
+        looks += [] if missing_s is None else [missing_s + 0.1]
         if unready_s := refresh.not_ready_s(context.world, sight.both.pods[slot]):
             # A moment later, because the pod's times are in whole seconds.
             ends = (settings.stuck_pod_s, settings.agent_patience_s)

@@ -100,6 +100,10 @@ async def _count(context: Context) -> None:
     brokers.count(context)
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.HEALING_QUIET.set(context.healer.quiet)
+    metrics.HEALING_WAITING.set(context.healer.waiting)
+    namespaces, everybody = context.fleet.pauses()
+    metrics.UPDATES_PAUSED.labels("namespace").set(namespaces)
+    metrics.UPDATES_PAUSED.labels("fleet").set(everybody)
     resizes, again_s = context.resizes, context.world.settings.resize_silent_node_s
     metrics.RESIZES_WAITING.set(resizes.waiting)
     metrics.RESIZE_SILENT_NODES.set(resizes.silent(again_s=again_s))

@@ -95,6 +95,9 @@ class LastMove(Model):
         int, Field(ge=0, description="How often moves for this goal failed in a row.")
     ] = 0
     message: Annotated[str, Field(max_length=MESSAGE_LENGTH, description="Why it failed.")] = ""
+    unplaced: Annotated[
+        bool, Field(description="True: it failed because no node took the new pod.")
+    ] = False
 
 
 class Healing(Model):

@@ -99,6 +99,17 @@ class Feed:
         self.deals.seen(channel, records)
         self._metrics.taken_in(snapshot.kind)
 
+    def forget_unwatched(self) -> None:
+        """Show no price of a symbol that nobody watches any more: it would be told as current for
+        as long as no watched symbol moves, and nothing comes in for it again."""
+        ticks = self._records.get("tick_data", {})
+        watched = self._watched(ticks)
+        if len(watched) < len(ticks):
+            self._records["tick_data"] = watched
+            if self._board.retain("tick_data", watched):
+                self.changed_ms["tick_data"] = self._clock()
+                self.hub.changed()
+
     def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
         """Return a tick as clients see it, for a symbol that nobody watches."""
         return self._ticks({symbol: tick})[symbol]
@@ -133,6 +144,7 @@ class Feed:
 
     def review(self) -> None:
         """Decide whether the board is current; to be called every second or so."""
+        self.forget_unwatched()
         if self._current():
             self.stale_since_ms = None
         elif self.stale_since_ms is None:
@@ -172,7 +184,7 @@ class Feed:
         return self._board.replace(channel, self._bodies(channel, records))
 
     def _watched(self, ticks: dict[str, protocol.Tick]) -> dict[str, protocol.Tick]:
-        watched = self._terminal.symbols
+        watched = frozenset(self._terminal.symbols)
         return {symbol: tick for symbol, tick in ticks.items() if symbol in watched}
 
     def _bodies(self, channel: Channel, records: Any) -> dict[str, bytes]:

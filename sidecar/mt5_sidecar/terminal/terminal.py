@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terminal as the rest of the sidecar sees it: ask it, and be told what it does."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -50,6 +51,7 @@ class Terminal:
         self._clock = clock
         self._link = Link(settings, self)
         self._session: Session | None = None
+        self._readers = asyncio.Semaphore(settings.agent_reads_in_flight)
         self._agent: protocol.State | None = None
         self._audience: list[Audience] = []
         self._login_id = 1
@@ -162,6 +164,22 @@ class Terminal:
             raise TerminalTimeout(f"{call}: the answer is none of this call") from error
         finally:
             self._metrics.called(call, outcome, seconds=time.perf_counter() - started_s)
+
+    async def read(self, call: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the same, for who can wait: a crowd of readers is not lined up before a trade.
+
+        Raises:
+            TerminalUnavailable, TerminalRefused, TerminalTimeout: as `call`.
+        """
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                await self._readers.acquire()
+        except TimeoutError as error:
+            raise TerminalTimeout(f"{call}: too many others ask") from error
+        try:
+            return await self.call(call, *args, **kwargs)
+        finally:
+            self._readers.release()
 
     def unavailable(self) -> TerminalUnavailable:
         """Return the error that says why the account is not connected."""
