@@ -73,6 +73,11 @@ def _waits(record: Record) -> bool:
     return record.operation == "order" and getattr(record.ask.body, "type", "") != "market"
 
 
+def _is_live(order: Order, sight: Sight) -> bool:
+    # The rest of a waiting order that is filled in part: told `Partial`, it would be sent again.
+    return order in sight.orders and all(past.ticket != order.ticket for past in sight.past_orders)
+
+
 def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdict | None:
     deals = evidence.deals_of([order.ticket], sight.deals)
     filled = decimal(order.volume_initial) - decimal(order.volume_current)
@@ -81,7 +86,7 @@ def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdi
         filled = decimal(order.volume_initial)
     if order.state == mt5.ORDER_STATE_REJECTED and not filled:
         return Verdict(outcome="Refused", evidence=by, order=order.ticket, reason="Rejected")
-    if filled > 0:
+    if filled > 0 and not (_waits(record) and _is_live(order, sight)):
         return _filled(order, deals, by, filled=filled)
     if _waits(record) and order.state not in _UNDECIDED:
         since = "CanceledSince" if order.state in _ENDED else ""

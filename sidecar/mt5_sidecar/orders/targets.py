@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from mt5_agent.protocol import Order
 from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.expirations import DAY_S
 from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.sight import Sight
@@ -130,6 +131,16 @@ def _before(record: Record, names: Iterable[str]) -> dict[str, float]:
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    if one.get("type_time") == other.get("type_time") and one.get("type_time") in _WITHOUT_MOMENT:
-        one = {name: value for name, value in one.items() if name != "expiration"}
+    one, other = _by_their_ends(one), _by_their_ends(other)
     return all(abs(one[name] - other[name]) < SAME for name in one)
+
+
+def _by_their_ends(values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return `values` with what of the end is the client's, and not the server's to say."""
+    kind = values.get("type_time")
+    if kind in _WITHOUT_MOMENT:
+        return {**values, "expiration": 0.0}
+    if kind == mt5.ORDER_TIME_SPECIFIED_DAY:
+        # Any moment of that day: a server may say its end.
+        return {**values, "expiration": values["expiration"] // DAY_S}
+    return values

@@ -85,20 +85,26 @@ def _class_of(record: Record, retcode: int) -> Class:
 
 
 def _word(record: Record, result: OrderSendResult, kind: Class) -> Word:
-    if kind == "partial":
-        return "Partial"
-    if kind == "made":
-        waits = record.request.get("action") == mt5.TRADE_ACTION_PENDING
-        if waits or retcode_name(result.retcode) == "PLACED":
-            return "Placed"
-        return "Partial" if _filled_less(record, result) else "Done"
-    return "Done" if kind in ("no_changes", "gone") else "Refused"
+    if kind not in ("made", "partial"):
+        return "Done" if kind in ("no_changes", "gone") else "Refused"
+    waits = record.request.get("action") == mt5.TRADE_ACTION_PENDING
+    if waits or retcode_name(result.retcode) == "PLACED":
+        return "Placed"
+    if kind == "partial" or _filled_less(record, result):
+        return "Placed" if _rest_waits(record) else "Partial"
+    return "Done"
 
 
 def _filled_less(record: Record, result: OrderSendResult) -> bool:
     # A broker that fills a part of an IOC order and calls it done: `Done` means all of it.
     wanted = float(record.request.get("volume", 0.0))
     return 0 < decimal(result.volume) < decimal(wanted)
+
+
+def _rest_waits(record: Record) -> bool:
+    # Source: metatrader5.com help, "Fill policy", Return: what is left is not canceled. Told
+    # `Partial`, a client would send it again.
+    return record.request.get("type_filling") == mt5.ORDER_FILLING_RETURN
 
 
 def _position(record: Record, order: int) -> int:

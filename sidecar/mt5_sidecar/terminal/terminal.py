@@ -66,6 +66,7 @@ class Terminal:
         self.connection: Connection = self._seen()
         self.since_ms = clock()
         self.agent_epoch = ""
+        self._agent_since_ms = 0
         metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
         metrics.watched.set_function(lambda: len(self.symbols))
 
@@ -273,9 +274,16 @@ class Terminal:
             utc_offset_s=self._settings.broker_utc_offset_s,
         )
 
+    def _moved(self, before: Connection) -> bool:
+        now, since_ms = self.connection, self._agent.since_ms if self._agent else 0
+        again, self._agent_since_ms = since_ms != self._agent_since_ms, since_ms
+        # A break that was over before we could be told of it was one all the same.
+        unseen = again and before.connected and now.connected
+        return unseen or (before.state, before.reason) != (now.state, now.reason)
+
     def _review(self) -> None:
         before, self.connection = self.connection, self._seen()
-        if (before.state, before.reason) != (self.connection.state, self.connection.reason):
+        if self._moved(before):
             self.since_ms = self._clock()
             logger.info("connection", state=self.connection.state, reason=self.connection.reason)
         for kind in ("logins", "drops", "worker_restarts", "terminal_restarts"):

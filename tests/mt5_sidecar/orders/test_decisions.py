@@ -433,3 +433,27 @@ def test_two_positions_that_another_key_closed_by_each_other_were_not_closed_by_
 
     claimed = sight(deals=halves, claimed=frozenset({52}))
     assert outcome(decide(record, claimed, SETTINGS)) == "NotSent"
+
+
+def test_an_end_of_a_day_is_that_day_whichever_moment_of_it_the_server_says() -> None:
+    day_s = 86_400 * 20_000
+    record = sent(
+        Ask("modify_order", ModifyOrder(expiration="2024-10-04"), 5), type_time=3, expiration=day_s
+    )
+    ends = order(state=1, type_time=3, time_expiration=day_s + 86_399)
+    later = order(state=1, type_time=3, time_expiration=day_s + 86_400)
+
+    assert outcome(decide(record, sight(orders=(ends,)), SETTINGS)) == "Done"
+    assert outcome(decide(record, sight(orders=(later,)), SETTINGS)) == "Unknown"
+
+
+def test_a_waiting_order_that_is_filled_in_part_still_waits() -> None:
+    """Told `Partial`, its client would send the rest again (docs/orders.md)."""
+    record = sent(market(type="limit", price=Decimal(1)))
+    half_filled = order(state=3, type=2, comment=record.token, volume_current=0.06)
+    ended = msgspec.structs.replace(half_filled, state=2)
+
+    assert outcome(decide(record, sight(orders=(half_filled,)), SETTINGS)) == "Placed"
+    assert outcome(decide(record, sight(past_orders=(ended,)), SETTINGS)) == "Partial"
+    seen = sight(orders=(half_filled,), past_orders=(ended,))
+    assert outcome(decide(record, seen, SETTINGS)) == "Partial"

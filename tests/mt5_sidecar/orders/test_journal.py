@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -301,3 +302,21 @@ def test_what_was_acknowledged_is_there_after_sigkill(tmp_path: Path) -> None:
     assert acknowledged <= len(stored) <= acknowledged + 1
     assert all(r.state == "sent" for r in stored[:acknowledged])
     store.close()
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+def test_a_key_that_is_damaged_in_its_row_or_its_index_is_never_taken_for_new(
+    tmp_path: Path, copy: int
+) -> None:
+    store = opened(tmp_path)
+    for key in ("key-a", "key-to-be-damaged", "key-z"):
+        store.insert(settled(key))
+    store.checkpoint()
+    store.close()
+    file = tmp_path / "orders.sqlite"
+    whole = file.read_bytes()
+    at = [found.start() for found in re.finditer(b"key-to-be-damaged", whole)][copy]
+    file.write_bytes(whole[:at] + b"q" + whole[at + 1 :])
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)

@@ -83,6 +83,22 @@ def test_less_than_was_asked_for_is_not_done(volume: float, outcome: str) -> Non
     assert verdict.outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("request_", "outcome"),
+    [
+        ({"action": 1, "type_filling": 1}, "Partial"),
+        ({"action": 1, "type_filling": 2}, "Placed"),
+        ({"action": 5, "type_filling": 2}, "Placed"),
+    ],
+)
+def test_a_part_is_partial_only_where_the_rest_is_canceled(
+    request_: dict[str, Any], outcome: str
+) -> None:
+    verdict = from_result(sent(volume=1.0, **request_), send_result(10010, order=5, volume=0.3))
+
+    assert (verdict.outcome, verdict.volume) == (outcome, Decimal("0.3"))
+
+
 def test_on_a_hedging_account_the_position_has_its_orders_ticket() -> None:
     assert from_result(sent(), send_result(10009, order=5)).position == 5
 
