@@ -1329,6 +1329,30 @@ async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: B
     assert bench.cluster.told["Ready"]["reason"] == "Connected"
 
 
+async def test_a_move_whose_pod_a_quota_refuses_says_so_and_is_the_accounts_own(
+    bench: Bench,
+) -> None:
+    now = [0.0]
+    bench.context = replace(bench.context, podless=Podless(lambda: now[0]))
+    await connected(bench)
+    change = {"resources": {"requests": {"cpu": "2"}}}
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    looked_at(bench, "b")
+    await bench.reconcile()
+
+    now[0] = bench.world.settings.stuck_pod_s
+    await bench.reconcile()
+
+    assert "kubectl describe statefulset demo-b" in bench.cluster.told["Updating"]["message"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    status = bench.cluster.account["status"]
+    status["move"]["started"] = "2020-01-01T00:00:00Z"
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.account["status"]["lastMove"]["unplaced"]
+
+
 async def test_who_has_no_pod_is_looked_at_when_that_lasts_too_long(bench: Bench) -> None:
     bench.feed()
     await bench.reconcile()
