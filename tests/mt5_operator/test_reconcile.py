@@ -42,6 +42,7 @@ from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.podless import Podless
 from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.routing import route_for
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
 from mt5_operator.reconcile.worker import Backoff, once, work
 from mt5_operator.routes.shards import Shards
@@ -50,7 +51,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
-from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -1009,6 +1010,13 @@ async def test_what_routers_tell_of_waiting_is_in_our_own_words(bench: Bench) ->
     assert "scheduler: 0/1 nodes" in bench.cluster.told["Ready"]["message"]
     assert "add one" in route.message
     assert "scheduler" not in route.message
+
+
+def test_routers_tell_nobody_what_our_objects_are_called() -> None:
+    starts = PodSeen("u", "demo-a-0", node="n")
+    route = route_for(Seen(1, platform=Platform.LINUX, pod=starts, overdue=True))
+
+    assert (route.reason, route.message) == ("PodStarting", "the pod is starting for long")
 
 
 async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:

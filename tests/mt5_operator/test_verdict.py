@@ -238,6 +238,8 @@ def test_what_is_full_is_not_called_a_volume() -> None:
     full = "1 Insufficient memory, 1 node(s) had volume node affinity conflict."
 
     assert ready(replace(WELL, pod=PodSeen("u", unschedulable=full))).reason is Reason.NO_CAPACITY
+    nowhere = replace(WELL, no_capacity="no node", pod=PodSeen("u", unschedulable=UNBOUND))
+    assert ready(nowhere).reason is Reason.NO_CAPACITY
 
 
 def told(seen: Seen) -> dict[str, str]:
