@@ -3,7 +3,8 @@
 uses it. Natively, in the Python of this checkout; and where that can be run in the Wine image: in
 its Python 3.13, and with the package's side in Windows Python under Wine.
 
-Both ways end with 20 positions, all 19 fields of each read by the client.
+Both ways end with 20 positions, all 19 fields of each read by the client. Cores do not halt
+meanwhile (`bench.awake`); what a call takes where they do is told beside.
 """
 
 import asyncio
@@ -15,11 +16,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, Protocol
 
+from bench.awake import awake
 from bench.cores import SERVER, on
 from bench.findings import Finding
 from bench.processes import Started
@@ -169,29 +171,49 @@ async def measure(folder: Path, effort: Effort) -> list[Finding]:
     return found
 
 
+@dataclass
+class _Rounds:
+    """The middle of each round, in microseconds."""
+
+    ours: list[float] = field(default_factory=list)
+    quietest: list[float] = field(default_factory=list)
+    """Of each batch in a row, not of each round."""
+    halting: list[float] = field(default_factory=list)
+    """Ours where cores halt that have nothing to do."""
+    theirs: list[float] = field(default_factory=list)
+
+
 async def _compared(place: Place, folder: Path, effort: Effort) -> list[Finding]:
     folder.mkdir()
-    ours: list[float] = []
-    quietest: list[float] = []
-    theirs: list[float] = []
+    rounds = _Rounds()
     async with AsyncExitStack() as stack:
         call = await stack.enter_async_context(_ours(place, folder))
         ask = await stack.enter_async_context(_rpyc(place, folder))
         for number in range(effort.rounds + 1):
-            mine, reference = await _times_us(call), await ask(RPYC_CALLS)
+            halting = await _times_us(call)
+            with awake():
+                ours, theirs = await _times_us(call), await ask(RPYC_CALLS)
             if number:  # the first one warms up
-                ours.append(median(mine))
-                quietest += [median(mine[i : i + BATCH]) for i in range(0, len(mine), BATCH)]
-                theirs.append(median(reference))
-    ratio = median(their / our for our, their in zip(ours, theirs, strict=True))
-    best_us, rpyc_ms = min(quietest), median(theirs) / 1000
-    beside = f"least disturbed {BATCH} in a row {best_us:,.0f} us, RPyC {rpyc_ms:,.1f} ms"
+                rounds.ours.append(median(ours))
+                rounds.quietest += [median(ours[i : i + BATCH]) for i in range(0, len(ours), BATCH)]
+                rounds.halting.append(median(halting))
+                rounds.theirs.append(median(theirs))
+    return _findings(place, rounds)
+
+
+def _findings(place: Place, rounds: _Rounds) -> list[Finding]:
+    ratio = median(their / our for our, their in zip(rounds.ours, rounds.theirs, strict=True))
+    beside = (
+        f"least disturbed {BATCH} in a row {min(rounds.quietest):,.0f} us; "
+        f"{median(rounds.halting):,.0f} us where idle cores halt; "
+        f"RPyC {median(rounds.theirs) / 1000:,.1f} ms"
+    )
     what = f"call with 20 positions, {place.name}"
     return [
         Finding(
             target_id="P5",
             what=f"{what}, p50",
-            value=median(ours),
+            value=median(rounds.ours),
             unit="us",
             sense="<=",
             target=place.target_us,

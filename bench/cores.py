@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_ALLOWED: Final = sorted(os.sched_getaffinity(0))
-SERVER: Final = _ALLOWED[0]
-LOAD: Final = _ALLOWED[-1]
+ALL: Final = sorted(os.sched_getaffinity(0))
+SERVER: Final = ALL[0]
+LOAD: Final = ALL[-1]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ import aiohttp
 
 from bench.cores import SERVER
 from bench.findings import Finding
-from bench.listeners import Audience
+from bench.listeners import LARGE_BYTES, Audience
 from bench.percentiles import percentile
 from bench.processes import Started, cpu_s
 from bench.rounds import Effort
@@ -31,6 +31,7 @@ from cluster.ports import free_port
 
 INTERVAL_S = 0.2
 FEW = 100
+DEFLATED_BYTES = 64  # the same snapshot again and again is next to nothing
 
 
 @dataclass
@@ -69,8 +70,10 @@ async def _measure(folder: Path, effort: Effort, count: int) -> list[Finding]:
             await _alternate([ours, naive], effort, count)
             return _findings(ours, naive, count)
         bare = await stack.enter_async_context(_told(folder, "bare_server"))
-        await _alternate([ours, naive, bare], effort, count)
+        default = await stack.enter_async_context(_as_it_comes(folder))
+        await _alternate([ours, naive, bare, default], effort, count)
         findings = [*_findings(ours, naive, count), *_floor(ours, naive, bare, count)]
+        findings.append(_by_default(ours, default, count))
         if count <= FEW:
             stalling = await _beside_one_that_stalls(ours, effort, count)
             findings += [*_last(ours, bare, count), stalling]
@@ -128,16 +131,30 @@ async def _ours(folder: Path) -> AsyncIterator[Stage]:
             audience.leave()
 
 
+def _as_it_comes(folder: Path) -> AbstractAsyncContextManager[Stage]:
+    """Run the naive one with aiohttp's defaults, for clients that offer what browsers do."""
+    folder = folder / "as-it-comes"
+    folder.mkdir()
+    offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+    return _told(folder, "naive_server", "as-it-comes", offer=offer, large_bytes=DEFLATED_BYTES)
+
+
 @asynccontextmanager
-async def _told(folder: Path, server: str) -> AsyncIterator[Stage]:
+async def _told(
+    folder: Path,
+    server: str,
+    *words: str,
+    offer: dict[str, str] | None = None,
+    large_bytes: int = LARGE_BYTES,
+) -> AsyncIterator[Stage]:
     """Run one that has the snapshot already, and sends it at a word on another port."""
     port, control_port = free_port(), free_port()
     given = folder / f"{server}.json"
     given.write_text(json.dumps(await _snapshot(folder / f"{server}-given")))
-    argv = [sys.executable, "-m", f"bench.{server}", str(port), str(control_port), given]
+    argv = [sys.executable, "-m", f"bench.{server}", str(port), str(control_port), given, *words]
     process = Started(argv, folder / f"{server}.log", core=SERVER)
     health = f"http://127.0.0.1:{port}/api/health"
-    audience = Audience(port, "/ws", {})
+    audience = Audience(port, "/ws", offer or {}, large_bytes=large_bytes)
     try:
         await serving(process, health)
         _, control = await asyncio.open_connection("127.0.0.1", control_port)
@@ -206,6 +223,16 @@ def _floor(ours: Stage, naive: Stage, bare: Stage, count: int) -> list[Finding]:
             beside=f"{median(ours.cpu_us):.1f} us against {floor_us:.1f} us",
         ),
     ]
+
+
+def _by_default(ours: Stage, default: Stage, count: int) -> Finding:
+    pairs = zip(default.cpu_us, ours.cpu_us, strict=True)
+    return Finding(
+        target_id="P3",
+        what=f"{count} clients: less CPU a delivery, of aiohttp's defaults",
+        value=median(theirs / own for theirs, own in pairs),
+        beside=f"{median(ours.cpu_us):.1f} us against {median(default.cpu_us):.0f} us a delivery",
+    )
 
 
 def _last(ours: Stage, bare: Stage, count: int) -> list[Finding]:

@@ -2,7 +2,8 @@
 """The usual fan-out, on our own stack: for each client `await ws.send_json(snapshot)`.
 
 A line on the control port, and everybody gets the snapshot. It is there already: nothing has to be
-taken over from an agent. Arguments: the port, the control port, a JSON file with the snapshot.
+taken over from an agent. Arguments: the port, the control port, a JSON file with the snapshot; and
+`as-it-comes` for aiohttp's defaults: asyncio's own loop, and compression for who offers it.
 """
 
 import asyncio
@@ -19,13 +20,14 @@ from aiohttp import web
 class Naive:
     """All clients of one snapshot."""
 
-    def __init__(self, snapshot: Any) -> None:
+    def __init__(self, snapshot: Any, *, compress: bool) -> None:
         self._snapshot = snapshot
+        self._compress = compress
         self._clients: set[web.WebSocketResponse] = set()
 
     async def listen(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one client until it goes."""
-        ws = web.WebSocketResponse(compress=False)
+        ws = web.WebSocketResponse(compress=self._compress)
         await ws.prepare(request)
         self._clients.add(ws)
         try:
@@ -50,10 +52,10 @@ async def health(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def serve(port: int, control_port: int, file: str) -> None:
+async def serve(port: int, control_port: int, file: str, *, compress: bool) -> None:
     """Listen on both ports until ended."""
     snapshot = json.loads(Path(file).read_text())
-    naive = Naive(snapshot)
+    naive = Naive(snapshot, compress=compress)
     app = web.Application()
     app.add_routes([web.get("/ws", naive.listen), web.get("/api/health", health)])
     runner = web.AppRunner(app, access_log=None)
@@ -64,4 +66,6 @@ async def serve(port: int, control_port: int, file: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    as_it_comes = "as-it-comes" in sys.argv
+    serving = serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], compress=as_it_comes)
+    asyncio.run(serving) if as_it_comes else uvloop.run(serving)

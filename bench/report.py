@@ -33,11 +33,15 @@ the core away, and not from all alike. Figures beside give the order of magnitud
 - **P5** is a call through sidecar and agent with a package that answers at once. Its reference is
   RPyC as mt5linux uses it; both ends read all 19 fields of 20 positions. *Natively*, the agent runs
   in the Python of this checkout; *in the image*, in the Wine image's Python 3.13, as it is shipped;
-  *under Wine*, the same with the package's side of both in that image's Windows Python.
+  *under Wine*, the same with the package's side of both in that image's Windows Python. Idle cores
+  are kept from halting meanwhile; what a call takes where they halt stands beside.
 - **P13 of the agent** counts pages that its three processes share once, as the pod's limit does.
 - **P3's reference** is one `await ws.send_json(...)` for each client on our own stack, aiohttp and
-  uvloop, without compression. *A loop of bare sends* (`bench/bare_server.py`) is the floor: bytes
-  that are ready, one `send` a client, no event loop and no thought of who is slow.
+  uvloop, without compression. *aiohttp's defaults* are the same on asyncio's loop, compressed for
+  each client as browsers offer it. *A loop of bare sends* (`bench/bare_server.py`) is the floor:
+  bytes that are ready, one `send` a client, no event loop and no thought of who is slow. Who
+  listens does not sleep while a message is on its way: clients are on other machines, and it would
+  be the server here that is billed for waking them.
 - **P7's clock** runs from the agent's telling, its records being read already, to the last client.
 
 `make bench-quick`, a part of `make test`, measures P1, P2 and P8 by bursts instead of seconds of
@@ -77,19 +81,25 @@ scattered), code without column tables (0.3 MB). Without docstrings it would be 
 OpenAPI would lose its texts. The first look of the operator, whose token is EdDSA, loads PyJWT and
 cryptography: 11 MB more from then on, which is what a pod has.
 
-P3: what the kernel takes to send 7.5 kB by TCP over loopback, the wake-up of the listener in it,
-is the row of bare sends, measured in turns with the rest; the reference divided by it is the most
-that any server reaches on this machine, and no 15. The row after it says how far above that floor
-we are: by `perf`, of a delivery to 500 59 % are the write, 6 % uvloop around it, and the rest is
-Python, most of it five calls of ours for each client. uvloop writes at once, not at the end of the
-turn, and one frame of the same bytes goes to all, unmasked and without a copy. Of 500 clients 128
-are told in a turn of the loop, which holds it for 2 ms of the 5 that the target allows; then others
-have theirs.
+P3: what the kernel takes to send 7.5 kB by TCP over loopback is the row of bare sends, measured in
+turns with the rest; the reference divided by it is the most that any server reaches on this
+machine, and no 15. The size is not what it costs: 100 bytes take as long, so compressing the one
+frame that all get would spare nothing here. The row after it says how far above that floor we are:
+by `perf`, of a delivery to 500 59 % are the write, 6 % uvloop around it, and the rest is Python,
+most of it five calls of ours for each client. Calling `write` in a loop of nothing else, with no
+look at who is slow or gone, spared 5 to 9 % of a delivery, and sorting the looks before the sends
+1 to 2: not taken. uvloop writes at once, not at the end of the turn, and one frame of the same
+bytes goes to all, unmasked and without a copy. Of 500 clients 128 are told in a turn of the loop,
+which holds it for 2 ms of the 5 that the target allows; then others have theirs.
 
-P5: natively, in the Python of a checkout, a call was slower than under Wine. That is not Wine's
-doing but the interpreter's: the image has Debian's Python 3.13, built with profile-guided
-optimisation, and a checkout has whatever `python3` is, here one that pyenv built without. The row
-*in the image* is the same agent without Wine, which costs the 20 to 30 us between that row and its.
+P5: a call wakes four processes, two of them on another core. A virtual core with nothing to do is
+handed back to the hypervisor, which takes some 40 us to let it run again: on this machine, when
+quiet, 65 of 220 us, and on a worse day 170 of 350. That is why a busy machine had the better
+figures. Nodes whose cores do not halt (`idle=poll`, bare metal without deep sleep, or simply other
+work) do not pay it; docs/adr/097 has how it was found. Natively, in the Python of a checkout, a
+call is slower than in the image, which has Debian's Python 3.13, built with profile-guided
+optimisation; a checkout has whatever `python3` is, here one that pyenv built without. Wine costs
+the 20 to 30 us between its row and *in the image*.
 
 P7: most of it is the 100 sends, each of which costs a bare loop as much; before them, some 40 us
 are the waking of the sidecar, and 0.3 ms the decoding and rendering of 20 positions, three times

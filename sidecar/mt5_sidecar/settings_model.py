@@ -94,6 +94,8 @@ class Settings(BaseSettings, InUse):
     order_retention_days: Annotated[float, Field(ge=1)] = 30.0
     order_newborn_s: Annotated[float, Field(ge=0)] = 86_400.0
     order_reconcile_interval_s: Seconds = 1.0
+    order_plan_max_age_s: Seconds = 1.0
+    order_change_shown_timeout_s: Seconds = 2.0
     order_max_waiting: Count = 64
     order_deviation_points: Annotated[int, Field(ge=0)] = 10
 

@@ -27,6 +27,8 @@ _REMEMBERED = {"stoplimit": "stop_limit_price"}
 # Ends that are no moment of their own: servers say none, or when the day is over.
 _WITHOUT_MOMENT = (mt5.ORDER_TIME_GTC, mt5.ORDER_TIME_DAY)
 
+_REQUESTED = (mt5.ORDER_STATE_REQUEST_MODIFY, mt5.ORDER_STATE_REQUEST_CANCEL)
+
 CHANGES = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
 """What each kind of change sets, by the request's names."""
 
@@ -40,6 +42,13 @@ def judged_by_target(record: Record, sight: Sight) -> Verdict | None:
             return _order(record, sight)
         case _:
             return _removal(record, sight)
+
+
+def being_worked_on(record: Record, sight: Sight) -> bool:
+    """Tell whether the broker has a request about the target and has not decided on it."""
+    return any(
+        order.ticket == record.ask.ticket and order.state in _REQUESTED for order in sight.orders
+    )
 
 
 def as_asked_already(record: Record) -> bool:

@@ -211,13 +211,36 @@ def test_what_is_settled_here_is_not_overwritten_by_another_slots_journal(tmp_pa
     store.insert(settled("known"))
     store.insert(record("open"))
 
-    store.adopt([record("known"), settled("open"), record("more")])
+    store.insert(settled("both"))
+    theirs = msgspec.structs.replace(settled("both"), ended_ms=9)
+
+    store.adopt([record("known"), settled("open"), record("more"), theirs])
 
     known, closed = store.get("known"), store.get("open")
     assert known is not None
     assert closed is not None
     assert (known.settled, closed.settled) == (True, True)
     assert store.get("more") is not None
+    assert store.get("both") == theirs, "told there, after it was handed over"
+    store.close()
+
+
+def test_what_is_settled_never_changes(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(settled())
+
+    store.update(msgspec.structs.replace(settled(), verdict=Verdict(outcome="NotSent")))
+
+    assert store.get("k") == settled()
+    store.close()
+
+
+def test_what_is_open_is_handed_over_however_old_it_is(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for stored in (settled("old"), settled("new", created_ms=100), record("open")):
+        store.insert(stored)
+
+    assert [r.key for r in store.since_or_open(50)] == ["open", "new"]
     store.close()
 
 
