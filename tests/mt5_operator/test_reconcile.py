@@ -35,11 +35,11 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.capacity import presume
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.line import presume
 from mt5_operator.reconcile.podless import Podless
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.routing import route_for
