@@ -106,8 +106,8 @@ class LastMove(Model):
     ] = 0
     message: Annotated[str, Field(max_length=MESSAGE_LENGTH, description="Why it failed.")] = ""
     unplaced: Annotated[
-        bool, Field(description="True: it failed because no node took the new pod.")
-    ] = False
+        bool | None, Field(description="True: it failed because no node took the new pod.")
+    ] = None
 
 
 class Healing(Model):
