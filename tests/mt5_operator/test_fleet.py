@@ -312,6 +312,21 @@ def test_who_pauses_is_woken_when_it_is_over_and_by_nobody_else() -> None:
     assert answer.until_s == bench.now_s + 600
 
 
+def test_when_everybody_pauses_the_first_in_line_learns_until_when() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    bench.fail("one")
+    assert bench.ask("bad", space="two")
+    bench.fleet.ask(Key("third", "busy"), vip=False, reason=T, serves=True)
+    bench.now_s += 1
+    bench.fleet.ask(Key("fourth", "busy"), vip=False, reason=T, serves=True)
+    assert not bench.ask("next", space="fifth")
+    bench.due.clear()
+
+    bench.fleet.over(Key("two", "bad"), failed=True)
+
+    assert bench.due == [Key("fifth", "next")], "else nobody looked before the next resync"
+
+
 def test_a_new_leader_knows_whose_failures_pause_whom() -> None:
     bench = Bench(shared=True, move_failure_pause_s=600)
     failed = {"goal": "g", "outcome": "Failed", "at": "1970-01-01T00:16:30Z"}

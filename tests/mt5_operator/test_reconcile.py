@@ -35,13 +35,14 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.capacity import presume
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.line import presume
 from mt5_operator.reconcile.podless import Podless
 from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.routing import route_for
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
 from mt5_operator.reconcile.worker import Backoff, once, work
 from mt5_operator.routes.shards import Shards
@@ -50,7 +51,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
-from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -1011,6 +1012,13 @@ async def test_what_routers_tell_of_waiting_is_in_our_own_words(bench: Bench) ->
     assert "scheduler" not in route.message
 
 
+def test_routers_tell_nobody_what_our_objects_are_called() -> None:
+    starts = PodSeen("u", "demo-a-0", node="n")
+    route = route_for(Seen(1, platform=Platform.LINUX, pod=starts, overdue=True))
+
+    assert (route.reason, route.message) == ("PodStarting", "the pod is starting for long")
+
+
 async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:
     bench.feed(spec={"accountId": "../10002"})
 
@@ -1244,7 +1252,7 @@ async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_l
     await bench.reconcile()
 
     last = bench.cluster.account["status"]["lastMove"]
-    assert (last["outcome"], last["unplaced"]) == ("Failed", refused)
+    assert (last["outcome"], last.get("unplaced", False)) == ("Failed", refused)
     assert bench.context.fleet.pauses()[0] == 1
     # With another namespace's failure, it is everybody's unless no node took the pod.
     assert bench.context.fleet.lost(Key("other", "x"), "2026-01-01T00:00:00Z")
@@ -1327,6 +1335,30 @@ async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: B
     bench.pod()
     await bench.reconcile()
     assert bench.cluster.told["Ready"]["reason"] == "Connected"
+
+
+async def test_a_move_whose_pod_a_quota_refuses_says_so_and_is_the_accounts_own(
+    bench: Bench,
+) -> None:
+    now = [0.0]
+    bench.context = replace(bench.context, podless=Podless(lambda: now[0]))
+    await connected(bench)
+    change = {"resources": {"requests": {"cpu": "2"}}}
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    looked_at(bench, "b")
+    await bench.reconcile()
+
+    now[0] = bench.world.settings.stuck_pod_s
+    await bench.reconcile()
+
+    assert "kubectl describe statefulset demo-b" in bench.cluster.told["Updating"]["message"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    status = bench.cluster.account["status"]
+    status["move"]["started"] = "2020-01-01T00:00:00Z"
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.account["status"]["lastMove"]["unplaced"]
 
 
 async def test_who_has_no_pod_is_looked_at_when_that_lasts_too_long(bench: Bench) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cluster.paths import REPOSITORY
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
+from mt5_operator.spec.status import LastMove
 from mt5_operator.status import conditions
 from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
 from mt5_operator.status.verdict import link, ready
@@ -238,6 +239,8 @@ def test_what_is_full_is_not_called_a_volume() -> None:
     full = "1 Insufficient memory, 1 node(s) had volume node affinity conflict."
 
     assert ready(replace(WELL, pod=PodSeen("u", unschedulable=full))).reason is Reason.NO_CAPACITY
+    nowhere = replace(WELL, no_capacity="no node", pod=PodSeen("u", unschedulable=UNBOUND))
+    assert ready(nowhere).reason is Reason.NO_CAPACITY
 
 
 def told(seen: Seen) -> dict[str, str]:
@@ -275,3 +278,12 @@ def test_the_types_of_conditions_are_documented_and_no_other() -> None:
     assert set(re.findall(r"`(\w+)`", paragraph[1])) == {
         item["type"] for seen in seens for item in conditions.conditions(seen)
     }
+
+
+def test_how_a_move_ended_is_told_in_the_words_of_earlier_versions_where_nothing_is_new() -> None:
+    # Else an operator upgrade would write the status of every account that ever moved.
+    before = {"goal": "g", "outcome": "Failed", "at": "2026-11-21T10:00:00Z", "failures": 1}
+    before |= {"message": "m"}
+    seen = replace(WELL, last_move=LastMove.model_validate(before))
+
+    assert conditions.status(seen, previous={}, now="now")["lastMove"] == before

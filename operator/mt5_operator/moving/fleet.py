@@ -89,7 +89,7 @@ class Fleet:
             last = last_of(status)
             if last and last.outcome == "Failed" and served:
                 failed_s = min(now_s, seconds(last.at))
-                self._failures.add(key.namespace, failed_s, own=last.unplaced)
+                self._failures.add(key.namespace, failed_s, own=bool(last.unplaced))
         self._count()
 
     def ask(self, key: Key, *, vip: bool, reason: str, serves: bool) -> Answer:

@@ -156,7 +156,7 @@ async def _ended(
     # A move that nobody wants any more leaves the last one as it was.
     ended = step.last if step.last != look.last else None
     outcome = ended.outcome if ended else "Cancelled"
-    unplaced = ended is not None and ended.unplaced
+    unplaced = ended is not None and bool(ended.unplaced)
     context.fleet.over(account.key, failed=outcome == "Failed", unplaced=unplaced)
     metrics.MOVES.labels(move.reason, outcome).inc()
     took_s = look.now_s - seconds(move.started)
