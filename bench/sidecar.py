@@ -73,12 +73,12 @@ async def sidecar(
 
 
 @asynccontextmanager
-async def connected(running: Sidecar) -> AsyncIterator[Agent]:
+async def connected(running: Sidecar, **headers: str) -> AsyncIterator[Agent]:
     """Give it the agent that shows `bench.account`, and wait until clients see that."""
     agent = Agent(running.agent_port, running.agent_token)
     await agent.start()
     try:
-        await until(lambda: answers(running.url("/api/positions"), **AUTHORIZED))
+        await until(lambda: answers(running.url("/api/positions"), **AUTHORIZED, **headers))
         await until(lambda: _seen(agent))
         yield agent
     finally:

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from mt5_operator.brokers.blame import Facts
 from mt5_operator.brokers.evidence import Evidence
-from mt5_operator.brokers.review import Facts, Reviewed, review
+from mt5_operator.brokers.review import Reviewed, review
 from mt5_operator.brokers.tally import Sample, Tally, after
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings

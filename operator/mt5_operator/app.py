@@ -85,7 +85,9 @@ class _Operator:
         self._watch = watch
         caches, self._relisted = Caches(), asyncio.Event()
         ours = (lambda name: owns(settings, name)) if settings.shards > 1 else None
-        self._world = World(settings, api, caches, Index(ours), Schedule())
+        index = Index(ours)
+        queue = Schedule(limit=settings.workers, shared=index.shared)
+        self._world = World(settings, api, caches, index, queue)
         self._audit = Audit(
             api,
             caches,
@@ -236,7 +238,7 @@ def _reflectors(world: World, relisted: Callable[[], None]) -> list[Reflector]:
 def _context(
     world: World, who: Identity, redis: RedisStore | None, sidecars: HttpSidecars
 ) -> Context:
-    settings, api = world.settings, world.api
+    settings, api, shared = world.settings, world.api, world.index.shared
     shards = Shards(
         api,
         namespace=settings.namespace,
@@ -259,14 +261,16 @@ def _context(
         settings,
         changed=lambda pod: world.queue.add(account_key(pod)),
         heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
+        shared=shared,
     )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    fleet = Fleet(settings, now_s=lambda: world.now().timestamp(), due=world.queue.add)
+    now_s = lambda: world.now().timestamp()  # noqa: E731
+    fleet = Fleet(settings, now_s=now_s, due=world.queue.add, shared=shared)
     secrets = Secrets(api, reread_s=settings.secret_reread_s, news=world.queue.add)
     budgets = Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
-    return Context(world, who, *parts, healer=Healer(settings), book=book)
+    return Context(world, who, *parts, healer=Healer(settings, shared=shared), book=book)
 
 
 def _redis(settings: Settings) -> RedisStore | None:

@@ -23,6 +23,8 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # Exact up to here; beyond, so coarse that a moving line does not rewrite every status.
 _EXACT: Final = 10
 _STEPS: Final = (20, 50, 100, 200, 500, 1000)
+# Source: kube-scheduler 1.34, plugins volumebinding, volumezone and nodevolumelimits.
+_OF_VOLUMES: Final = ("volume", "pvc(s)", "enough free storage")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,6 @@ class Place:
 def waiting(account: Account, platform: Platform, refused: str) -> Waiting:
     """Return an account without a node as it waits in line."""
     own = account.spec.resources.requests
-    # A volume binds a pod to its zone or node: its refusal says nothing of places elsewhere.
-    bound = "volume" in refused and "Insufficient" not in refused
     return Waiting(
         key=account.key,
         platform=platform,
@@ -70,8 +70,17 @@ def waiting(account: Account, platform: Platform, refused: str) -> Waiting:
         created=account.created,
         uid=account.uid,
         refused=refused,
-        ordinary=own.cpu is None and own.memory is None and not bound,
+        ordinary=own.cpu is None and own.memory is None and not for_its_volume(refused),
     )
+
+
+def for_its_volume(refused: str) -> bool:
+    """Tell whether the scheduler refused a pod for its volume, and so says nothing of places.
+
+    A claim may be bound to nothing, or bind the pod to a zone or node.
+    """
+    about = any(word in refused.casefold() for word in _OF_VOLUMES)
+    return about and "Insufficient" not in refused
 
 
 def lines(everybody: Iterable[Waiting]) -> Mapping[str, list[Waiting]]:

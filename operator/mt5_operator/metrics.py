@@ -55,6 +55,11 @@ HEALING_QUIET: Final = Gauge(
     "1 while no account is healed: the leader is new, or the API server or Redis was away.",
     registry=REGISTRY,
 )
+HEALING_WAITING: Final = Gauge(
+    f"{PREFIX}_healing_waiting",
+    "Accounts whose next step waits because too many were taken in the last minute.",
+    registry=REGISTRY,
+)
 BROKER_OUTAGES: Final = Gauge(
     f"{PREFIX}_broker_outages",
     "Broker servers that most of their accounts cannot reach.",
@@ -94,6 +99,12 @@ MOVES_IN_PROGRESS: Final = Gauge(
 )
 MOVES_WAITING: Final = Gauge(
     f"{PREFIX}_moves_waiting", "Accounts whose move waits for its turn.", registry=REGISTRY
+)
+UPDATES_PAUSED: Final = Gauge(
+    f"{PREFIX}_updates_paused",
+    "Whose updates pause after failed moves: how many namespaces' (namespace); 1 for all (fleet).",
+    ["scope"],
+    registry=REGISTRY,
 )
 MOVES: Final = Counter(
     f"{PREFIX}_moves",

@@ -58,6 +58,8 @@ HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
 API_PORT: Final = 8080
 OPS_PORT: Final = 8081
+# Of an account's volume, in its pod.
+DATA: Final = "data"
 
 
 class Key(NamedTuple):
@@ -102,6 +104,11 @@ def stateful_set(account: str, slot: str) -> str:
 def pod(account: str, slot: str) -> str:
     """Return the name of a slot's pod."""
     return f"{stateful_set(account, slot)}-0"
+
+
+def volume_claim(pod: str) -> str:
+    """Return the name of the claim that a StatefulSet makes for its pod."""
+    return f"{DATA}-{pod}"
 
 
 def account_key(pod: Key) -> Key:

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason
     # The cluster.
     NO_CAPACITY = "NoCapacity"
+    VOLUME_UNAVAILABLE = "VolumeUnavailable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     POD_CRASHING = "PodCrashing"
     WORKLOAD_REFUSED = "WorkloadRefused"

@@ -2,7 +2,8 @@
 """A queue of keys, each at most once, worked on by one worker at a time, some only later.
 
 The rules of client-go's workqueue: a key that is added while it is worked on comes again after.
-Keys that are added without a reason (a resync of thousands) let those with one go first.
+Keys that are added without a reason (a resync of thousands) let those with one go first. Namespaces
+take turns, and with a limit none has all workers: work that hangs holds up nobody else's.
 """
 
 from __future__ import annotations
@@ -10,24 +11,72 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
+from mt5_operator.fairness import may_take
 from mt5_operator.names import Key
 
 # However many have a reason, every so many a key without one is taken: none waits for ever.
 _TURN: Final = 10
 
 
+class _Lines:
+    """Keys in the order in which they came, by namespace; namespaces take turns."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._of.get(key.namespace, ())
+
+    def add(self, key: Key) -> None:
+        self._of.setdefault(key.namespace, OrderedDict())[key] = None
+        self._count += 1
+
+    def remove(self, key: Key) -> None:
+        line = self._of[key.namespace]
+        del line[key]
+        if not line:
+            del self._of[key.namespace]
+        self._count -= 1
+
+    def pop(self, may: Callable[[str], bool]) -> Key | None:
+        """Take out the next key whose namespace may have a turn; None if there is none."""
+        # Whoever may not is at work: there are at most as many of them as workers.
+        namespace = next((name for name in self._of if may(name)), None)
+        if namespace is None:
+            return None
+        key = next(iter(self._of[namespace]))
+        self.remove(key)
+        if namespace in self._of:
+            self._of.move_to_end(namespace)
+        return key
+
+
 class Schedule:
     """Keys and when they are due."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        limit: int = sys.maxsize,
+        shared: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`limit`: how many are worked on at once; `shared`: several namespaces have keys."""
         self._clock = clock
-        self._ready: deque[Key] = deque()
-        self._patient: OrderedDict[Key, None] = OrderedDict()
+        self._limit = limit
+        self._shared = shared
+        self._ready = _Lines()
+        self._patient = _Lines()
         self._turn = 0
         self._waiting: set[Key] = set()
         self._working: set[Key] = set()
@@ -48,13 +97,13 @@ class Schedule:
         elif key in self._working:
             self._again.add(key)
         elif key in self._patient:
-            del self._patient[key]
+            self._patient.remove(key)
             self._due.pop(key, None)
-            self._ready.append(key)
+            self._ready.add(key)
         elif key not in self._waiting:
             self._due.pop(key, None)
             self._waiting.add(key)
-            self._ready.append(key)
+            self._ready.add(key)
             self._wake_one()
 
     def add_patient(self, key: Key) -> None:
@@ -63,7 +112,7 @@ class Schedule:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._patient[key] = None
+            self._patient.add(key)
             self._wake_one()
 
     def drop(self, key: Key) -> None:
@@ -74,9 +123,8 @@ class Schedule:
     def take(self) -> Key | None:
         """Return a key that is due; None if there is none now."""
         self._ripen()
-        if not len(self):
+        if not len(self) or (key := self._first()) is None:
             return None
-        key = self._first()
         self._waiting.discard(key)
         self._working.add(key)
         return key
@@ -100,6 +148,8 @@ class Schedule:
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+        elif len(self):
+            self._wake_one()  # more than who ends here may have become free
 
     def next_due_s(self) -> float | None:
         """Return the seconds until something is due; None if nothing will be."""
@@ -107,11 +157,17 @@ class Schedule:
             heapq.heappop(self._heap)  # overtaken by an earlier time, or dropped
         return max(0.0, self._heap[0][0] - self._clock()) if self._heap else None
 
-    def _first(self) -> Key:
+    def _first(self) -> Key | None:
         self._turn += 1
-        if self._patient and (not self._ready or self._turn % _TURN == 0):
-            return self._patient.popitem(last=False)[0]
-        return self._ready.popleft()
+        turns = (self._ready, self._patient)
+        for lines in turns[::-1] if self._turn % _TURN == 0 else turns:
+            if key := lines.pop(self._may):
+                return key
+        return None
+
+    def _may(self, namespace: str) -> bool:
+        working = (key.namespace for key in self._working)
+        return may_take(namespace, working, limit=self._limit, shared=self._shared())
 
     def _later(self, key: Key, due: float) -> None:
         waits = key in self._waiting and key not in self._patient

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     move_pause_s: Annotated[float, Field(ge=0)] = 10
     move_gather_s: Annotated[float, Field(ge=0)] = 2
     move_failure_pause_s: Annotated[float, Field(ge=0)] = 600
+    move_failure_namespaces: Annotated[int, Field(ge=1)] = 2
     move_proven_s: Annotated[float, Field(ge=0)] = 300
     move_vip: Literal["First", "Last"] = "Last"
     move_min_ready_s: Annotated[float, Field(ge=0)] = 30

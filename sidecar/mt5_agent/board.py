@@ -6,7 +6,7 @@ Compared and passed on as bytes: the supervisor makes no object per row.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -57,6 +57,13 @@ class Board:
         if moved:
             self._touch(self._ticks.entry)
         return moved & before.keys()
+
+    def keep_ticks(self, names: Iterable[str]) -> None:
+        """Forget the prices of other symbols than these: the sidecar does so as well, so one that
+        is watched again is told again, whether or not it moved."""
+        kept = self._ticks.last.keys() & set(names)
+        self._ticks.last = {name: raw for name, raw in self._ticks.last.items() if name in kept}
+        self._ticks.untold &= kept
 
     def clear(self) -> None:
         """Forget the account: nothing of it may be told to the next."""

@@ -108,6 +108,8 @@ class Poller:
             return None
         # The login only: a server may be wanted by address and shown by name.
         account, login = _read(_ACCOUNT, data), self._wanted.login
+        if account.login == 0:
+            return None  # it is on none yet
         if login is not None and account.login != login.login:
             raise WrongAccount("it went to another account, and the wanted one is logged in again")
         return account
@@ -130,7 +132,9 @@ class Poller:
         data = await self._ask(Job(TICKS, symbols))
         if data is None:
             return
-        ticks = _read(_TICKS, data)
+        # What nobody watches by now was forgotten meanwhile, and may not come back with this look.
+        wanted = frozenset(self._wanted.symbols)
+        ticks = {name: raw for name, raw in _read(_TICKS, data).items() if name in wanted}
         # Only a tick that was seen to come is fresh: a first look may show one of Friday.
         if moved := self._board.put_ticks(ticks):
             self._note_clock(max(_read(_TICK, ticks[name]).time_msc for name in moved))

@@ -181,12 +181,14 @@ class Supervisor:
         """Do what the sidecar says."""
         match message:
             case Login():
+                self._board.keep_ticks(message.symbols)
                 if not self._wanted.want(message):
                     self._report.set(login_id=message.login_id)
             case Logout():
                 self._wanted.forget()
             case Watch():
                 self._wanted.symbols = message.symbols
+                self._board.keep_ticks(message.symbols)
             case Request():
                 self._request(message, link)
             case _:

@@ -55,23 +55,23 @@ class Worker:
         self._login = settings.get("login", 0)
         ok = self._package.initialize(settings.pop("path"), portable=True, **settings)
         # It may not know its account yet; but what it knows must not be another.
-        if ok and (account := self._package.account_info()) and account.login != self._login:
+        if ok and self._account() not in (0, self._login):
             return Done(ok=False, code=0, text=_OTHER_ACCOUNT)
         return self._done(ok or None)
 
     def _call(self, job: Job) -> Done:
         function = getattr(self._package, job.call)
         args, kwargs = checked(job.call, job.args, job.kwargs)
-        if job.call == "order_send" and not self._is_on_the_wanted_account():
+        # At each order: between two looks of the poller somebody may have changed it by hand.
+        if job.call == "order_send" and self._account() != self._login:
             return Done(ok=False, code=0, text=_OTHER_ACCOUNT, made=False)
         # An empty ** would be taken for keywords (MT5.md 3.5).
         value = function(*args, **kwargs) if kwargs else function(*args)
         return self._done(_plain(value))
 
-    def _is_on_the_wanted_account(self) -> bool:
-        # At each order: between two looks of the poller somebody may have changed it by hand.
+    def _account(self) -> int:
         account = self._package.account_info()
-        return account is not None and account.login == self._login
+        return int(account[0]) if account else 0  # its first field is the login (MT5.md 3.3)
 
     def _ticks(self, job: Job) -> Done:
         ticks = {name: self._package.symbol_info_tick(name) for name in job.args}

@@ -21,6 +21,8 @@ from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.middleware import all_else, outermost
 from mt5_sidecar.api.openapi import OPENAPI, described
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.selected import Selected
+from mt5_sidecar.api.turns import Turns
 from mt5_sidecar.api.unreadable import UNREADABLE
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
@@ -56,6 +58,8 @@ def create_context(settings: Settings) -> Context:
         reads=Reads(board, feed, metrics),
         catalogue=Catalogue(terminal),
         limits=Limits(settings),
+        selected=Selected(settings),
+        turns=Turns(settings),
         tracing=traces,
         office=Office(settings, terminal, metrics, on_outcome=feed.traded),
     )

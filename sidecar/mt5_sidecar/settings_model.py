@@ -75,7 +75,9 @@ class Settings(BaseSettings, InUse):
     agent_hello_timeout_s: Seconds = 10.0
     agent_silence_timeout_s: Seconds = 15.0
     agent_requests_in_flight: Count = 64
+    agent_reads_in_flight: Count = 8
     call_timeout_s: Seconds = 10.0
+    selected_symbols: Count = 500
     first_tick_timeout_s: Seconds = 2.0
     stale_after_s: Seconds = 12.0
     # No clock is further from UTC; a larger one would look for orders where none can be.
@@ -94,6 +96,8 @@ class Settings(BaseSettings, InUse):
     order_retention_days: Annotated[float, Field(ge=1)] = 30.0
     order_newborn_s: Annotated[float, Field(ge=0)] = 86_400.0
     order_reconcile_interval_s: Seconds = 1.0
+    order_plan_max_age_s: Seconds = 1.0
+    order_change_shown_timeout_s: Seconds = 2.0
     order_max_waiting: Count = 64
     order_deviation_points: Annotated[int, Field(ge=0)] = 10
 
@@ -113,6 +117,8 @@ class Settings(BaseSettings, InUse):
     key_request_burst: Count = 200
     account_requests_per_s: Annotated[float, Field(ge=0)] = 500.0
     account_request_burst: Count = 1000
+    key_large_reads_waiting: Count = 8
+    large_reads_waiting: Count = 32
     header_limit_bytes: Annotated[int, Field(ge=1024)] = 8190
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_words)] = ()
     cors_max_age_s: Annotated[float, Field(ge=0)] = 600.0

@@ -78,3 +78,24 @@ def test_only_what_changed_since_an_earlier_look_counts_as_moved(board):
     second = board.put_ticks({"A": tick(1.0), "B": tick(2.0), "C": tick(1.0)})
 
     assert (first, second) == (set(), {"B"})
+
+
+def test_a_symbol_that_is_watched_again_is_told_again_though_it_did_not_move(board):
+    board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+    board.take()
+
+    board.keep_ticks(["B"])
+    moved = board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+
+    [snapshot] = board.take()
+    assert list(protocol.decode_snapshot(snapshot)) == ["A"]
+    assert moved == set()  # it was not seen to move, so it says nothing of the broker's clock
+
+
+def test_what_nobody_watches_any_more_is_not_told(board):
+    board.put_ticks({"A": tick(1.0), "B": tick(1.0)})
+
+    board.keep_ticks(["B"])
+
+    [snapshot] = board.take()
+    assert list(protocol.decode_snapshot(snapshot)) == ["B"]

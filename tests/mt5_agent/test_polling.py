@@ -48,12 +48,12 @@ def new_report():
     return Report(backend="simulator", platform="Linux", changed=lambda: None)
 
 
-def poller(terminal, report=None, **settings):
-    wanted = Wanted()
+def poller(terminal, report=None, board=None, wanted=None, **settings):
+    wanted = wanted or Wanted()
     wanted.symbols = ("EURUSD",)
     return Poller(
         calls=terminal,
-        board=Board(lambda: None),
+        board=board or Board(lambda: None),
         report=report or new_report(),
         wanted=wanted,
         settings=Settings(backend="simulator", **settings),
@@ -126,6 +126,7 @@ def test_without_a_sidecar_only_the_newest_looks_are_remembered():
 
 # One account, as the package shows it: login 10001, and 27 fields more.
 ACCOUNT = (10001, 0, 100, 200, 0, True, True, 2, 2, False, *[0.0] * 14, "A", "S", "USD", "C")
+NOBODY = (0, *ACCOUNT[1:])
 TERMINAL = (*[True] * 5, False, *[True] * 4, 5000, 1, 0, 9, 0.0, 0.0, *["x"] * 6)
 
 
@@ -167,7 +168,7 @@ async def test_what_was_seen_is_shown_when_the_account_is_known_before_and_after
     assert link == [True]
 
 
-@pytest.mark.parametrize("accounts", [[None], [ACCOUNT, None], [None, ACCOUNT]])
+@pytest.mark.parametrize("accounts", [[None], [ACCOUNT, None], [None, ACCOUNT], [NOBODY]])
 async def test_positions_of_an_account_that_nobody_could_name_are_not_shown(accounts):
     link: list[bool] = []
     made = looking(Says(account_info=accounts, positions_get=[()]), link)
@@ -215,3 +216,18 @@ async def test_a_tick_further_from_utc_than_any_zone_tells_no_clock(ahead_h, off
     made._note_clock(time.time_ns() // 1_000_000 + ahead_h * 3_600_000)
 
     assert made._report.state.utc_offset_s == offset_s
+
+
+async def test_a_look_brings_nothing_back_that_was_let_go_while_it_was_made():
+    wanted, board = Wanted(), Board(lambda: None)
+    eurusd = msgspec.msgpack.encode({"EURUSD": [1, 1.0, 1.0, 0.0, 0, 1000, 6, 0.0]})
+
+    class Meanwhile(Terminal):
+        async def ask(self, job, _priority, *, within_s):
+            await super().ask(job, _priority, within_s=within_s)
+            wanted.symbols = ()
+            return Ending("done", Done(ok=True, value=msgspec.Raw(eurusd)))
+
+    await poller(Meanwhile(), board=board, wanted=wanted)._look_at_ticks()
+
+    assert board.take() == []

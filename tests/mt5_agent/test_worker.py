@@ -87,17 +87,13 @@ def test_symbols_that_do_not_exist_are_named(package):
     assert value(Worker(package).do(Job(SELECT, ("A", "B")))) == ["B"]
 
 
-class Account(SimpleNamespace):
-    """What account_info says, as far as the worker looks."""
-
-
 def attached(package, *, wanted, shows):
     """A worker that logged in as `wanted`, in a terminal that shows `shows` by now."""
     package.initialize = lambda *_args, **_kwargs: True
-    package.account_info = lambda: Account(login=wanted)
+    package.account_info = lambda: (wanted, 0)
     worker = Worker(package)
     assert worker.do(Job(ATTACH, kwargs={"path": "x", "login": wanted})).ok
-    package.account_info = lambda: shows and Account(login=shows)
+    package.account_info = lambda: shows and (shows, 0)
     package.sent = []
     package.order_send = lambda request: package.sent.append(request) or (10009,)
     return worker
@@ -122,12 +118,19 @@ def test_an_order_is_begun_on_the_wanted_account(package):
 
 def test_a_log_in_that_ends_on_another_account_is_none(package):
     package.initialize = lambda *_args, **_kwargs: True
-    package.account_info = lambda: Account(login=20002)
+    package.account_info = lambda: (20002, 0)
 
     done = Worker(package).do(Job(ATTACH, kwargs={"path": "x", "login": 10001}))
 
     assert not done.ok
     assert "account" in done.text
+
+
+def test_a_log_in_may_end_before_the_terminal_names_its_account(package):
+    package.initialize = lambda *_args, **_kwargs: True
+    package.account_info = lambda: (0, 0)
+
+    assert Worker(package).do(Job(ATTACH, kwargs={"path": "x", "login": 10001})).ok
 
 
 def test_half_a_character_in_a_comment_hides_nothing_else(package):

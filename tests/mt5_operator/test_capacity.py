@@ -79,6 +79,12 @@ def test_who_asks_for_more_than_others_holds_nobody_back() -> None:
         ({}, NO, True),
         ({"resources": {"requests": {"memory": "100Gi"}}}, NO, False),
         ({}, "0/1 nodes are available: 1 node(s) had volume node affinity conflict.", False),
+        ({}, "0/1 nodes: pod has unbound immediate PersistentVolumeClaims. not found", False),
+        ({}, "0/1 nodes: 1 node(s) didn't match PersistentVolume's node affinity.", False),
+        ({}, 'persistentvolumeclaim "data-demo-a-0" is being deleted.', False),
+        ({}, "1 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)", False),
+        ({}, "0/1 nodes are available: 1 node(s) did not have enough free storage.", False),
+        ({}, "1 Insufficient memory, 1 node(s) had volume node affinity conflict.", True),
     ],
 )
 def test_only_who_would_take_any_place_proves_that_there_is_none(

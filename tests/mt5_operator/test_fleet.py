@@ -17,15 +17,30 @@ T = "TemplateChanged"
 class Bench:
     """A fleet with a clock in the hand."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, shared: bool = False, **changes: Any) -> None:
         self.now_s = 1000.0
         self.due: list[Key] = []
         settings = Settings(**{"move_gather_s": 0, "move_pause_s": 0, "move_max": 3, **changes})
-        self.fleet = Fleet(settings, now_s=lambda: self.now_s, due=self.due.append)
+        self.fleet = Fleet(
+            settings, now_s=lambda: self.now_s, due=self.due.append, shared=lambda: shared
+        )
 
-    def ask(self, name: str, *, vip: bool = False, reason: str = T, serves: bool = True) -> bool:
+    def ask(
+        self,
+        name: str,
+        *,
+        space: str = "ns",
+        vip: bool = False,
+        reason: str = T,
+        serves: bool = True,
+    ) -> bool:
         """Ask for an account; tell whether it may begin."""
-        return self.fleet.ask(Key("ns", name), vip=vip, reason=reason, serves=serves).granted
+        return self.fleet.ask(Key(space, name), vip=vip, reason=reason, serves=serves).granted
+
+    def fail(self, space: str, *, unplaced: bool = False) -> None:
+        """Let a move of a namespace begin, and fail."""
+        assert self.ask("bad", space=space)
+        self.fleet.over(Key(space, "bad"), failed=True, unplaced=unplaced)
 
 
 def test_updates_are_three_at_a_time_and_ten_seconds_apart_by_default() -> None:
@@ -202,6 +217,130 @@ def test_an_account_that_is_lost_after_its_move_is_a_failure_and_one_only() -> N
     bench.now_s += 2
 
     assert bench.ask("next")
+
+
+def test_a_failure_pauses_its_own_namespace_and_two_pause_everybody() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    bench.fail("one")
+
+    told = bench.fleet.ask(Key("one", "next"), vip=False, reason=T, serves=True)
+    assert told.why == "a move failed in this namespace: updates pause here"
+    assert bench.fleet.pauses() == (1, False)
+    assert bench.ask("well", space="other")
+    bench.now_s += 599
+    bench.fail("two")
+
+    told = bench.fleet.ask(Key("third", "x"), vip=False, reason=T, serves=True)
+    assert told.why == "moves failed in several namespaces: updates of all accounts pause"
+    assert bench.fleet.pauses() == (2, True)
+    bench.now_s += 2  # the first one is long ago
+    assert bench.fleet.pauses() == (1, False)
+    bench.fleet.step_aside(Key("one", "next"))
+    assert not bench.ask("next", space="two")
+    assert bench.ask("x", space="third")
+
+
+def test_one_namespace_that_fails_again_and_again_is_still_one() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    for number in range(5):
+        bench.fail("one")
+        assert bench.fleet.lost(Key("one", "bad"), f"2026-01-01T00:00:0{number}Z")
+        assert bench.ask(f"n{number}", space="other")
+        bench.fleet.over(Key("other", f"n{number}"))
+        bench.now_s += 601
+
+
+def test_who_finds_no_node_says_nothing_of_others() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    for space in ("one", "two", "three"):
+        bench.fail(space, unplaced=True)
+
+    assert not bench.ask("next", space="one")
+    assert bench.fleet.pauses() == (3, False)
+    assert bench.ask("well", space="other")
+
+
+def test_a_single_failure_pauses_everybody_where_that_is_wanted() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600, move_failure_namespaces=1)
+    bench.fail("one")
+
+    assert not bench.ask("well", space="other")
+
+
+def test_a_bad_image_begins_few_moves_however_many_namespaces_there_are() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    waiting = [f"ns{n}" for n in range(50)]
+    moving = [space for space in waiting if bench.ask("a", space=space)]
+    for space in moving:
+        bench.fleet.over(Key(space, "a"), failed=True)
+
+    assert len(moving) == 3
+    assert not any(bench.ask("b", space=space) for space in waiting)
+
+
+def test_a_namespace_leaves_a_turn_to_the_others() -> None:
+    # Each of its moves may take its whole deadline.
+    bench = Bench(shared=True)
+    begun = [n for n in range(20) if bench.ask(f"n{n}", space="greedy")]
+    assert len(begun) == 2
+
+    assert bench.ask("x", space="other")
+    assert not bench.ask("y", space="third")
+    bench.due.clear()
+    bench.fleet.over(Key("other", "x"))
+    assert bench.due == [Key("third", "y")], "and not who waits longer, and may not"
+    assert bench.ask("y", space="third")
+
+
+def test_where_one_namespace_has_all_accounts_it_has_all_turns() -> None:
+    bench = Bench(shared=False)
+    assert [bench.ask(f"n{n}") for n in range(4)] == [True, True, True, False]
+
+
+def test_who_pauses_is_woken_when_it_is_over_and_by_nobody_else() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    assert bench.ask("bad", space="one")
+    bench.now_s += 1
+    bench.fleet.ask(Key("one", "busy"), vip=False, reason=T, serves=True)
+    assert not bench.ask("next", space="one")
+    bench.due.clear()
+
+    bench.fleet.over(Key("one", "bad"), failed=True)
+
+    assert bench.due == [Key("one", "next")]
+    answer = bench.fleet.ask(Key("one", "next"), vip=False, reason=T, serves=True)
+    assert answer.until_s == bench.now_s + 600
+
+
+def test_when_everybody_pauses_the_first_in_line_learns_until_when() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    bench.fail("one")
+    assert bench.ask("bad", space="two")
+    bench.fleet.ask(Key("third", "busy"), vip=False, reason=T, serves=True)
+    bench.now_s += 1
+    bench.fleet.ask(Key("fourth", "busy"), vip=False, reason=T, serves=True)
+    assert not bench.ask("next", space="fifth")
+    bench.due.clear()
+
+    bench.fleet.over(Key("two", "bad"), failed=True)
+
+    assert bench.due == [Key("fifth", "next")], "else nobody looked before the next resync"
+
+
+def test_a_new_leader_knows_whose_failures_pause_whom() -> None:
+    bench = Bench(shared=True, move_failure_pause_s=600)
+    failed = {"goal": "g", "outcome": "Failed", "at": "1970-01-01T00:16:30Z"}
+    found = [account("a", {"lastMove": failed}) for _ in range(3)]
+    for space, each in zip(("one", "two", "three"), found, strict=True):
+        each["metadata"]["namespace"] = space
+    found[1]["status"]["lastMove"] = failed | {"unplaced": True}
+    bench.fleet.recall(found[:2])
+
+    assert not bench.ask("next", space="one")
+    assert not bench.ask("next", space="two")
+    assert bench.ask("well", space="other")
+    bench.fleet.recall(found[2:])
+    assert not bench.ask("well", space="another")
 
 
 def account(name: str, status: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class World:
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.now = 0.0
         self.settings = settings
-        self.healer = Healer(settings, clock=lambda: self.now)
+        self.shared = False
+        self.healer = Healer(settings, clock=lambda: self.now, shared=lambda: self.shared)
         self.budgets: dict[Key, Budget] = {}
         self.seen: dict[Key, Seen] = {}
 
@@ -152,8 +153,9 @@ def test_a_new_leader_knows_nothing_of_how_long_a_trouble_lasts() -> None:
     assert world.until(200, FAULT) == [Step.NEW_POD]
 
 
-def fleet(count: int, server: str = "Broker-1") -> list[Account]:
-    return [parsed(f"a{n}", server=server, storage=DISK) for n in range(count)]
+def fleet(count: int, server: str = "Broker-1", space: str = "ns") -> list[Account]:
+    found = (parsed(f"a{n}", server=server, storage=DISK) for n in range(count))
+    return [replace(each, key=each.key._replace(namespace=space)) for each in found]
 
 
 def test_a_fleet_in_trouble_is_healed_a_few_a_minute() -> None:
@@ -165,6 +167,40 @@ def test_a_fleet_in_trouble_is_healed_a_few_a_minute() -> None:
 
     assert len(steps) <= SETTINGS.heal_fleet_per_minute * 2
     assert len([at for at in steps if at < 160]) == SETTINGS.heal_fleet_per_minute
+
+
+def test_a_namespace_full_of_trouble_leaves_room_to_heal_those_of_others() -> None:
+    world = World()
+    world.shared = True
+    greedy, lonely = fleet(1000, space="greedy"), fleet(1, space="other")[0]
+    world.until(400, FAULT, lonely)  # its next step is due at 700
+    steps: dict[Key, list[float]] = {}
+    while world.now < 1000:
+        for account in (*greedy, lonely):
+            if world.look(FAULT, account):
+                steps.setdefault(account.key, []).append(world.now)
+        world.now += 5
+
+    assert steps[lonely.key] == [700]
+    assert world.healer.waiting > 900
+    took = [at for key, found in steps.items() for at in found if key.namespace == "greedy"]
+    assert max(len([at for at in took if end - 60 < at <= end]) for end in range(500, 1000)) == 3
+
+
+def test_who_is_well_or_gone_waits_for_no_step() -> None:
+    world, accounts = World(), fleet(8)
+    for account in accounts:
+        world.look(FAULT, account)
+    world.now = 100
+    for account in accounts:
+        world.look(FAULT, account)
+    assert world.healer.waiting == 2
+
+    world.look(WELL, accounts[-1])
+    assert world.healer.waiting == 1
+    world.healer.forget(accounts[-2].key)
+
+    assert world.healer.waiting == 0
 
 
 def test_a_broker_that_is_down_restarts_no_pod_and_is_told_once() -> None:

@@ -14,7 +14,7 @@ import pytest
 from mt5_operator import names
 from mt5_operator.brokers.evidence import Evidence
 from mt5_operator.brokers.tally import Sample
-from mt5_operator.capacity import waiting
+from mt5_operator.capacity import Place, waiting
 from mt5_operator.cluster import events as cluster_events
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.events import event
@@ -35,12 +35,14 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.capacity import presume
 from mt5_operator.reconcile.context import Context, World
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.line import presume
+from mt5_operator.reconcile.podless import Podless
 from mt5_operator.reconcile.refusals import Refusals
+from mt5_operator.reconcile.routing import route_for
 from mt5_operator.reconcile.secrets import Secrets, secret_seen
 from mt5_operator.reconcile.worker import Backoff, once, work
 from mt5_operator.routes.shards import Shards
@@ -49,7 +51,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
-from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
+from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -74,6 +76,7 @@ class Cluster(ConfigMaps):
         self.version = 100
         self.told: dict[str, Any] = {}
         self.account: dict[str, Any] = {}
+        self.sets: dict[str, dict[str, Any]] = {}
         self.scaled: dict[str, int] = {}
         self.deleted: list[str] = []
 
@@ -102,6 +105,8 @@ class Cluster(ConfigMaps):
             meta = {**self.account["metadata"], **meta}
             self.account = {**self.account, **manifest, "metadata": meta}
             return self.account
+        if kind is STATEFUL_SET:
+            self.sets[meta["name"]] = manifest["spec"]
         return {**manifest, "metadata": {"uid": "u", **meta}}
 
     async def merge(self, kind: Kind, key: Key, patch: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -110,7 +115,8 @@ class Cluster(ConfigMaps):
         self.scaled[key.name] = patch["spec"]["replicas"]
         self.version += 1
         meta = {"name": key.name, "namespace": key.namespace, **patch["metadata"]}
-        return {**patch, "metadata": {**meta, "resourceVersion": str(self.version)}}
+        spec = {**self.sets.get(key.name, {}), **patch["spec"]}
+        return {"spec": spec, "metadata": {**meta, "resourceVersion": str(self.version)}}
 
     async def delete(self, kind: Kind, key: Key, **_: Any) -> None:
         self.deleted.append(key.name)
@@ -180,7 +186,12 @@ class Bench:
             events,
             Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
             watcher,
-            Fleet(settings, now_s=lambda: self.seconds, due=self.world.queue.add),
+            Fleet(
+                settings,
+                now_s=lambda: self.seconds,
+                due=self.world.queue.add,
+                shared=self.world.index.shared,
+            ),
             Budgets(api, settings, now_s=lambda: self.seconds),
         )
 
@@ -762,7 +773,7 @@ async def test_who_is_lost_soon_after_its_move_pauses_the_updates_of_others(
     await bench.reconcile()
     await bench.reconcile()
 
-    told = bench.context.fleet.ask(Key("other", "x"), vip=False, reason="T", serves=True)
+    told = bench.context.fleet.ask(Key("ns", "x"), vip=False, reason="T", serves=True)
     assert told.granted is not pauses
     assert bench.events.told.count("LostAfterMove") == pauses
 
@@ -1001,6 +1012,13 @@ async def test_what_routers_tell_of_waiting_is_in_our_own_words(bench: Bench) ->
     assert "scheduler" not in route.message
 
 
+def test_routers_tell_nobody_what_our_objects_are_called() -> None:
+    starts = PodSeen("u", "demo-a-0", node="n")
+    route = route_for(Seen(1, platform=Platform.LINUX, pod=starts, overdue=True))
+
+    assert (route.reason, route.message) == ("PodStarting", "the pod is starting for long")
+
+
 async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:
     bench.feed(spec={"accountId": "../10002"})
 
@@ -1229,6 +1247,17 @@ async def test_a_slot_that_waits_for_a_node_puts_no_account_that_runs_into_the_l
     told = bench.cluster.told["Updating"]["message"]
     assert told == f"TemplateChanged: to slot b, Starting: the new slot comes up{why}"
 
+    status["move"]["started"] = "2020-01-01T00:00:00Z"
+    bench.feed(spec={"resources": {"requests": {"cpu": "2"}}}, generation=4)
+    await bench.reconcile()
+
+    last = bench.cluster.account["status"]["lastMove"]
+    assert (last["outcome"], last.get("unplaced", False)) == ("Failed", refused)
+    assert bench.context.fleet.pauses()[0] == 1
+    # With another namespace's failure, it is everybody's unless no node took the pod.
+    assert bench.context.fleet.lost(Key("other", "x"), "2026-01-01T00:00:00Z")
+    assert bench.context.fleet.pauses() == (2, not refused)
+
 
 async def test_who_waits_behind_others_has_no_pod_and_gets_it_in_its_turn(bench: Bench) -> None:
     short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
@@ -1265,6 +1294,81 @@ async def test_who_never_ran_and_waits_in_line_goes_where_its_broker_is_served(
     assert found is not None
     assert found["spec"]["template"]["spec"]["os"]["name"] == "windows"
     assert bench.replicas() == {"demo-a": 1}  # nobody is before it there
+
+
+def looked_at(bench: Bench, slot: str = "a") -> None:
+    """Let the StatefulSet's controller have looked at it; it makes no pod."""
+    found = bench.world.caches[STATEFUL_SET].get(Key("ns", f"demo-{slot}"))
+    assert found is not None
+    bench.cluster.version += 1
+    meta = found["metadata"] | {"generation": 1, "resourceVersion": str(bench.cluster.version)}
+    status = {"observedGeneration": 1, "replicas": 0}
+    feed(bench.world, STATEFUL_SET, "MODIFIED", {**found, "metadata": meta, "status": status})
+
+
+async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: Bench) -> None:
+    now = [0.0]
+    bench.context = replace(bench.context, podless=Podless(lambda: now[0]))
+    labels = {"kubernetes.io/os": "linux"}
+    meta = {"name": "n", "uid": "n", "labels": labels, "resourceVersion": "1"}
+    feed(bench.world, NODE, "ADDED", {"metadata": meta, "spec": {}, "status": {}})
+    bench.feed()
+    await bench.reconcile()
+    looked_at(bench)
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "PodStarting"
+    short = waiting(parsed(), Platform.LINUX, "0/1 nodes are available")
+    room = bench.context.admission
+    room.wait(replace(short, key=Key("other", "x"), created="2027-01-01T00:00:00Z"))
+    room.decide(1)
+
+    now[0] = bench.world.settings.stuck_pod_s
+    again_s = await bench.reconcile()
+
+    assert again_s is None, "a pod, or its StatefulSet's next change, makes it due"
+    told = bench.cluster.told["Ready"]
+    assert told["reason"] == bench.cluster.told["Stalled"]["reason"] == "WorkloadRefused"
+    assert "kubectl describe statefulset demo-a" in told["message"]
+    room.decide(1)
+    assert room.wait(replace(short, key=Key("other", "x"))) == Place(1)
+
+    bench.pod()
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+
+
+async def test_a_move_whose_pod_a_quota_refuses_says_so_and_is_the_accounts_own(
+    bench: Bench,
+) -> None:
+    now = [0.0]
+    bench.context = replace(bench.context, podless=Podless(lambda: now[0]))
+    await connected(bench)
+    change = {"resources": {"requests": {"cpu": "2"}}}
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    looked_at(bench, "b")
+    await bench.reconcile()
+
+    now[0] = bench.world.settings.stuck_pod_s
+    await bench.reconcile()
+
+    assert "kubectl describe statefulset demo-b" in bench.cluster.told["Updating"]["message"]
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
+    status = bench.cluster.account["status"]
+    status["move"]["started"] = "2020-01-01T00:00:00Z"
+    bench.feed(spec=change, generation=4)
+    await bench.reconcile()
+    assert bench.cluster.account["status"]["lastMove"]["unplaced"]
+
+
+async def test_who_has_no_pod_is_looked_at_when_that_lasts_too_long(bench: Bench) -> None:
+    bench.feed()
+    await bench.reconcile()
+    looked_at(bench)
+
+    again_s = await bench.reconcile()
+
+    assert again_s == pytest.approx(bench.world.settings.stuck_pod_s, abs=1)
 
 
 async def test_who_is_deleted_and_kept_by_somebody_takes_nobodys_turn(bench: Bench) -> None:

@@ -186,3 +186,70 @@ async def test_a_waiting_worker_is_woken_when_a_later_key_is_due() -> None:
     schedule.add(A, after_s=0.01)
 
     assert await asyncio.wait_for(worker, 5) == A
+
+
+def test_namespaces_take_turns_and_each_keeps_its_order(schedule: Schedule) -> None:
+    for name in ("1", "2", "3"):
+        schedule.add(Key("many", name))
+    schedule.add(Key("few", "1"))
+
+    taken = [f"{key.namespace}/{key.name}" for key in everything(schedule)]
+
+    assert taken == ["many/1", "few/1", "many/2", "many/3"]
+
+
+async def test_work_that_hangs_in_one_namespace_holds_up_no_other() -> None:
+    # A webhook that does not answer for one namespace: each write there takes the API's timeout.
+    schedule, forever, done = Schedule(limit=16), asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        while True:
+            key = await schedule.get()
+            if key.namespace == "hangs":
+                await forever.wait()
+            done.set()
+            schedule.done(key)
+
+    for number in range(100):
+        schedule.add(Key("hangs", f"n{number}"))
+        schedule.add_patient(Key("hangs", f"p{number}"))
+    workers = [asyncio.create_task(work()) for _ in range(16)]
+    try:
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert len(schedule) == 200 - 8
+        schedule.add(Key("well", "a"))
+        await asyncio.wait_for(done.wait(), 5)
+        # And nothing is forgotten when it hangs no more.
+        forever.set()
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert not len(schedule)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def test_where_only_one_namespace_has_keys_all_workers_are_for_it(clock: Clock) -> None:
+    schedule = Schedule(clock, limit=4, shared=lambda: False)
+    for number in range(4):
+        schedule.add(Key("ns", f"n{number}"))
+
+    assert None not in [schedule.take() for _ in range(4)]
+
+
+async def test_a_worker_that_sleeps_is_woken_when_a_place_becomes_free() -> None:
+    schedule = Schedule(limit=3)
+    for name in ("a", "b"):
+        schedule.add(Key("one", name))
+    schedule.add(Key("two", "a"))
+    first, second, third = (schedule.take() for _ in range(3))
+    assert (first, second, third) == (Key("one", "a"), Key("two", "a"), None)
+    worker = asyncio.create_task(schedule.get())
+    await asyncio.sleep(0)
+    assert not worker.done()
+
+    schedule.done(Key("two", "a"))
+
+    assert await asyncio.wait_for(worker, 5) == Key("one", "b")

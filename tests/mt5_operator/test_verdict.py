@@ -11,6 +11,7 @@ import pytest
 from cluster.paths import REPOSITORY
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
+from mt5_operator.spec.status import LastMove
 from mt5_operator.status import conditions
 from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
 from mt5_operator.status.verdict import link, ready
@@ -20,6 +21,8 @@ STARTED = replace(POD, ready=False)
 UP = SidecarSeen("Connected", credentials="Valid")
 WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
 
 ROWS: list[tuple[str, Seen, Reason]] = [
     ("all is well", WELL, Reason.CONNECTED),
@@ -34,6 +37,8 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ("no pod, no node", replace(WELL, pod=None, no_capacity="x"), Reason.NO_CAPACITY),
     ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
     ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
+    ("refused", replace(WELL, pod=None, podless="demo-a"), Reason.WORKLOAD_REFUSED),
+    ("unbound", replace(WELL, pod=PodSeen("u", unschedulable=UNBOUND)), Reason.VOLUME_UNAVAILABLE),
     ("ending", replace(WELL, pod=replace(POD, ending=True, ready=False)), Reason.POD_STARTING),
     (
         "no image",
@@ -168,7 +173,11 @@ def test_a_lost_secret_is_told_by_its_own_condition_while_the_terminal_works() -
 
 def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
     pod = {
-        "metadata": {"uid": "u", "creationTimestamp": "2026-11-21T10:00:00Z"},
+        "metadata": {
+            "uid": "u",
+            "name": "demo-a-0",
+            "creationTimestamp": "2026-11-21T10:00:00Z",
+        },
         "spec": {"nodeName": "n"},
         "status": {
             "phase": "Running",
@@ -179,6 +188,7 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
                 {
                     "name": "terminal",
                     "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "m"}},
+                    "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
                 }
             ],
         },
@@ -186,10 +196,51 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
 
     seen = pod_seen(pod)
 
-    assert seen.waiting == ("CrashLoopBackOff", "terminal: m")
+    assert seen.waiting == ("CrashLoopBackOff", "terminal: ended by OOMKilled (137); m")
     assert seen.sidecar_started
     assert not seen.ready
-    assert link(replace(WELL, pod=seen)).message == "CrashLoopBackOff: terminal: m"
+    assert link(replace(WELL, pod=seen)).message == (
+        "CrashLoopBackOff: terminal: ended by OOMKilled (137); m; see why with: kubectl logs"
+        " demo-a-0 -c terminal --previous"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (replace(WELL, pod=None, podless="demo-a"), "quota"),
+        (replace(WELL, pod=None, podless="demo-a"), "kubectl describe statefulset demo-a"),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
+            "kubectl describe pvc data-demo-a-0 ",
+        ),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
+            "storageClassName",
+        ),
+        (
+            replace(WELL, pod=PodSeen("u", "demo-a-0", node="n"), sidecar=None, overdue=True),
+            "kubectl describe pod demo-a-0",
+        ),
+        (
+            replace(
+                WELL,
+                pod=replace(STARTED, name="x-b-0", waiting=("CreateContainerConfigError", "t: m")),
+            ),
+            "kubectl describe pod x-b-0",
+        ),
+    ],
+)
+def test_what_a_person_has_to_look_at_is_named(seen: Seen, told: str) -> None:
+    assert told in ready(seen).message
+
+
+def test_what_is_full_is_not_called_a_volume() -> None:
+    full = "1 Insufficient memory, 1 node(s) had volume node affinity conflict."
+
+    assert ready(replace(WELL, pod=PodSeen("u", unschedulable=full))).reason is Reason.NO_CAPACITY
+    nowhere = replace(WELL, no_capacity="no node", pod=PodSeen("u", unschedulable=UNBOUND))
+    assert ready(nowhere).reason is Reason.NO_CAPACITY
 
 
 def told(seen: Seen) -> dict[str, str]:
@@ -227,3 +278,12 @@ def test_the_types_of_conditions_are_documented_and_no_other() -> None:
     assert set(re.findall(r"`(\w+)`", paragraph[1])) == {
         item["type"] for seen in seens for item in conditions.conditions(seen)
     }
+
+
+def test_how_a_move_ended_is_told_in_the_words_of_earlier_versions_where_nothing_is_new() -> None:
+    # Else an operator upgrade would write the status of every account that ever moved.
+    before = {"goal": "g", "outcome": "Failed", "at": "2026-11-21T10:00:00Z", "failures": 1}
+    before |= {"message": "m"}
+    seen = replace(WELL, last_move=LastMove.model_validate(before))
+
+    assert conditions.status(seen, previous={}, now="now")["lastMove"] == before

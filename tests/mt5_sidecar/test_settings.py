@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from mt5_sidecar import settings_model
 from mt5_sidecar.logs import configure_logs, logger
+from mt5_sidecar.orders.office import order_settings
 from mt5_sidecar.reading import read_again, settings_of
 from mt5_sidecar.settings import LIVE, BadSettings
 from mt5_sidecar.settings_model import Settings, load
@@ -38,6 +39,16 @@ def test_the_environment_is_over_its_own_file_over_the_base_file_over_the_defaul
     layers = (found.ws_interval_ms, found.ws_max_sockets, found.ws_ring_events)
     assert layers == (500, 1, 20)
     assert found.body_limit_bytes == 300
+
+
+def test_every_setting_of_orders_reaches_the_desk() -> None:
+    names = {name for name in Settings.model_fields if name.startswith("order_")}
+    asked = dict.fromkeys(names - {"order_self_activate", "order_retention_days"}, 7)
+
+    found = order_settings(load(**NAMED, **asked, order_retention_days=7))
+
+    assert {name: getattr(found, name.removeprefix("order_")) for name in asked} == asked
+    assert found.retention_s == 7 * 86_400
 
 
 def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_a_file(

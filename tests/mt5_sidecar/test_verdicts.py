@@ -18,8 +18,9 @@ from operator_caller import internal_state, jwks
 from real_agent import RealAgent
 from sidecar_rig import Rig
 
+from mt5_operator.brokers.blame import Facts
 from mt5_operator.brokers.evidence import NOTHING, Evidence
-from mt5_operator.brokers.review import Facts, Reviewed, review
+from mt5_operator.brokers.review import Reviewed, review
 from mt5_operator.brokers.suspicion import suspicion
 from mt5_operator.brokers.tally import Sample, Tally, after
 from mt5_operator.names import Key

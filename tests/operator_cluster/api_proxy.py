@@ -48,6 +48,9 @@ class ApiProxy:
         self.only_writes = False
         self.delay_s = 0.0
         self.refused = 0
+        # Writes to such a path get no answer, as where an admission webhook has none.
+        self.hangs = ""
+        self.hung = 0
         # Of every write: its verb and its path.
         self.writes: list[tuple[str, str]] = []
 
@@ -104,15 +107,23 @@ class ApiProxy:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
+    async def _trouble(self, request: web.Request) -> web.Response | None:
+        reads = request.method == "GET"
+        if self.hangs and self.hangs in request.path and not reads:
+            self.hung += 1
+            await asyncio.sleep(60)  # whoever asked has gone by then
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.answer_with and not (self.only_writes and reads):
+            self.refused += 1
+            return web.json_response({"kind": "Status"}, status=self.answer_with)
+        return None
+
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         if request.method != "GET":
             self.writes.append((request.method, request.path))
-        if "/leases" not in request.path:
-            if self.delay_s:
-                await asyncio.sleep(self.delay_s)
-            if self.answer_with and not (self.only_writes and request.method == "GET"):
-                self.refused += 1
-                return web.json_response({"kind": "Status"}, status=self.answer_with)
+        if "/leases" not in request.path and (trouble := await self._trouble(request)):
+            return trouble
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         async with self._session.request(
             request.method,

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from cluster.control_plane import ControlPlane
 from cluster.fixtures import fresh_control_plane
 from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
-from operator_cluster.operator_process import Operator
+from operator_cluster.operator_process import MakeOperator, Operator
 from operator_cluster.redis_process import RedisServer, running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 
@@ -61,15 +63,23 @@ def sidecars() -> Iterator[SidecarStub]:
 
 
 @pytest.fixture
-def operator(
-    plane: ControlPlane,
-    kubectl: Kubectl,
-    redis: RedisServer,
-    sidecars: SidecarStub,
-) -> Iterator[Operator]:
+def make_operator(
+    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+) -> Iterator[MakeOperator]:
+    """Return what makes operators that serve the test's namespace only."""
+    made: list[Operator] = []
+
+    def make(kubeconfig: Path | None = None, /, **settings: Any) -> Operator:
+        given = {"redis_url": redis.url, "sidecar": sidecars.address, **settings}
+        made.append(Operator(kubeconfig or plane.kubeconfig, kubectl.namespace, **given))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.stop()
+
+
+@pytest.fixture
+def operator(make_operator: MakeOperator) -> Operator:
     """Return an operator that serves the test's namespace only; it is not started yet."""
-    process = Operator(
-        plane.kubeconfig, kubectl.namespace, redis_url=redis.url, sidecar=sidecars.address
-    )
-    yield process
-    process.stop()
+    return make_operator()

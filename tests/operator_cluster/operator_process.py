@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
+from typing import Protocol
 
 from cluster.command import environment_without_proxies
 from cluster.paths import REPOSITORY
@@ -193,6 +194,13 @@ class Operator:
             code = self._process.wait()
         self._process = None
         return code
+
+
+class MakeOperator(Protocol):
+    """Makes an operator with these settings, which is stopped after the test."""
+
+    def __call__(self, kubeconfig: Path | None = None, /, **settings: object) -> Operator:
+        """Return it, not started; by default it speaks to the API server itself."""
 
 
 def eventually(claim: object, *, timeout_s: float = 10, what: str = "it") -> None:

@@ -14,7 +14,7 @@ from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
 from operator_cluster.api_proxy import ApiProxy
 from operator_cluster.manifests import account, await_reason, reason, secret
-from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 
@@ -31,18 +31,13 @@ def proxy(plane: ControlPlane, tmp_path: Path) -> Iterator[ApiProxy]:
 
 
 @pytest.fixture
-def proxied(
-    proxy: ApiProxy, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
-) -> Iterator[Operator]:
+def proxied(proxy: ApiProxy, kubectl: Kubectl, make_operator: MakeOperator) -> Operator:
     """Return an operator behind the proxy that leads, with one account that is connected."""
-    process = Operator(
-        proxy.kubeconfig, kubectl.namespace, redis_url=redis.url, sidecar=sidecars.address
-    )
+    process = make_operator(proxy.kubeconfig)
     process.lead()
     kubectl.apply(secret(), account())
     await_reason(kubectl, "Connected")
-    yield process
-    process.stop()
+    return process
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["cut off", "410 Gone"])
@@ -91,6 +86,31 @@ def test_a_slow_api_server_is_only_slow(
     for number in range(5):
         eventually(lambda n=number: reason(kubectl, f"a{n}") == "Connected", timeout_s=60)  # type: ignore[misc]
     assert proxied.exit_code() is None
+
+
+@pytest.fixture
+def neighbours(plane: ControlPlane, kubectl: Kubectl) -> Iterator[Kubectl]:
+    """Return the namespace of another tenant."""
+    place = plane.kubectl.within(f"{kubectl.namespace[:50]}-other")
+    place("create", "namespace", place.namespace)
+    yield place
+    place("delete", "namespace", place.namespace, "--wait=false")
+
+
+def test_writes_that_get_no_answer_in_one_namespace_keep_no_other_waiting(
+    proxy: ApiProxy, make_operator: MakeOperator, kubectl: Kubectl, neighbours: Kubectl
+) -> None:
+    proxy.hangs = f"/namespaces/{neighbours.namespace}/"
+    both = json.dumps([kubectl.namespace, neighbours.namespace])
+    make_operator(proxy.kubeconfig, namespaces=both, workers=4).lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
+
+    neighbours.apply(*(account(f"a{n}", login=n + 100) for n in range(30)))
+    eventually(lambda: proxy.hung >= 4, timeout_s=30)
+    for number in range(3):
+        kubectl.apply(account(f"next{number}", login=number + 2))
+        await_reason(kubectl, "Connected", f"next{number}")
 
 
 def test_a_crd_that_is_deleted_and_restored_is_served_again(

@@ -16,8 +16,8 @@ from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
 from operator_cluster import stub_brokers
 from operator_cluster.manifests import account, await_reason, condition, secret
-from operator_cluster.operator_process import Operator, eventually, steady
-from operator_cluster.redis_process import RedisServer, running_redis
+from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
+from operator_cluster.redis_process import running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.stub_brokers import StubBrokers
 
@@ -64,25 +64,13 @@ def servers(sidecars: SidecarStub, kubectl: Kubectl) -> StubBrokers:
 
 
 @pytest.fixture
-def start(
-    plane: ControlPlane,
-    kubectl: Kubectl,
-    redis: RedisServer,
-    servers: StubBrokers,
-    sidecars: SidecarStub,
-) -> Iterator[Start]:
+def start(make_operator: MakeOperator, kubectl: Kubectl, servers: StubBrokers) -> Iterator[Start]:
     """Return what starts an operator with short times."""
     del servers
     started: list[Operator] = []
 
     def begin(**settings: Any) -> Operator:
-        operator = Operator(
-            plane.kubeconfig,
-            kubectl.namespace,
-            redis_url=redis.url,
-            sidecar=sidecars.address,
-            **{**SHORT, **settings},
-        )
+        operator = make_operator(**{**SHORT, **settings})
         started.append(operator)
         operator.lead()
         return operator
@@ -92,7 +80,6 @@ def start(
     print(kubectl("get", "mt5brokers,mt5accounts,pods", "--output=yaml"))  # noqa: T201
     for operator in started:
         print(operator.last_words())  # noqa: T201
-        operator.stop()
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ import yaml
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, condition, reason, secret
-from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
 from operator_cluster.redis_process import RedisServer
-from operator_cluster.sidecar_stub import SidecarStub
 
 pytestmark = pytest.mark.cluster
 
@@ -75,20 +74,8 @@ def pool(plane: ControlPlane) -> Iterator[Pool]:
 
 
 @contextmanager
-def leading(
-    plane: ControlPlane,
-    kubectl: Kubectl,
-    redis: RedisServer,
-    sidecars: SidecarStub,
-    **settings: object,
-) -> Iterator[Operator]:
-    operator = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
-        **settings,
-    )
+def leading(make_operator: MakeOperator, **settings: object) -> Iterator[Operator]:
+    operator = make_operator(**settings)
     try:
         operator.lead()
         yield operator
@@ -126,12 +113,12 @@ def create(kubectl: Kubectl, numbers: range) -> None:
 
 @pytest.mark.timeout(240)
 def test_from_5_accounts_to_38_and_back_within_a_minute_each_and_2_places_stay_warm(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, kubectl: Kubectl, redis: RedisServer, pool: Pool
 ) -> None:
     pool.add(BIG)
     pool.add(BIG)
     kubectl.apply(secret())
-    with leading(plane, kubectl, redis, sidecars, **pool.settings()) as operator:
+    with leading(make_operator, **pool.settings()) as operator:
         create(kubectl, range(5))
         eventually(lambda: ready(kubectl) == 5, timeout_s=60)
         eventually(lambda: len(running(kubectl, placeholders=True)) == 2, timeout_s=20)
@@ -160,12 +147,12 @@ def _seconds(change: Any, done: Any) -> float:
 
 @pytest.mark.timeout(120)
 def test_a_node_takes_as_many_accounts_as_its_cap_and_the_next_is_told_why(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
     pool.add(BIG)
     kubectl.apply(secret())
     settings = pool.settings(linux_accounts_per_node=4)
-    with leading(plane, kubectl, redis, sidecars, **settings):
+    with leading(make_operator, **settings):
         create(kubectl, range(5))
 
         eventually(lambda: ready(kubectl) == 4, timeout_s=30)
@@ -180,7 +167,7 @@ def test_a_node_takes_as_many_accounts_as_its_cap_and_the_next_is_told_why(
     # An upgrade to a tighter cap: nobody is moved for it, and whoever moves anyway keeps to it.
     quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
     settings = pool.settings(linux_accounts_per_node=2, warm_linux=0, **quick)
-    with leading(plane, kubectl, redis, sidecars, **settings) as operator:
+    with leading(make_operator, **settings) as operator:
         eventually(lambda: operator.metric("mt5_operator_nodes_over_cap", platform="Linux") == 1)
         assert running(kubectl) == before
         crowded = [name for name, pod in pods(kubectl).items() if _node(pod) == pool.nodes[0]]
@@ -218,11 +205,11 @@ def _waiting_words(kubectl: Kubectl) -> str:
 
 @pytest.mark.timeout(180)
 def test_a_vip_takes_a_warm_place_and_the_next_free_one_but_never_a_running_account(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
     pool.add(SMALL)
     kubectl.apply(secret())
-    with leading(plane, kubectl, redis, sidecars, **pool.settings(warm_linux=1)):
+    with leading(make_operator, **pool.settings(warm_linux=1)):
         create(kubectl, range(2))
         eventually(lambda: ready(kubectl) == 2, timeout_s=30)
         eventually(lambda: len(running(kubectl, placeholders=True)) == 1, timeout_s=20)
@@ -249,7 +236,7 @@ def test_a_vip_takes_a_warm_place_and_the_next_free_one_but_never_a_running_acco
 
 @pytest.mark.timeout(120)
 def test_a_higher_class_for_vips_would_end_running_accounts(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, plane: ControlPlane, kubectl: Kubectl, pool: Pool
 ) -> None:
     """Why both kinds of accounts share one value (docs/adr/042): the scheduler, left alone."""
     pool.add(SMALL)
@@ -257,7 +244,7 @@ def test_a_higher_class_for_vips_would_end_running_accounts(
     higher = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 10}
     plane.kubectl.apply(higher | {"metadata": {"name": "too-high"}})
     settings = pool.settings(warm_linux=0, priority_class_vip="too-high")
-    with leading(plane, kubectl, redis, sidecars, **settings):
+    with leading(make_operator, **settings):
         create(kubectl, range(3))
         eventually(lambda: ready(kubectl) == 3, timeout_s=30)
         before = running(kubectl)
@@ -270,18 +257,18 @@ def test_a_higher_class_for_vips_would_end_running_accounts(
 
 @pytest.mark.timeout(120)
 def test_a_new_leader_leaves_a_line_as_it_is(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
     pool.add(SMALL)
     kubectl.apply(secret())
     settings = pool.settings(warm_linux=0, admission_window=2)
-    with leading(plane, kubectl, redis, sidecars, **settings) as operator:
+    with leading(make_operator, **settings) as operator:
         create(kubectl, range(9))
         eventually(lambda: ready(kubectl) == 3, timeout_s=30)
         eventually(lambda: len(pods(kubectl)) == 5, timeout_s=20, what="two before the scheduler")
         eventually(lambda: steady(operator.writes, for_s=2), timeout_s=30)
         before = {n: p["metadata"]["uid"] for n, p in pods(kubectl).items()}
-    with leading(plane, kubectl, redis, sidecars, **settings) as operator:
+    with leading(make_operator, **settings) as operator:
         eventually(
             lambda: operator.metric("mt5_operator_reconciles_total", result="done") >= 9,
             timeout_s=20,
@@ -294,12 +281,12 @@ def test_a_new_leader_leaves_a_line_as_it_is(
 
 @pytest.mark.timeout(120)
 def test_windows_places_are_kept_warm_only_for_windows_accounts(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, pool: Pool
+    make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
     pool.add(BIG)
     pool.add(BIG, os="windows")
     kubectl.apply(secret())
-    with leading(plane, kubectl, redis, sidecars, **pool.settings()):
+    with leading(make_operator, **pool.settings()):
         create(kubectl, range(1))
         eventually(lambda: len(running(kubectl, placeholders=True)) == 2, timeout_s=20)
         assert kubectl.get("deployment", "mt5-bridge-warm-windows") is None

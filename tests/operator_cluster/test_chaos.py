@@ -24,7 +24,7 @@ from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, condition, secret
-from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.watchman import Watchman
@@ -240,16 +240,10 @@ class Chaos:
 
 
 @pytest.fixture
-def replicas(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
-) -> Iterator[list[Operator]]:
+def replicas(make_operator: MakeOperator) -> list[Operator]:
     """Return two replicas; Redis is compared often, so that a forged route does not live long."""
-    found = [
-        Operator(
-            plane.kubeconfig,
-            kubectl.namespace,
-            redis_url=redis.url,
-            sidecar=sidecars.address,
+    return [
+        make_operator(
             name=f"operator-{number}",
             route_compare_s=3,
             stuck_pod_s=3,
@@ -266,9 +260,6 @@ def replicas(
         )
         for number in range(2)
     ]
-    yield found
-    for operator in found:
-        operator.stop()
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, await_reason, condition, reason, secret
-from operator_cluster.operator_process import Operator, eventually, steady
-from operator_cluster.redis_process import RedisServer
+from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
 from operator_cluster.sidecar_stub import CONNECTED, SidecarStub
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -22,27 +21,15 @@ OUTAGE = {"state": "Disconnected", "reason": "BrokerUnreachable", "message": "aw
 
 
 @pytest.fixture
-def healing(
-    plane: ControlPlane,
-    kubectl: Kubectl,
-    redis: RedisServer,
-    sidecars: SidecarStub,
-    request: pytest.FixtureRequest,
-) -> Iterator[Operator]:
+def healing(make_operator: MakeOperator, request: pytest.FixtureRequest) -> Operator:
     """Return an operator with little patience; its ladder may be a test's own."""
-    process = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
+    return make_operator(
         heal_after_s=2,
         heal_after_max_s=2,
         heal_grace_s=1,
         heal_forget_s=4,
         heal_ladder=getattr(request, "param", '["NewPod", "OtherNode"]'),
     )
-    yield process
-    process.stop()
 
 
 def uid(kubectl: Kubectl, name: str = "demo") -> str:
@@ -175,35 +162,23 @@ def _stalled(kubectl: Kubectl) -> str:
 
 
 def test_a_namespace_runs_as_many_accounts_as_it_may_the_oldest_first(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    make_operator: MakeOperator, kubectl: Kubectl
 ) -> None:
-    settings = {"redis_url": redis.url, "sidecar": sidecars.address}
     kubectl.apply(secret(), account("a0", login=1))
-    free = Operator(plane.kubeconfig, kubectl.namespace, **settings)  # type: ignore[arg-type]
+    free = make_operator()
     free.lead()
-    try:
-        for number in (1, 2):
-            kubectl.apply(account(f"a{number}", login=number + 1))
-            await_reason(kubectl, "Connected", f"a{number}")
-    finally:
-        free.stop()
-    strict = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        accounts_per_namespace=2,
-        **settings,  # type: ignore[arg-type]
-    )
-    strict.lead()
-    try:
-        kubectl.apply(account("a3", login=4))
-        told = await_reason(kubectl, "QuotaExceeded", "a3")
-        assert "may run 2 accounts" in told["message"]
-        assert kubectl.get("pod", "a3-a-0") is None
-        assert reason(kubectl, "a2") == "Connected", "a quota ends nobody who runs"
+    for number in (1, 2):
+        kubectl.apply(account(f"a{number}", login=number + 1))
+        await_reason(kubectl, "Connected", f"a{number}")
+    free.stop()
+    make_operator(accounts_per_namespace=2).lead()
+    kubectl.apply(account("a3", login=4))
+    told = await_reason(kubectl, "QuotaExceeded", "a3")
+    assert "may run 2 accounts" in told["message"]
+    assert kubectl.get("pod", "a3-a-0") is None
+    assert reason(kubectl, "a2") == "Connected", "a quota ends nobody who runs"
 
-        kubectl.delete("mt5account", "a0")
-        kubectl.delete("mt5account", "a1")
+    kubectl.delete("mt5account", "a0")
+    kubectl.delete("mt5account", "a1")
 
-        await_reason(kubectl, "Connected", "a3")
-    finally:
-        strict.stop()
+    await_reason(kubectl, "Connected", "a3")

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import account as parsed
 from operator_cluster import sidecar_stub
 from operator_cluster.manifests import account, await_reason, condition, secret
-from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.watchman import Watchman
@@ -35,23 +34,15 @@ pytestmark = pytest.mark.cluster
 class Fleet:
     """An installation whose operator is started again with other settings."""
 
-    def __init__(
-        self, plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
-    ) -> None:
-        self.plane, self.kubectl, self.redis, self.sidecars = plane, kubectl, redis, sidecars
+    def __init__(self, make: MakeOperator, kubectl: Kubectl, sidecars: SidecarStub) -> None:
+        self._make, self.kubectl, self.sidecars = make, kubectl, sidecars
         self._operator: Operator | None = None
 
     def lead(self, **changes: Any) -> Operator:
         """Run an operator with quick moves and these settings."""
         self.stop()
         quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
-        self._operator = Operator(
-            self.plane.kubeconfig,
-            self.kubectl.namespace,
-            redis_url=self.redis.url,
-            sidecar=self.sidecars.address,
-            **{**quick, "move_failure_pause_s": 0, **changes},
-        )
+        self._operator = self._make(**{**quick, "move_failure_pause_s": 0, **changes})
         self._operator.lead()
         return self._operator
 
@@ -108,12 +99,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
-) -> Iterator[Fleet]:
-    found = Fleet(plane, kubectl, redis, sidecars)
-    yield found
-    found.stop()
+def fleet(make_operator: MakeOperator, kubectl: Kubectl, sidecars: SidecarStub) -> Fleet:
+    return Fleet(make_operator, kubectl, sidecars)
 
 
 def test_a_new_template_moves_an_account_to_the_other_slot_and_the_next_one_back(

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, condition, secret
-from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.operator_process import MakeOperator, eventually, steady
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import CONNECTED, SidecarStub
 
@@ -29,13 +28,9 @@ _OURS = ("mt5accounts", "statefulsets", "configmaps", "pods", "secrets", "events
 
 @pytest.mark.timeout(400)
 def test_a_resync_of_200_accounts_writes_nothing(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    make_operator: MakeOperator, kubectl: Kubectl, redis: RedisServer
 ) -> None:
-    operator = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
+    operator = make_operator(
         resync_s=4,
         sidecar_poll_connected_s=60,
         # Not about failover, and more work than a leader on a busy machine can do beside it.
@@ -46,44 +41,36 @@ def test_a_resync_of_200_accounts_writes_nothing(
     )
     # The API server's counters know no namespaces: those of earlier tests must be gone for good.
     eventually(lambda: not _ending(kubectl), timeout_s=120, what="earlier namespaces to be gone")
-    try:
-        operator.lead()
-        started = time.monotonic()
-        manifests = [secret(), *(account(f"a{n}", login=n + 1) for n in range(ACCOUNTS))]
-        documents = yaml.safe_dump_all(manifests)
-        kubectl("create", "--filename", "-", stdin=documents, timeout_s=200)
-        eventually(lambda: _ready(kubectl) == ACCOUNTS, timeout_s=120)
-        print(f"\n{ACCOUNTS} accounts ready in {time.monotonic() - started:.1f} s")  # noqa: T201
-        eventually(lambda: steady(operator.writes, for_s=2), timeout_s=30)
-        print(f"{operator.writes() / ACCOUNTS:.2f} writes an account")  # noqa: T201
-        done = operator.metric("mt5_operator_reconciles_total", result="done")
-        ours = operator.writes()
-        before, stored = _written(kubectl), redis.client.info("commandstats")["cmdstat_exec"]
+    operator.lead()
+    started = time.monotonic()
+    manifests = [secret(), *(account(f"a{n}", login=n + 1) for n in range(ACCOUNTS))]
+    documents = yaml.safe_dump_all(manifests)
+    kubectl("create", "--filename", "-", stdin=documents, timeout_s=200)
+    eventually(lambda: _ready(kubectl) == ACCOUNTS, timeout_s=120)
+    print(f"\n{ACCOUNTS} accounts ready in {time.monotonic() - started:.1f} s")  # noqa: T201
+    eventually(lambda: steady(operator.writes, for_s=2), timeout_s=30)
+    print(f"{operator.writes() / ACCOUNTS:.2f} writes an account")  # noqa: T201
+    done = operator.metric("mt5_operator_reconciles_total", result="done")
+    ours = operator.writes()
+    before, stored = _written(kubectl), redis.client.info("commandstats")["cmdstat_exec"]
 
-        eventually(
-            lambda: (
-                operator.metric("mt5_operator_reconciles_total", result="done")
-                >= done + 2 * ACCOUNTS
-            ),
-            timeout_s=30,
-        )
+    eventually(
+        lambda: (
+            operator.metric("mt5_operator_reconciles_total", result="done") >= done + 2 * ACCOUNTS
+        ),
+        timeout_s=30,
+    )
 
-        assert operator.writes() == ours, operator.writes_by_kind()
-        assert _written(kubectl) == before
-        assert redis.client.info("commandstats")["cmdstat_exec"] == stored
-    finally:
-        operator.stop()
+    assert operator.writes() == ours, operator.writes_by_kind()
+    assert _written(kubectl) == before
+    assert redis.client.info("commandstats")["cmdstat_exec"] == stored
 
 
 @pytest.mark.timeout(200)
 def test_looks_that_get_no_answer_now_and_then_write_nothing(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    make_operator: MakeOperator, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
-    operator = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
+    operator = make_operator(
         sidecar_poll_s=0.5,
         sidecar_poll_connected_s=1,
         log_level="DEBUG",
@@ -95,22 +82,19 @@ def test_looks_that_get_no_answer_now_and_then_write_nothing(
         # Not a broken connection: the client would ask again by itself.
         return {} if heard[uid] % 2 else CONNECTED
 
-    try:
-        operator.lead()
-        manifests = [secret(), *(account(f"a{n}", login=n + 1) for n in range(FEW))]
-        kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(manifests))
-        eventually(lambda: _ready(kubectl) == FEW, timeout_s=60)
-        eventually(lambda: steady(operator.writes, for_s=3), timeout_s=60)
-        ours, log = operator.writes(), operator.log.stat().st_size
+    operator.lead()
+    manifests = [secret(), *(account(f"a{n}", login=n + 1) for n in range(FEW))]
+    kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(manifests))
+    eventually(lambda: _ready(kubectl) == FEW, timeout_s=60)
+    eventually(lambda: steady(operator.writes, for_s=3), timeout_s=60)
+    ours, log = operator.writes(), operator.log.stat().st_size
 
-        sidecars.says = says
-        missed = {"name": "mt5_operator_sidecar_looks_total", "result": "failed"}
-        eventually(lambda: operator.metric(**missed) >= 3 * FEW, timeout_s=60)
+    sidecars.says = says
+    missed = {"name": "mt5_operator_sidecar_looks_total", "result": "failed"}
+    eventually(lambda: operator.metric(**missed) >= 3 * FEW, timeout_s=60)
 
-        told = operator.log.read_text()[log:]
-        assert operator.writes() == ours, [x for x in told.splitlines() if "status written" in x]
-    finally:
-        operator.stop()
+    told = operator.log.read_text()[log:]
+    assert operator.writes() == ours, [x for x in told.splitlines() if "status written" in x]
 
 
 def _ending(kubectl: Kubectl) -> list[str]:

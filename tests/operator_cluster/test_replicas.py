@@ -3,34 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, await_reason, secret
-from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
 from operator_cluster.redis_process import RedisServer
-from operator_cluster.sidecar_stub import SidecarStub
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
-def standby(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
-) -> Iterator[Operator]:
+def standby(make_operator: MakeOperator) -> Operator:
     """Return a second replica, not started yet."""
-    other = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
-        name="operator-1",
-    )
-    yield other
-    other.stop()
+    return make_operator(name="operator-1")
 
 
 def test_the_standby_is_ready_writes_nothing_and_takes_over_after_a_clean_stop(

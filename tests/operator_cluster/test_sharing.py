@@ -16,9 +16,8 @@ from cluster.kubectl import Kubectl
 from mt5_operator.sharding import shard_of
 from operator_cluster.api_proxy import ApiProxy
 from operator_cluster.manifests import Manifest, account, condition, secret
-from operator_cluster.operator_process import Operator, eventually, steady
+from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
 from operator_cluster.redis_process import RedisServer
-from operator_cluster.sidecar_stub import SidecarStub
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
 
@@ -63,17 +62,14 @@ def replicas(
     kubectl: Kubectl,
     spaces: list[Kubectl],
     redis: RedisServer,
-    sidecars: SidecarStub,
-) -> Iterator[list[list[Operator]]]:
+    make_operator: MakeOperator,
+) -> list[list[Operator]]:
     """Return two replicas of each shard, not started."""
     everywhere = json.dumps([space.namespace for space in spaces])
-    found = [
+    return [
         [
-            Operator(
+            make_operator(
                 proxies[shard].kubeconfig,
-                kubectl.namespace,
-                redis_url=redis.url,
-                sidecar=sidecars.address,
                 name=f"operator-{shard}-{replica}",
                 namespaces=everywhere,
                 shard=shard,
@@ -85,10 +81,6 @@ def replicas(
         ]
         for shard in range(SHARDS)
     ]
-    yield found
-    for pair in found:
-        for operator in pair:
-            operator.stop()
 
 
 def test_every_object_has_one_owner_and_every_route_reaches_the_routers(

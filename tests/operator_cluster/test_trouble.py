@@ -15,7 +15,7 @@ from cluster.kubectl import Kubectl
 from mt5_operator.names import FINALIZER
 from operator_cluster import sidecar_stub
 from operator_cluster.manifests import account, await_reason, condition, reason, secret
-from operator_cluster.operator_process import Operator, eventually
+from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 
@@ -85,35 +85,44 @@ def test_a_wrong_password_is_told_and_a_new_one_is_hurried_to_the_pod(
 
 
 def test_a_secret_lost_under_a_connected_account_is_told_though_no_resync_reads_any(
-    plane: ControlPlane, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub
+    make_operator: MakeOperator, kubectl: Kubectl
 ) -> None:
-    operator = Operator(
-        plane.kubeconfig,
-        kubectl.namespace,
-        redis_url=redis.url,
-        sidecar=sidecars.address,
-        secret_reread_s=4,
-        resync_s=3600,
-    )
-    try:
-        operator.lead()
-        kubectl.apply(secret(), account())
-        await_reason(kubectl, "Connected")
+    make_operator(secret_reread_s=4, resync_s=3600).lead()
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")
 
-        kubectl("delete", "secret", "password")
-        eventually(lambda: reason(kubectl, kind="CredentialsValid") == "SecretMissing")
+    kubectl("delete", "secret", "password")
+    eventually(lambda: reason(kubectl, kind="CredentialsValid") == "SecretMissing")
 
-        assert reason(kubectl) == "Connected"  # a lost Secret ends no login
-        kubectl.apply(secret())
-        eventually(lambda: reason(kubectl, kind="CredentialsValid") != "SecretMissing")
-    finally:
-        operator.stop()
+    assert reason(kubectl) == "Connected"  # a lost Secret ends no login
+    kubectl.apply(secret())
+    eventually(lambda: reason(kubectl, kind="CredentialsValid") != "SecretMissing")
 
 
 def _credentials_version(kubectl: Kubectl) -> str:
     pod = kubectl.get("pod", "demo-a-0") or {"metadata": {}}
     annotations = pod["metadata"].get("annotations", {})
     return str(annotations.get("mt5bridge.io/credentials-version", ""))
+
+
+def test_a_pod_that_a_quota_refuses_is_told_and_healed(
+    make_operator: MakeOperator, kubectl: Kubectl
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+    kubectl.apply(quota | {"spec": {"hard": {"pods": "0"}}})
+    counted = "{.status.hard.pods}"
+    eventually(lambda: kubectl("get", "quota", "none", f"-ojsonpath={counted}") == "0")
+    make_operator(stuck_pod_s=3).lead()
+    kubectl.apply(secret(), account())
+
+    told = await_reason(kubectl, "WorkloadRefused")
+
+    assert "kubectl describe statefulset demo-a" in told["message"]
+    assert "exceeded quota" in kubectl("describe", "statefulset", "demo-a")
+    assert condition(kubectl.get("mt5account", "demo"), "Stalled")["status"] == "True"
+    kubectl("delete", "quota", "none")
+    # Its controller tries again ever more seldom.
+    eventually(lambda: reason(kubectl) == "Connected", timeout_s=60)
 
 
 def test_an_unknown_server_is_told_and_healed(

@@ -99,6 +99,39 @@ async def test_an_order_to_a_dead_address_is_called_not_sent(
     assert "not sent" in order.json["detail"]
 
 
+async def test_a_body_is_held_in_no_file_while_the_sidecar_is_asked(
+    make_router: MakeRouter, redis: RedisServer, upstream: Upstream
+) -> None:
+    await redis.put("10001", upstream.address)
+    await redis.complete()
+    router = await make_router(REDIS_URL=redis.url, MAX_BODY_BYTES=1_000_000, READ_TIMEOUT_S=1)
+    await until(router.ready, what="ready")
+    upstream.behave = "silent"
+
+    asking = asyncio.create_task(
+        router.ask("/accounts/10001/api/order", "POST", data=b"x" * 999_999)
+    )
+    await until(lambda: upstream.requests, what="the request to arrive")
+
+    assert router.files() == []
+    assert (await asking).status == 504
+
+
+async def test_an_answer_that_its_client_does_not_read_stays_with_the_sidecar(
+    router: Router, upstream: Upstream
+) -> None:
+    upstream.behave = "large"
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.port, limit=1024)
+
+    writer.write(b"GET /accounts/10001/api/history HTTP/1.1\r\nHost: router\r\n\r\n")
+    await reader.readuntil(b"\r\n")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(upstream.written.wait(), 1)
+
+    assert router.files() == []
+    writer.transport.abort()
+
+
 async def test_a_silent_sidecar_is_given_up(
     make_router: MakeRouter, redis: RedisServer, upstream: Upstream
 ) -> None:

@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
+# More than the sockets on the way hold.
+LARGE_BYTES = 64 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
+
 
 @dataclass
 class Upstream:
     """One stub on loopback. `behave` decides how it answers."""
 
     name: str = "stub"
-    behave: str = "normal"  # normal | misdirected | die | silent | problem-504
+    behave: str = "normal"  # normal | misdirected | die | silent | problem-504 | large
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, list[str]]] = field(default_factory=list)
     connections: set[tuple[str, int]] = field(default_factory=set)
     port: int = 0
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+    """The large answer has left."""
 
     @property
     def address(self) -> str:
@@ -57,6 +63,13 @@ class Upstream:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
+            case "large":
+                answer = web.StreamResponse()
+                await answer.prepare(request)
+                for _ in range(LARGE_BYTES // PIECE_BYTES):
+                    await answer.write(b"x" * PIECE_BYTES)
+                self.written.set()
+                return answer
             case "silent":
                 await asyncio.Event().wait()
             case "misdirected":

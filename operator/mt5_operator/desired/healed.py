@@ -9,7 +9,6 @@ from typing import Any, Final
 from mt5_operator import names
 from mt5_operator.desired.containers import restricted
 from mt5_operator.desired.manifest import sealed
-from mt5_operator.desired.volumes import DATA
 from mt5_operator.healing import Budget
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
@@ -54,7 +53,7 @@ def _clean(pod: Manifest, profile: str, platform: Platform) -> None:
         "imagePullPolicy": sidecar["imagePullPolicy"],
         "command": ["python", "-c", _TIDY, profile],
         "resources": sidecar["resources"],
-        "volumeMounts": [{"name": DATA, "mountPath": "/volume"}],
+        "volumeMounts": [{"name": names.DATA, "mountPath": "/volume"}],
         **restricted(platform),
     }
     pod["initContainers"] = [tidy, *pod["initContainers"]]

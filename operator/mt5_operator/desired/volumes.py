@@ -9,7 +9,6 @@ from mt5_operator import names
 from mt5_operator.desired.quantity import canonical
 from mt5_operator.spec.parse import Account, Manifest
 
-DATA: Final = "data"
 # Journal and terminal data are parts of one volume where the account has one.
 _KEPT: Final = {"journal": "journal", "terminal-data": "terminal"}
 _READ_ONLY: Final = ("credentials", "account", "access")
@@ -73,7 +72,8 @@ def claim_templates(account: Account) -> list[Manifest]:
         "resources": {"requests": {"storage": canonical(storage.size)}},
         **({"storageClassName": class_name} if class_name else {}),
     }
-    return [{"metadata": {"name": DATA, "labels": names.labels(account.key.name)}, "spec": spec}]
+    meta = {"name": names.DATA, "labels": names.labels(account.key.name)}
+    return [{"metadata": meta, "spec": spec}]
 
 
 def _mount(account: Account, volume: str, path: str) -> Manifest:
@@ -81,7 +81,7 @@ def _mount(account: Account, volume: str, path: str) -> Manifest:
     if volume in _READ_ONLY:
         mount["readOnly"] = True
     if account.spec.storage and volume in _KEPT:
-        mount |= {"name": DATA, "subPath": _KEPT[volume]}
+        mount |= {"name": names.DATA, "subPath": _KEPT[volume]}
     return mount
 
 

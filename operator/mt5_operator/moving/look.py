@@ -55,6 +55,8 @@ class Slot:
     stuck: bool = False
     # What keeps the pod from getting ready, in words for people; empty if it is only on its way.
     trouble: str = ""
+    # No node took its pod so far, by the scheduler's own word.
+    unplaced: bool = False
 
     @property
     def serves(self) -> bool:

@@ -293,6 +293,7 @@ def _failed(look: Look, move: Move, why: str) -> Step:
         at=text(look.now_s),
         failures=failures,
         message=why[:MESSAGE_LENGTH],
+        unplaced=look.slot(move.to).unplaced or None,
     )
     return SetMove(None, last)
 

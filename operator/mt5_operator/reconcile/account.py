@@ -8,7 +8,7 @@ from typing import Final
 
 from mt5_operator import placement
 from mt5_operator.brokers.choice import Choice
-from mt5_operator.capacity import Place, told, waiting
+from mt5_operator.capacity import told
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.desired.containers import terminal_image
 from mt5_operator.errors import InvalidSpec
@@ -22,6 +22,7 @@ from mt5_operator.reconcile import (
     deletion,
     heal,
     leftovers,
+    line,
     moves,
     platform,
     refresh,
@@ -33,13 +34,11 @@ from mt5_operator.reconcile import (
     workload,
 )
 from mt5_operator.reconcile.context import Context, World
-from mt5_operator.reconcile.index import conflict as claimed
-from mt5_operator.reconcile.owned import owner_of
+from mt5_operator.reconcile.owned import owner_of, set_key
 from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.reconcile.secrets import SecretSeen
 from mt5_operator.reconcile.slots import Both
 from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
-from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.spec.status import Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating
@@ -183,12 +182,13 @@ async def _sight(context: Context, wanted: Account, conflict: str) -> _Sight:
     pod = both.pods[slot]
     sidecar = None if pod is None or pod.ending else both.sidecars[slot]
     secret = await _secret(context, wanted, sidecar, pod)
-    place = _in_line(context, wanted, chosen.platform, look, both)
+    place = line.stand(context, wanted, chosen.platform, look, both)
     seen = _seen(context, manifest, wanted, chosen, slot, secret, pod, sidecar)
     if place:
         seen = replace(seen, place=told(place, chosen.platform), held=place.held)
     held = world.index.holds(wanted.key)
     seen = replace(seen, conflict=conflict, id_held=held, name_taken=_taken(both, slot, trader))
+    seen = replace(seen, podless=both.podless[slot])
     return _Sight(manifest, both, look, seen, due_s)
 
 
@@ -267,29 +267,6 @@ def _updating(sight: _Sight, taken: moves.Taken) -> Updating | None:
     return updating(sight.look, why=taken.why) or bad_restart(sight.manifest)
 
 
-def _in_line(
-    context: Context, wanted: Account, platform: Platform, look: Look, both: Both
-) -> Place | None:
-    """Return the place of an account of which nothing has a node; None for all others."""
-    world, room = context.world, context.admission
-    stands_aside = wanted.spec.suspend or bool(claimed(world.index, wanted.spec.id, wanted.key))
-    pods = [pod for pod in both.pods.values() if pod is not None]
-    # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
-    stands_aside = stands_aside or (look.frozen and not pods)
-    begins_later = look.trader is None and both.taken
-    if stands_aside or begins_later or exceeded(world, wanted):
-        room.leave(wanted.key, None)
-        return None
-    # Who moves, or has two slots for another reason, has a place already: what is missing is room
-    # for a second pod, and a slot that may hold keys is not scaled down for anybody's turn.
-    two = look.move is not None or all(look.slot(slot).there for slot in SLOTS)
-    if two or any(pod.node for pod in pods):
-        room.leave(wanted.key, platform)
-        return None
-    refused = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
-    return room.wait(waiting(wanted, platform, refused))
-
-
 def _await_nodes(world: World, key: Key, seen: Seen) -> None:
     would_move = seen.choice is not None and seen.choice.waits_for_node
     if (seen.no_capacity or would_move) and not seen.suspended:
@@ -316,6 +293,8 @@ def _next_look_s(
     if seen.workload_problem and (again_s := context.refusals.next_s(key)):
         looks.append(again_s)
     for slot in SLOTS:
+        missing_s = context.podless.next_s(set_key(key, slot), settings.stuck_pod_s)
+        looks += [] if missing_s is None else [missing_s + 0.1]
         if unready_s := refresh.not_ready_s(context.world, sight.both.pods[slot]):
             # A moment later, because the pod's times are in whole seconds.
             ends = (settings.stuck_pod_s, settings.agent_patience_s)

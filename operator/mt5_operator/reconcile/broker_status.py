@@ -10,7 +10,7 @@ import structlog
 
 from mt5_operator import names
 from mt5_operator.brokers.matching import Match
-from mt5_operator.brokers.review import Reviewed, meaning
+from mt5_operator.brokers.review import Reviewed
 from mt5_operator.cluster.cache import somebody_elses
 from mt5_operator.cluster.kinds import BROKER
 from mt5_operator.errors import NotFound
@@ -49,7 +49,7 @@ async def tell(context: Context, manifest: Manifest, spec: BrokerSpec, found: Re
 
 
 def _worth_a_write(context: Context, status: Manifest, previous: Manifest) -> bool:
-    if meaning(status) != meaning(previous):
+    if _meaning(status) != _meaning(previous):
         return True
     looked = previous.get("lookedAt")
     age_s = (context.world.now() - datetime.fromisoformat(looked)).total_seconds() if looked else 0
@@ -68,7 +68,7 @@ async def refuse(context: Context, manifest: Manifest, told: str) -> None:
     before = {item["type"]: item for item in previous.get("conditions", [])}
     now = seconds_text(context.world.now())
     status = previous | {"conditions": [dated(invalid, before.get("Stalled"), now)]}
-    if meaning(status) != meaning(previous):
+    if _meaning(status) != _meaning(previous):
         await _write(context, manifest, status)
         await _news(context, manifest, previous, status)
 
@@ -177,3 +177,30 @@ async def _news(context: Context, manifest: Manifest, before: Manifest, after: M
         if reason in _TO_ACT_ON and (item["type"], reason) not in known:
             _log.warning("broker", name=manifest["metadata"]["name"], reason=reason, told=message)
             await context.events.tell(manifest, reason, message, warning=True, now=now)
+
+
+def _meaning(status: Manifest) -> dict[str, Any]:
+    """Return what is worth a write at once: not counters, times and words."""
+    told = {name: status.get(name) for name in _TOLD_AT_ONCE}
+    told["criteria"] = [(item["name"], item["state"]) for item in status.get("criteria", [])]
+    told["conditions"] = [
+        # Who overlaps is what a person must mend; the others' words change with every look.
+        (*(item[name] for name in ("type", "status", "reason")), item["message"])
+        if item["type"] == "Overlapping"
+        else (item["type"], item["status"], item["reason"])
+        for item in status.get("conditions", [])
+    ]
+    return told
+
+
+_TOLD_AT_ONCE = (
+    "observedGeneration",
+    "verdict",
+    "platform",
+    "since",
+    "decidedAt",
+    "windowsAcceptedAt",
+    "movedBackAt",
+    "reprobe",
+    "reviewer",
+)

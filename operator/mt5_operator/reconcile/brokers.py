@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 from mt5_operator import metrics, names
-from mt5_operator.brokers.review import Facts, Reviewed, review
+from mt5_operator.brokers.blame import Facts
+from mt5_operator.brokers.review import Reviewed, review
 from mt5_operator.brokers.suspicion import unwell
 from mt5_operator.brokers.tally import Tally
 from mt5_operator.cluster.kinds import BROKER

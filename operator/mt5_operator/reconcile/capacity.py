@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep places warm, move the line on, and tell how full the nodes are."""
+"""Keep places warm, and tell how full the nodes are."""
 
 from __future__ import annotations
 
@@ -8,66 +8,19 @@ from collections import Counter
 import structlog
 
 from mt5_operator import metrics, names
-from mt5_operator.capacity import Waiting, waiting, warm
-from mt5_operator.cluster.kinds import ACCOUNT, DEPLOYMENT, POD
+from mt5_operator.capacity import warm
+from mt5_operator.cluster.kinds import DEPLOYMENT, POD
 from mt5_operator.desired.difference import differs
 from mt5_operator.desired.placeholders import name as placeholder_name
 from mt5_operator.desired.placeholders import placeholders
-from mt5_operator.errors import InvalidSpec, NotFound
+from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context
-from mt5_operator.reconcile.index import conflict
-from mt5_operator.reconcile.owned import owner_of, place
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
-from mt5_operator.spec.parse import Manifest, account
-from mt5_operator.status.seen import PodSeen, pod_seen
+from mt5_operator.spec.parse import Manifest
 
 _log = structlog.get_logger()
-
-
-def presume(context: Context) -> None:
-    """Take over the line as it is, so that a new leader sends nobody forward."""
-    world, room = context.world, context.admission
-    for key in world.ours():
-        if (manifest := world.caches[ACCOUNT].get(key)) is None:
-            continue
-        # Only its own: what stands there under its names may be of an account before (adr/076).
-        places = [place(world.caches, owner_of(manifest), slot) for slot in names.SLOTS]
-        sets = [each.stateful_set for each in places if each.stateful_set]
-        pods = [pod_seen(each.pod) for each in places if each.pod]
-        if len(sets) > 1 or any(pod.node for pod in pods):
-            continue
-        if who := _waiting(context, key, manifest, pods):
-            room.wait(who)
-            if not pods and any(not each["spec"].get("replicas") for each in sets):
-                room.hold(key)
-    room.decide(world.settings.admission_window)
-
-
-def _waiting(context: Context, key: Key, manifest: Manifest, pods: list[PodSeen]) -> Waiting | None:
-    world = context.world
-    status = manifest.get("status", {})
-    if status.get("move"):
-        return None
-    told = status.get("platform")
-    try:
-        found = account(manifest) if told else None
-    except InvalidSpec:
-        return None
-    if found is None or found.spec.suspend or conflict(world.index, found.spec.id, key):
-        return None
-    refused = next((pod.unschedulable for pod in pods if pod.unschedulable), "")
-    return waiting(found, Platform(told), refused)
-
-
-async def move_on(context: Context) -> None:
-    """Let the next of the line stand before the scheduler."""
-    if not _everyone_was_seen(context):
-        return
-    for key in context.admission.decide(context.world.settings.admission_window):
-        context.world.queue.add(key)
-    context.admission.count()
 
 
 async def keep_warm(context: Context) -> None:
@@ -77,7 +30,7 @@ async def keep_warm(context: Context) -> None:
         ApiError, ApiUnavailable: they are not; try again.
     """
     settings = context.world.settings
-    if not settings.priority_class_placeholder or not _everyone_was_seen(context):
+    if not settings.priority_class_placeholder or not everyone_was_seen(context):
         return
     crowd = _accounts_by_node(context)
     for platform in Platform:
@@ -124,7 +77,8 @@ async def _found(context: Context, name: str) -> Manifest | None:
         return None
 
 
-def _everyone_was_seen(context: Context) -> bool:
+def everyone_was_seen(context: Context) -> bool:
+    """Tell whether this leader has looked at nearly all accounts."""
     # A new leader that counted too early would take warm places away, and bring them back.
     return len(context.reasons) >= 0.9 * len(context.world.ours())
 

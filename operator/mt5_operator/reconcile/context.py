@@ -21,6 +21,7 @@ from mt5_operator.reconcile.budgets import Budgets
 from mt5_operator.reconcile.healer import Healer
 from mt5_operator.reconcile.hosted import Hosted
 from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.podless import Podless
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.resizes import Resizes
 from mt5_operator.reconcile.secrets import Secrets
@@ -87,6 +88,8 @@ class Context:
     # What an account's objects were made of when none was left to write (`workload`).
     settled: dict[Key, int] = field(default_factory=dict)
     resizes: Resizes = field(default_factory=Resizes)
+    # For which StatefulSets Kubernetes makes no pod.
+    podless: Podless = field(default_factory=Podless)
     # Whose trader is gone for certain.
     gone: Gone = field(default_factory=Gone)
     # What the sidecars say of their brokers, and what is known of each broker: its uid and status.

@@ -10,7 +10,7 @@ from mt5_operator.errors import NotFound
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile import holds
 from mt5_operator.reconcile.context import Context
-from mt5_operator.reconcile.owned import pod_key
+from mt5_operator.reconcile.owned import pod_key, set_key
 from mt5_operator.reconcile.workload import release
 from mt5_operator.spec.parse import Manifest, account_id
 
@@ -59,6 +59,7 @@ async def forget(context: Context, key: Key) -> None:
     """
     for slot in SLOTS:
         context.watcher.forget(pod_key(key, slot))
+        context.podless.forget(set_key(key, slot))
     context.fleet.forget(key)
     context.world.hosted.forget(key)
     context.refusals.forget(key)

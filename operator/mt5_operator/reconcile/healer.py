@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mt5_operator import healing
+from mt5_operator.fairness import may_take
 from mt5_operator.healing import LOCAL, REMOTE, Step
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
@@ -38,14 +39,25 @@ class _Server:
 class Healer:
     """What this leader saw of troubles, and the rate at which it steps."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shared: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`shared`: several namespaces have accounts, and so share the rate."""
         self._settings = settings
         self._clock = clock
+        self._shared = shared
         self._since: dict[Key, float] = {}
         self._well: dict[Key, float] = {}
         self._servers: dict[str, _Server] = {}
         self._where: dict[Key, str] = {}
-        self._steps: deque[float] = deque()
+        # Of the last minute: when each was taken, and by which namespace.
+        self._steps: deque[tuple[float, str]] = deque()
+        # Whose next step is due, and waits for the rate.
+        self._waiting: set[Key] = set()
         self._quiet_until = clock() + settings.heal_grace_s
         self._due: dict[Key, float] = {}
 
@@ -58,8 +70,14 @@ class Healer:
         """Tell whether no step is taken of any account for now."""
         return self._clock() < self._quiet_until
 
+    @property
+    def waiting(self) -> int:
+        """Return how many accounts' next step waits because too many were taken just now."""
+        return len(self._waiting)
+
     def forget(self, key: Key) -> None:
         """Forget an account that is gone, or has no pod that could be healed."""
+        self._waiting.discard(key)
         self._since.pop(key, None)
         self._well.pop(key, None)
         self._due.pop(key, None)
@@ -130,7 +148,7 @@ class Healer:
             return seen, None
         if not self._may_step(key, account.spec.server, due, short=short):
             return seen, None
-        self._steps.append(self._clock())
+        self._steps.append((self._clock(), key.namespace))
         self._since[key] = self._clock()
         self._due[key] = self._clock() + healing.patience_s(key, spent.taken + 1, settings)
         node = seen.pod.node if seen.pod else ""
@@ -143,12 +161,7 @@ class Healer:
         now = self._clock()
         if now < due:
             return False
-        while self._steps and self._steps[0] <= now - _MINUTE_S:
-            self._steps.popleft()
-        free_at = now
-        if len(self._steps) >= self._settings.heal_fleet_per_minute:
-            free_at = self._steps[0] + _MINUTE_S
-        free_at = max(free_at, self._quiet_until)
+        free_at = max(now, self._quiet_until, self._rate_allows_at(key, now))
         if short or self._out(self._servers.get(server, _Server())):
             # Looked at again by its sidecar's next word; this is only for what nobody tells.
             free_at = max(free_at, now + self._settings.heal_grace_s)
@@ -157,9 +170,21 @@ class Healer:
             return False
         return True
 
+    def _rate_allows_at(self, key: Key, now: float) -> float:
+        while self._steps and self._steps[0][0] <= now - _MINUTE_S:
+            self._steps.popleft()
+        taken = (namespace for _, namespace in self._steps)
+        limit = self._settings.heal_fleet_per_minute
+        if may_take(key.namespace, taken, limit=limit, shared=self._shared()):
+            self._waiting.discard(key)
+            return now
+        self._waiting.add(key)
+        return self._steps[0][0] + _MINUTE_S
+
     def _recovered(self, key: Key, seen: Seen, reason: Reason) -> Seen:
         self._since.pop(key, None)
         self._due.pop(key, None)
+        self._waiting.discard(key)
         if reason is not Reason.CONNECTED or not seen.healing.taken:
             self._well.pop(key, None)
             return seen

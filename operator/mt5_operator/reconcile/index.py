@@ -171,6 +171,10 @@ class Index:
         """Return the namespaces of our shard with accounts."""
         return {name for name in self._by_age if self._ours is None or self._ours(name)}
 
+    def shared(self) -> bool:
+        """Tell whether more than one namespace has accounts."""
+        return len(self._by_age) > 1
+
     def _claim(self, key: Key) -> Claim | None:
         return self._claims.get(self._ids.get(key, ""), {}).get(key)
 

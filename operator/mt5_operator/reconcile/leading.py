@@ -15,9 +15,10 @@ from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
 from mt5_operator.reconcile import access, brokers, holds
 from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
-from mt5_operator.reconcile.capacity import keep_warm, move_on, presume
+from mt5_operator.reconcile.capacity import keep_warm
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.hurry import hurry
+from mt5_operator.reconcile.line import move_on, presume
 from mt5_operator.reconcile.worker import Backoff, work
 
 _log = structlog.get_logger()
@@ -100,6 +101,10 @@ async def _count(context: Context) -> None:
     brokers.count(context)
     metrics.BROKER_OUTAGES.set(len(context.healer.outages()))
     metrics.HEALING_QUIET.set(context.healer.quiet)
+    metrics.HEALING_WAITING.set(context.healer.waiting)
+    namespaces, everybody = context.fleet.pauses()
+    metrics.UPDATES_PAUSED.labels("namespace").set(namespaces)
+    metrics.UPDATES_PAUSED.labels("fleet").set(everybody)
     resizes, again_s = context.resizes, context.world.settings.resize_silent_node_s
     metrics.RESIZES_WAITING.set(resizes.waiting)
     metrics.RESIZE_SILENT_NODES.set(resizes.silent(again_s=again_s))

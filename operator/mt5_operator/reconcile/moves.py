@@ -114,7 +114,7 @@ async def watch(context: Context, manifest: Manifest, account: Account, look: Lo
     if context.fleet.lost(account.key, last.at):
         metrics.MOVES_REGRETTED.inc()
         _log.warning("lost after its move", account=str(account.key), after_s=round(after_s, 1))
-        note = f"lost {after_s:.0f} s after it moved: updates of all accounts pause"
+        note = f"lost {after_s:.0f} s after it moved: this counts as a failed move"
         await _event(context, manifest, Reason.LOST_AFTER_MOVE, note, warning=True)
 
 
@@ -156,7 +156,8 @@ async def _ended(
     # A move that nobody wants any more leaves the last one as it was.
     ended = step.last if step.last != look.last else None
     outcome = ended.outcome if ended else "Cancelled"
-    context.fleet.over(account.key, failed=outcome == "Failed")
+    unplaced = ended is not None and bool(ended.unplaced)
+    context.fleet.over(account.key, failed=outcome == "Failed", unplaced=unplaced)
     metrics.MOVES.labels(move.reason, outcome).inc()
     took_s = look.now_s - seconds(move.started)
     if outcome == "Done":

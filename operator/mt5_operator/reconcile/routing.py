@@ -56,7 +56,8 @@ def _public(verdict: Verdict) -> str:
     """Return what anybody may be told who asks a router for the account, key or no key."""
     if verdict.reason not in _OUR_WORDS:
         return ""
-    return verdict.message.partition("scheduler:")[0].rstrip("; ")
+    ours = verdict.message.partition("scheduler:")[0].partition("see why with:")[0]
+    return ours.rstrip("; ")
 
 
 def _epoch(seen: Seen) -> int:

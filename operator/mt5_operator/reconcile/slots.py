@@ -16,7 +16,7 @@ from mt5_operator.names import SLOTS, Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
 from mt5_operator.reconcile import owned, refresh
 from mt5_operator.reconcile.context import Context, World
-from mt5_operator.reconcile.owned import Owner, pod_key
+from mt5_operator.reconcile.owned import Owner, pod_key, set_key
 from mt5_operator.reconcile.vanished import is_lost
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
@@ -40,6 +40,13 @@ class Both:
             manifest = self.places[slot].pod
             self.pods[slot] = pod = _pod_seen(context.world, manifest) if manifest else None
             self.sidecars[slot] = _sidecar(context, pod_key(owner.key, slot), pod)
+        # The names of StatefulSets for which Kubernetes makes no pod.
+        self.podless = {slot: self._podless(context, owner, slot) for slot in SLOTS}
+
+    def _podless(self, context: Context, owner: Owner, slot: str) -> str:
+        key, manifest = set_key(owner.key, slot), self.places[slot].stateful_set
+        missing_s = context.podless.for_s(key, manifest, has_pod=self.pods[slot] is not None)
+        return key.name if missing_s >= context.world.settings.stuck_pod_s else ""
 
     @property
     def taken(self) -> dict[str, str]:
@@ -166,6 +173,7 @@ def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
         stuck=refresh.hangs(world, pod, sidecar),
         # Of the slot that it moves to; nobody asks for the other's.
         trouble=_trouble(both, slot) if move and move.to == slot else "",
+        unplaced=bool(both.podless[slot] or (pod and not pod.node and pod.unschedulable)),
     )
 
 
@@ -190,7 +198,8 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
 
 def _trouble(both: Both, slot: str) -> str:
     taken, pod, sidecar = both.places[slot].taken, both.pods[slot], both.sidecars[slot]
-    found = link(Seen(generation=0, name_taken=taken, pod=pod, sidecar=sidecar))
+    podless = both.podless[slot]
+    found = link(Seen(generation=0, name_taken=taken, podless=podless, pod=pod, sidecar=sidecar))
     well = found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY
     return "" if well else f"{found.reason}: {found.message}"
 

@@ -35,7 +35,7 @@ async def bring_about(
     """Write what differs from what the account asks for; return what was seen with its problem."""
     key = account.key
     if seen.held:
-        # Nothing of it runs (`account._in_line`): it has no pod until its turn comes.
+        # Nothing of it runs (`line.stand`): it has no pod until its turn comes.
         wanted = {slot: replace(s, replicas=0) if s.there else s for slot, s in wanted.items()}
     basis = _basis(context, account, seen, wanted)
     if context.settled.get(key) == basis:

@@ -41,13 +41,14 @@ class Watcher:
         *,
         changed: Callable[[Key], None],
         heard: Callable[[Key, Target, SidecarSeen], None] = lambda *_: None,
+        shared: Callable[[], bool] = lambda: True,
     ) -> None:
         self._sidecars = sidecars
         self._settings = settings
         self._changed = changed
         self._heard = heard
         self._watched: dict[Key, _Watched] = {}
-        self._schedule = Schedule()
+        self._schedule = Schedule(limit=settings.sidecar_pollers, shared=shared)
 
     def watch(self, key: Key, target: Target, *, ready: bool) -> SidecarSeen | None:
         """Return the sidecar's last word, and keep looking; None before the first look.

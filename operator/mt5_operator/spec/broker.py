@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, PlainSerializer
 
 from mt5_operator.spec.account import BrokerCompatibility, Model, Platform
 from mt5_operator.spec.cel import rule
-from mt5_operator.spec.status import Condition
+from mt5_operator.spec.status import Conditions
 
 DURATION: Final = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 _UPTIME: Final = r"^(0(\.[0-9]+)?|1(\.0+)?)$"
@@ -238,13 +238,4 @@ class BrokerStatus(Model):
     reviewer: Annotated[
         str, Field(max_length=64, description="The installation that reviews it: of several, one.")
     ] = ""
-    conditions: Annotated[
-        list[Condition] | None,
-        Field(
-            description="Aspects of the state; docs/reasons.md tells the reasons.",
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-            },
-        ),
-    ] = None
+    conditions: Conditions = None

@@ -31,6 +31,16 @@ class Condition(Model):
     message: Annotated[str, Field(max_length=32768)]
 
 
+Conditions = Annotated[
+    list[Condition] | None,
+    Field(
+        description="Aspects of the state; docs/reasons.md tells the reasons.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    ),
+]
 # Of a move that failed.
 MESSAGE_LENGTH: Final = 1024
 _TOLERANT: Final = ConfigDict(
@@ -95,6 +105,9 @@ class LastMove(Model):
         int, Field(ge=0, description="How often moves for this goal failed in a row.")
     ] = 0
     message: Annotated[str, Field(max_length=MESSAGE_LENGTH, description="Why it failed.")] = ""
+    unplaced: Annotated[
+        bool | None, Field(description="True: it failed because no node took the new pod.")
+    ] = None
 
 
 class Healing(Model):
@@ -149,13 +162,4 @@ class AccountStatus(Model):
     move: Move | None = None
     last_move: LastMove | None = None
     healing: Healing | None = None
-    conditions: Annotated[
-        list[Condition] | None,
-        Field(
-            description="Aspects of the state; docs/reasons.md tells the reasons.",
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-            },
-        ),
-    ] = None
+    conditions: Conditions = None

@@ -59,7 +59,7 @@ def conditions(seen: Seen) -> list[Condition]:
 
 
 def _plain(part: Trader | Move | LastMove | None) -> Manifest | None:
-    return part.model_dump(by_alias=True) if part else None
+    return part.model_dump(by_alias=True, exclude_none=True) if part else None
 
 
 def _updating(seen: Seen) -> list[Condition]:

@@ -21,6 +21,7 @@ class PodSeen:
     """A slot's pod, as far as it matters."""
 
     uid: str
+    name: str = ""
     ip: str = ""
     node: str = ""
     # Linux or Windows: for which it was made.
@@ -124,6 +125,8 @@ class Seen:
     place: str = ""
     held: bool = False
     pod: PodSeen | None = None
+    # The StatefulSet that should have a pod, where Kubernetes makes none.
+    podless: str = ""
     sidecar: SidecarSeen | None = None
     # The pod is not ready for longer than a start takes.
     overdue: bool = False
@@ -159,6 +162,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
     ready = conditions.get("Ready", {})
     return PodSeen(
         uid=meta["uid"],
+        name=meta["name"],
         ip=status.get("podIP", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
         platform=pod.get("spec", {}).get("os", {}).get("name", "").capitalize(),
@@ -187,5 +191,12 @@ def _waiting(status: dict[str, Any]) -> tuple[str, str]:
     for container in containers:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in TROUBLED:
-            return waiting["reason"], f"{container['name']}: {waiting.get('message', '')}"
+            told = f"{container['name']}: {_ended(container)}{waiting.get('message', '')}"
+            return waiting["reason"], told
     return "", ""
+
+
+def _ended(container: dict[str, Any]) -> str:
+    """Return how a container ended last: too little memory, say, is told by nothing else."""
+    last = container.get("lastState", {}).get("terminated")
+    return f"ended by {last.get('reason')} ({last.get('exitCode')}); " if last else ""

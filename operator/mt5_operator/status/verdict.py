@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from mt5_operator.capacity import for_its_volume
+from mt5_operator.names import volume_claim
 from mt5_operator.reasons import Reason, known
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, image_trouble
 
@@ -90,24 +92,50 @@ def _pod(seen: Seen) -> Verdict | None:
     pod = seen.pod
     if pod is None:
         told = "; ".join(filter(None, [seen.no_capacity, seen.place if seen.held else ""]))
-        full = Verdict(Reason.NO_CAPACITY, told) if told else None
-        return full or Verdict(Reason.POD_STARTING, "the pod is starting")
+        if told:
+            return Verdict(Reason.NO_CAPACITY, told)
+        if seen.podless:
+            return Verdict(Reason.WORKLOAD_REFUSED, _no_pod(seen.podless))
+        return Verdict(Reason.POD_STARTING, "the pod is starting")
     if not pod.node and (seen.no_capacity or pod.unschedulable):
+        if not seen.no_capacity and for_its_volume(pod.unschedulable):
+            return Verdict(Reason.VOLUME_UNAVAILABLE, _no_volume(pod))
         scheduler = f"scheduler: {pod.unschedulable}" if pod.unschedulable else ""
         told = "; ".join(filter(None, [seen.no_capacity, seen.place, scheduler]))
         return Verdict(Reason.NO_CAPACITY, told)
-    return _containers(pod)
+    return _containers(pod, overdue=seen.overdue)
 
 
-def _containers(pod: PodSeen) -> Verdict | None:
+def _no_pod(stateful_set: str) -> str:
+    return (
+        f"Kubernetes makes no pod for StatefulSet {stateful_set}: most likely a quota of the"
+        " namespace or an admission webhook refuses the pod or its volume's claim; see it with:"
+        f" kubectl describe statefulset {stateful_set}"
+    )
+
+
+def _no_volume(pod: PodSeen) -> str:
+    claim = volume_claim(pod.name)
+    return (
+        f"the pod waits for its volume; see why with: kubectl describe pvc {claim} (is"
+        f" spec.storage.storageClassName right?); scheduler: {pod.unschedulable}"
+    )
+
+
+def _containers(pod: PodSeen, *, overdue: bool) -> Verdict | None:
     if pod.ending and not pod.lost:
         return Verdict(Reason.POD_STARTING, "the pod is being replaced")
     word, message = pod.waiting
     if word:
-        reason = Reason.IMAGE_PULL_FAILED if image_trouble(word) else Reason.POD_CRASHING
-        return Verdict(reason, f"{word}: {message}")
+        if image_trouble(word):
+            return Verdict(Reason.IMAGE_PULL_FAILED, f"{word}: {message}")
+        container = message.partition(":")[0]
+        logs = f"kubectl logs {pod.name} -c {container} --previous"
+        look = logs if word == "CrashLoopBackOff" else f"kubectl describe pod {pod.name}"
+        return Verdict(Reason.POD_CRASHING, f"{word}: {message}; see why with: {look}")
     if pod.phase != "Running" or not pod.ip:
-        return Verdict(Reason.POD_STARTING, "the pod is starting")
+        look = f" for long; see why with: kubectl describe pod {pod.name}" if overdue else ""
+        return Verdict(Reason.POD_STARTING, f"the pod is starting{look}")
     return None
 
 

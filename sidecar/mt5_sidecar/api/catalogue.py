@@ -11,29 +11,59 @@ from mt5_sidecar.terminal.terminal import Terminal
 
 # Thousands of symbols keep the terminal busy for a moment, and an order would wait behind them.
 KEPT_FOR_MS: Final = 60_000
+ANY: Final = "*"
+NOT: Final = "!"
 
 
 class Catalogue:
-    """The symbols that were asked for last, kept for a minute."""
+    """All symbols, kept for a minute: whatever group is asked for, they are read once."""
 
     def __init__(self, terminal: Terminal, *, clock: Callable[[], int] = now_ms) -> None:
         self._terminal = terminal
         self._clock = clock
-        self._group = ""
-        self._read_ms = 0
+        self._read_ms: int | None = None
         self._symbols: list[SymbolBrief] = []
 
     async def symbols(self, group: str) -> list[SymbolBrief]:
         """Return the symbols of a group by name; the empty group is all of them."""
-        now = self._clock()
-        if group != self._group or now - self._read_ms > KEPT_FOR_MS:
-            asked = {"group": group} if group else {}
-            infos: list[SymbolInfo] = await self._terminal.call("symbols_get", **asked)
+        now, read_ms = self._clock(), self._read_ms
+        # Also after a clock was set back.
+        if read_ms is None or not 0 <= now - read_ms <= KEPT_FOR_MS:
+            infos: list[SymbolInfo] = await self._terminal.read("symbols_get")
             self._symbols = sorted((brief(info) for info in infos), key=lambda s: s.name)
-            self._group, self._read_ms = group, now
-        return self._symbols
+            self._read_ms = now
+        return [symbol for symbol in self._symbols if chosen(symbol.name, group)]
 
 
 def brief(info: SymbolInfo) -> SymbolBrief:
     """Return a symbol in short."""
     return SymbolBrief(**{name: getattr(info, name) for name in SymbolBrief.__struct_fields__})
+
+
+def chosen(name: str, group: str) -> bool:
+    """Tell whether `name` is of `group` as the package has it: masks by comma, one after the other,
+    `!` excludes."""
+    found = not group
+    for mask in filter(None, (part.strip() for part in group.split(","))):
+        if mask.startswith(NOT):
+            found = found and not _fits(name, mask.removeprefix(NOT))
+        else:
+            found = found or _fits(name, mask)
+    return found
+
+
+def _fits(name: str, mask: str) -> bool:
+    # By hand: as a pattern, a mask of many stars takes years. And `[` is a part of names.
+    first, *rest = mask.split(ANY)
+    if not rest:
+        return name == mask
+    *middle, last = rest
+    if len(name) < len(first) + len(last) or not (name.startswith(first) and name.endswith(last)):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        found = name.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

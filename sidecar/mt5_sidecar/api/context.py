@@ -3,12 +3,13 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.limits import Limits
+from mt5_sidecar.api.selected import Selected
 from mt5_sidecar.api.settled import Settled
 from mt5_sidecar.api.sockets import Sockets
 from mt5_sidecar.auth.access import Access
@@ -21,6 +22,9 @@ from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 from mt5_sidecar.tracing import Tracing
+
+if TYPE_CHECKING:  # it asks for the context itself
+    from mt5_sidecar.api.turns import Turns
 
 
 @dataclass(slots=True)
@@ -45,6 +49,8 @@ class Context:
     office: Office
     catalogue: Catalogue
     limits: Limits
+    selected: Selected
+    turns: "Turns"
     tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
     bars: Settled = field(default_factory=Settled)

@@ -31,7 +31,9 @@ EXPOSED: Final = ", ".join((hdrs.ETAG, hdrs.LOCATION, hdrs.RETRY_AFTER, "X-Reque
 
 def listed(settings: Settings, origin: str) -> bool:
     """Say whether pages of `origin` may call."""
-    return origin in settings.cors_origins or ANY in settings.cors_origins
+    # No browser sends another one, and it could not be sent back in a header.
+    plain = origin.isascii() and origin.isprintable()
+    return plain and (origin in settings.cors_origins or ANY in settings.cors_origins)
 
 
 def share(settings: Settings, origin: str, answer: web.StreamResponse) -> None:
@@ -74,5 +76,13 @@ def demand_origin(settings: Settings, request: web.Request) -> None:
     if origin is None or not settings.cors_origins or listed(settings, origin):
         return
     # Some libraries that are no browser name the host that they call.
-    if urlsplit(origin).netloc != request.host:
-        raise OriginRefused("pages of this origin may not open a stream", origin=origin[:128])
+    if _host(origin) != request.host:
+        shown = origin[:128].encode("ascii", "replace").decode()
+        raise OriginRefused("pages of this origin may not open a stream", origin=shown)
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client's message leads to: an answer, a change of what it hears, or an error message."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -37,14 +36,12 @@ MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
 
-_SLOW: Final = (commands.TradingSignal, commands.Mt5Command)
+# What waits for the terminal; but for `subscribe`, whose order counts.
+_SLOW: Final = (commands.TradingSignal, commands.Mt5Command, commands.TickData)
 
 
 async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
     """Answer one message; a bad one is told so, and harms nobody."""
-    if not socket.bucket.take(asyncio.get_running_loop().time()):
-        socket.client.close(Close.TOO_MANY_MESSAGES, "too many messages a second")
-        return
     try:
         said = commands.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

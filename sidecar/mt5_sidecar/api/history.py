@@ -83,10 +83,10 @@ def _answer(
 async def _records(context: Context, asked: Period) -> tuple[dict[Place, Deal], dict[Place, Order]]:
     window = (asked.from_s, asked.to_s)
     for kind in ("history_deals_total", "history_orders_total"):
-        if await context.terminal.call(kind, *window) > MOST_RECORDS:
+        if await context.terminal.read(kind, *window) > MOST_RECORDS:
             raise InvalidRequest(f"more than {MOST_RECORDS} records: ask for a shorter time")
-    deals: list[Deal] = await context.terminal.call("history_deals_get", *window)
-    orders: list[Order] = await context.terminal.call("history_orders_get", *window)
+    deals: list[Deal] = await context.terminal.read("history_deals_get", *window)
+    orders: list[Order] = await context.terminal.read("history_orders_get", *window)
     return (
         {Place(d.time_msc, "d", d.ticket): d for d in deals},
         {Place(o.time_done_msc or o.time_setup_msc, "o", o.ticket): o for o in orders},

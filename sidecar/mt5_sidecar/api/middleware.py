@@ -111,11 +111,24 @@ def for_this_account(request: web.Request) -> None:
 
     Raises:
         Misdirected: the router's table was older than the pod.
+        InvalidRequest: as `of_another`.
     """
     mine = request.app[CONTEXT].settings.account_id
-    in_header = request.headers.get(ACCOUNT_HEADER, mine)
-    if in_header != mine or parameters(request).get("account_id", mine) != mine:
+    if request.headers.get(ACCOUNT_HEADER, mine) != mine:
         raise errors.Misdirected("this pod is another account's")
+    if parameters(request).get("account_id", mine) != mine:
+        raise of_another(request)
+
+
+def of_another(request: web.Request) -> errors.CallerError:
+    """Return the error of a request that names another account in its query or body.
+
+    The router has seen that the pod is the right one, and reads no body: sent through it again, as
+    it asks for after 421, the request would never be another one.
+    """
+    if ACCOUNT_HEADER in request.headers:
+        return errors.InvalidRequest("the request names two accounts")
+    return errors.Misdirected("this pod is another account's")
 
 
 def parameters(request: web.Request) -> Mapping[str, str]:

@@ -70,15 +70,14 @@ class Operation:
     @property
     def statuses(self) -> frozenset[HTTPStatus]:
         """Return every status of a problem that it may answer with, as OpenAPI lists them."""
-        found = self.may | {HTTPStatus.MISDIRECTED_REQUEST}
+        # Any may name two accounts (`middleware.of_another`).
+        found = self.may | {HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.BAD_REQUEST}
         if self.scope is not None:
             found |= _GUARDED
         if self.accepts is not None:
             found |= _PARSED
         if self.keyed:
             found |= _TRADED
-        if self.websocket:
-            found |= {HTTPStatus.BAD_REQUEST}
         return found
 
     def routes(self) -> list[web.RouteDef]:

@@ -18,6 +18,7 @@ from mt5_sidecar.api.status import health, status
 from mt5_sidecar.api.symbol_search import symbols
 from mt5_sidecar.api.symbols import symbol
 from mt5_sidecar.api.trade_operations import TRADES
+from mt5_sidecar.api.turns import in_turn
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 
@@ -124,7 +125,7 @@ READS: Final = (
     Operation(
         method="GET",
         path="/api/symbols",
-        handler=symbols,
+        handler=in_turn(symbols),
         summary="Find symbols",
         may=_SEARCH,
         answers=answers.SymbolsAnswer,
@@ -133,7 +134,7 @@ READS: Final = (
     Operation(
         method="GET",
         path="/api/rates",
-        handler=rates,
+        handler=in_turn(rates),
         summary="Bars",
         may=_LOOKUP,
         answers=answers.RatesAnswer,
@@ -142,7 +143,7 @@ READS: Final = (
     Operation(
         method="GET",
         path="/api/history",
-        handler=history,
+        handler=in_turn(history),
         summary="Deals and orders of the past",
         may=_SEARCH,
         answers=answers.HistoryAnswer,

@@ -16,8 +16,8 @@ DEFAULT_DAYS: Final = 7
 MOST_DAYS: Final = 3660
 # Clocks of brokers are less than this from UTC.
 WIDEST_ZONE_S: Final = 14 * 3600
-# The package cuts dates to 32 bits (MT5.md 3.5).
-LATEST_S: Final = 2**32 - 1
+# The package cuts dates to 32 bits, which end in 2038 (MT5.md 3.5); nothing is later.
+LATEST_S: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,11 @@ def between(from_s: int, to_s: int, zone_s: int | None) -> Period:
         raise BrokerTimeUnknown(detail, retry_after_s=5)
     if from_s > to_s:
         raise InvalidRequest("from is later than to")
-    return Period(max(0, from_s + zone_s), max(0, min(to_s + zone_s, LATEST_S)), zone_s)
+    return Period(_within(from_s + zone_s), _within(to_s + zone_s), zone_s)
+
+
+def _within(broker_s: int) -> int:
+    return min(max(0, broker_s), LATEST_S)
 
 
 def _days(days: int, zone_s: int | None) -> Period:

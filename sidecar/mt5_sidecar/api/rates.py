@@ -81,9 +81,10 @@ async def _columns(
 ) -> past_views.Columns:
     info = await symbol_info(context, name)
     if not info.select:
-        await context.terminal.call("symbol_select", name, True)  # noqa: FBT003  the package's
+        context.selected.take((name,))
+        await context.terminal.read("symbol_select", name, True)  # noqa: FBT003  the package's
     try:
-        columns: past_views.Columns = await context.terminal.call(call, *args)
+        columns: past_views.Columns = await context.terminal.read(call, *args)
     except TerminalRefused as error:
         if error.of_terminal:
             raise

@@ -69,6 +69,7 @@ def subscribed(socket: Socket) -> Subscribed:
 def watch_wanted(context: Context) -> None:
     """Have the terminal watch what all clients together want, and nothing else."""
     context.terminal.watch(tuple(sorted(_wanted(context))))
+    context.feed.forget_unwatched()
 
 
 def demand_watchable(context: Context, named: frozenset[str], socket: Socket | None = None) -> None:
@@ -93,6 +94,7 @@ def demand_watchable(context: Context, named: frozenset[str], socket: Socket | N
             limit="watched_symbols",
             allowed=most,
         )
+    context.selected.take(added)
 
 
 def _wanted(context: Context, *, without: Socket | None = None) -> set[str]:

@@ -16,7 +16,7 @@ from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.patience import awaited
 from mt5_sidecar.domain.symbol_view import symbol as symbol_view
-from mt5_sidecar.errors import InvalidRequest, TerminalRefused, UnknownSymbol
+from mt5_sidecar.errors import InvalidRequest, TerminalRefused, TooManySymbols, UnknownSymbol
 from mt5_sidecar.orders.errors import NoPrice
 
 # The package takes at most 29 characters (MT5.md 3.5); control characters never name a symbol.
@@ -45,7 +45,7 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
         TerminalRefused: the terminal cannot say.
     """
     try:
-        info: protocol.SymbolInfo = await context.terminal.call("symbol_info", name)
+        info: protocol.SymbolInfo = await context.terminal.read("symbol_info", name)
     except TerminalRefused as error:
         if error.of_terminal:
             raise
@@ -59,13 +59,14 @@ async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...
 
     Raises:
         UnknownSymbol: the broker does not have one of them, or gives no prices of it.
+        TooManySymbols: too many were selected for clients already.
         NoPrice: one has no price yet.
         TerminalRefused: the terminal cannot say.
     """
     ticks: dict[str, protocol.Tick | None] = dict.fromkeys(names)
     for name in ticks:
-        await symbol_info(context, name)
-        await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
+        if not (await symbol_info(context, name)).select:
+            await _select(context, name)
 
     async def look() -> bool:
         for name, seen in ticks.items():
@@ -85,8 +86,9 @@ async def _priced_info(context: Context, name: str) -> protocol.SymbolInfo:
     if info.select and _priced(info):
         return info
     # A contract is of use without prices, also where the terminal will not show any.
-    with contextlib.suppress(UnknownSymbol):
-        await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
+    with contextlib.suppress(UnknownSymbol, TooManySymbols):
+        if not info.select:
+            await _select(context, name)
 
         async def look() -> protocol.SymbolInfo:
             nonlocal info
@@ -115,9 +117,14 @@ def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:
     return bool(seen.bid or seen.ask or seen.last)
 
 
+async def _select(context: Context, name: str) -> None:
+    context.selected.take((name,))
+    await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
+
+
 async def _of_symbol(context: Context, name: str, call: str, *args: object) -> Any:
     try:
-        return await context.terminal.call(call, name, *args)
+        return await context.terminal.read(call, name, *args)
     except TerminalRefused as error:
         if error.of_terminal:
             raise

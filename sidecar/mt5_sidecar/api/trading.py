@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trades over HTTP: the body in, the outcome out (docs/orders.md)."""
 
+import contextlib
 import posixpath
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
@@ -22,13 +24,13 @@ from mt5_sidecar.api.asks import (
 )
 from mt5_sidecar.api.asks import wanted as wanted_of
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler, named, parameters
+from mt5_sidecar.api.middleware import Handler, named, of_another, parameters
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.numbers import fixed, plain
-from mt5_sidecar.errors import BridgeError, InvalidRequest
+from mt5_sidecar.errors import BridgeError, InvalidRequest, Misdirected
 from mt5_sidecar.logs import bound
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
@@ -67,7 +69,8 @@ async def check(request: web.Request) -> web.Response:
     demand_trading(context)
     demand_declared(request, ())
     fields = fields_of(await request.read())
-    for_this_account(fields, context.settings.account_id)
+    with _one_account(request):
+        for_this_account(fields, context.settings.account_id)
     fields.pop(CLIENT_ORDER_ID, None)
     found = await context.office.desk.check(ask("order", fields))
     digits = context.feed.money_digits
@@ -106,18 +109,27 @@ async def _wanted(request: web.Request, operation: Operation, query: tuple[str, 
     context = request.app[CONTEXT]
     try:
         ticket = request.match_info.get("ticket")
-        return wanted_of(
-            operation,
-            await _fields(request, query),
-            account_id=context.settings.account_id,
-            header=_key_header(request),
-            ticket=0 if ticket is None else checked_ticket(ticket),
-        )
+        with _one_account(request):
+            return wanted_of(
+                operation,
+                await _fields(request, query),
+                account_id=context.settings.account_id,
+                header=_key_header(request),
+                ticket=0 if ticket is None else checked_ticket(ticket),
+            )
     except (OrderError, BridgeError):
         # What cannot be read was never sent, so the plainer reason is told. A key that was used
         # is answered, on or off: "nothing was sent" would be a lie.
         demand_trading(context)
         raise
+
+
+@contextlib.contextmanager
+def _one_account(request: web.Request) -> Iterator[None]:
+    try:
+        yield
+    except Misdirected as error:
+        raise of_another(request) from error
 
 
 def _key_header(request: web.Request) -> str | None:

@@ -12,6 +12,8 @@ import contextlib
 from aiohttp import web
 
 from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.streams.codes import Close
+from mt5_sidecar.streams.frame import close_frame
 
 
 class SocketWire:
@@ -46,12 +48,20 @@ class SocketWire:
         """Say why, give the client the grace to hear it, then cut the connection."""
         if self._closing is None:
             self._metrics.ws_closed.labels(str(int(code))).inc()
-            self._closing = asyncio.create_task(self._end(code, reason))
+            end = self._hang_up if code == Close.TOO_MANY_MESSAGES else self._end
+            self._closing = asyncio.create_task(end(code, reason))
 
     async def ended(self) -> None:
         """Return once a close that we began is over."""
         if self._closing is not None:
             await self._closing
+
+    async def _hang_up(self, code: int, reason: str) -> None:
+        # Not aiohttp's close: to hear the client's it reads on, and a flood would be read for all
+        # of the grace.
+        self.send(close_frame(code, reason))
+        self._transport.close()
+        asyncio.get_running_loop().call_later(self._grace_s, self._transport.abort)
 
     async def _end(self, code: int, reason: str) -> None:
         with contextlib.suppress(TimeoutError, ConnectionError):

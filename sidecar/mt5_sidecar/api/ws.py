@@ -36,6 +36,7 @@ from mt5_sidecar.streams.board import NOTHING_YET
 from mt5_sidecar.streams.channels import CHANNELS, Channel, Choice
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
+from mt5_sidecar.streams.frame import pong_frame
 
 # Only what happens to the connection; no part of the account.
 STATUS_ONLY: Final = Choice(frozenset(), frozenset(), account=False)
@@ -81,9 +82,7 @@ async def _serve(
             say(context, socket, "health", encode(stream_health(context)))
         watch_wanted(context)
         context.feed.hub.join(socket.client)
-        async for message in ws:
-            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                await hear(context, socket, message.data)
+        await _listen(context, ws, socket)
     except Exception:  # noqa: BLE001  after the upgrade no HTTP answer may follow
         logger.exception("stream_failed")
         socket.client.close(Close.INTERNAL, "a fault of ours; see the sidecar's log")
@@ -93,6 +92,20 @@ async def _serve(
         context.feed.hub.leave(socket.client)
         watch_wanted(context)
         await socket.wire.ended()
+
+
+async def _listen(context: Context, ws: web.WebSocketResponse, socket: Socket) -> None:
+    now_s = asyncio.get_running_loop().time
+    async for message in ws:
+        # Pings and pongs as well: a flood of them holds the loop up like any other.
+        if not socket.bucket.take(now_s()):
+            socket.client.close(Close.TOO_MANY_MESSAGES, "too many messages a second")
+        if socket.client.closed:
+            return
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            await hear(context, socket, message.data)
+        elif message.type is WSMsgType.PING:
+            socket.wire.send(pong_frame(message.data))
 
 
 def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -> None:
@@ -147,6 +160,7 @@ async def _opened(context: Context, request: web.Request) -> web.WebSocketRespon
         heartbeat=settings.ws_ping_interval_s,
         max_msg_size=settings.ws_max_message_bytes,
         compress=False,
+        autoping=False,
     )
     if not ws.can_prepare(request):
         raise InvalidRequest("this path speaks WebSocket: send Upgrade: websocket")

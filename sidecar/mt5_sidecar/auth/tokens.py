@@ -47,14 +47,13 @@ class Tokens:
 
         try:
             kid = self._kid(jwt.get_unverified_header(token))
-            claims = self._claims(token, self.signers.keys[kid])
+            return self._granted(self._claims(token, self.signers.keys[kid]), kid)
         except KeyError as error:
             raise SignerUnknown from error
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("the token has expired") from error
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
             raise Unauthenticated("the token is not one of our issuer's for this API") from error
-        return self._granted(claims, kid)
 
     def still_valid(self, principal: Principal, *, now: datetime) -> Principal:
         """Return `principal` if its token would still be taken.
@@ -88,8 +87,10 @@ class Tokens:
 
     def _granted(self, claims: dict[str, Any], kid: str) -> Principal:
         ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
+        # It stands in log lines, which are UTF-8; JSON may hold what is not.
+        subject = str(claims["sub"]).encode(errors="replace").decode()
         return Principal(
-            f"{PREFIX}{str(claims['sub'])[:LONGEST_SUBJECT]}",
+            f"{PREFIX}{subject[:LONGEST_SUBJECT]}",
             frozenset(_words(claims, self._settings.jwt_accounts_claim)),
             frozenset(_words(claims, self._settings.jwt_scopes_claim)),
             ends,

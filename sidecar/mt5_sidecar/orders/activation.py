@@ -2,7 +2,7 @@
 """Which slot trades: take over with a growing epoch, be fenced, hand the journal on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from mt5_sidecar.errors import InvalidRequest
 from mt5_sidecar.orders import handover
@@ -24,6 +24,7 @@ class Activation:
         settings: OrderSettings,
         *,
         clock: Callable[[], int],
+        recall_trades: Callable[[], Awaitable[None]],
     ) -> None:
         self._journal = ledger.journal
         self._ledger = ledger
@@ -32,6 +33,7 @@ class Activation:
         self._turn = turn
         self._settings = settings
         self._clock = clock
+        self._recall_trades = recall_trades
 
     @property
     def epoch(self) -> int:
@@ -84,7 +86,7 @@ class Activation:
         """Return what the account's other slot must know; fence first."""
         read = self._journal.read
         oldest_ms = self._clock() - int(self._settings.retention_s * 1000)
-        records = await read(lambda store: store.since(oldest_ms))
+        records = await read(lambda store: store.since_or_open(oldest_ms))
         return handover.packed(
             handover.Handover(
                 account=await read(lambda store: store.fact("account")),
@@ -117,6 +119,7 @@ class Activation:
             await self._journal.write(lambda store: store.adopt(records, **facts))
             await self._ledger.adopt_unsettled(now_ms=self._clock())
             await self._earlier.recall()
+            await self._recall_trades()
 
     async def _adopted_epoch(self) -> int:
         return int(await self._journal.read(lambda store: store.fact("adopted_epoch", "0")))

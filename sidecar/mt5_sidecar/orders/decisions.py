@@ -14,7 +14,7 @@ from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
-from mt5_sidecar.orders.targets import judged_by_target
+from mt5_sidecar.orders.targets import being_worked_on, judged_by_target
 
 Waiting = Literal["Settling", "HistoryIncomplete", "Executing", "Ambiguous"]
 """Settling: too early to believe in absence. HistoryIncomplete: an order that is known to exist is
@@ -37,9 +37,9 @@ def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | W
         return _by_target(record, sight, settings)
     if executing(record, sight):
         return Wait("Executing")
-    if verdict := found(record, sight):
+    if (verdict := found(record, sight)) and not _may_grow(verdict, sight):
         return verdict
-    if verdict := standing(record, sight):
+    if verdict := verdict or standing(record, sight):
         # It was made; history, which says how much, has as long as absence would have.
         absent = _absent(record, sight, settings)
         return absent if isinstance(absent, Wait) else verdict
@@ -66,10 +66,19 @@ def _unmarked(record: Record, sight: Sight, settings: OrderSettings) -> Verdict 
     return _absent(record, sight, settings)
 
 
+def _may_grow(verdict: Verdict, sight: Sight) -> bool:
+    # Deals whose order is not shown yet: it may be filled by more of them.
+    return verdict.outcome == "Partial" and all(
+        order.ticket != verdict.order for order in sight.all_orders
+    )
+
+
 def _by_target(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
     verdict = judged_by_target(record, sight)
     if verdict is not None and verdict.outcome != "Unknown":
         return verdict
+    if being_worked_on(record, sight):
+        return Wait("Executing")
     # "As before" and "cannot be told any more" are both claims about what did not happen.
     absent = _absent(record, sight, settings)
     return absent if isinstance(absent, Wait) else verdict or absent

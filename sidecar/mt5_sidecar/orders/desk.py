@@ -76,16 +76,21 @@ class OrderDesk:
         self._turns = 0
         self._running = Running()
         self._ledger = Ledger(journal)
-        market = Market(terminal, settings, sleep, steady)
-        self._changes, self._netting = market.changes, market.netting
-        self._preparer = Preparer(market, settings)
+        self._market = Market(terminal, settings, sleep, steady)
+        self._preparer = Preparer(self._market, settings)
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
         self._reconciler = Reconciler(
             self._ledger, looker, self._gate, settings, clock=clock, on_outcome=on_outcome
         )
         self.activation = Activation(
-            self._ledger, self._gate, self._earlier, self._turn, settings, clock=clock
+            self._ledger,
+            self._gate,
+            self._earlier,
+            self._turn,
+            settings,
+            clock=clock,
+            recall_trades=self._recall_trades,
         )
 
     async def start(self) -> None:
@@ -97,6 +102,7 @@ class OrderDesk:
         await self._ledger.journal.open()
         await self.activation.recall()
         await self._ledger.adopt_unsettled(now_ms=self._clock())
+        await self._recall_trades()
 
     async def stop(self) -> None:
         """Refuse what is new, finish what is being sent, and close the journal."""
@@ -118,7 +124,7 @@ class OrderDesk:
             _check_same(wanted, earlier)
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
         if len(self._running) >= self._settings.max_waiting:
-            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+            return await self._replayed(wanted)
         return await self._running.run(key, wanted.fingerprint, self._carry_out(wanted))
 
     async def check(self, ask: Ask) -> OrderCheckResult:
@@ -178,6 +184,14 @@ class OrderDesk:
             self._earlier.wait_anew()
         await self._earlier.once()
 
+    async def _replayed(self, wanted: Record) -> Outcome:
+        """Answer a key that is known, while there is room for no other."""
+        known = await self._ledger.journal.get(wanted.key)
+        if known is None:
+            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+        _check_same(wanted, known.fingerprint)
+        return told(known, replayed=True)
+
     async def _carry_out(self, wanted: Record) -> Outcome:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
@@ -200,6 +214,12 @@ class OrderDesk:
                 return await self._send(planned)
             finally:
                 self._turns += 1
+
+    async def _recall_trades(self) -> None:
+        """Know of the last trades of an earlier life or another slot: ours may not show them."""
+        since_ms = self._clock() - self._settings.proof_ms
+        for record in await self._ledger.journal.read(lambda store: store.since(since_ms)):
+            self._market.made(record, record.verdict)
 
     def _is_old(self, began_ms: int) -> bool:
         return self._steady() - began_ms > self._settings.plan_max_age_s * 1000
@@ -230,6 +250,8 @@ class OrderDesk:
     async def _send(self, planned: Record) -> Outcome:
         # Much may have changed while it waited for its turn.
         self._check_open()
+        if verdict := self._earlier.find(planned):
+            return await self._met_again(planned, verdict)
         if other := self._ledger.alike(planned):
             raise LookalikeUnknown(
                 f"the outcome of {other.key}, a trade just like this one, is unknown",
@@ -244,10 +266,7 @@ class OrderDesk:
         sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)
         verdict = await self._called(sent)
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
-        if verdict.outcome in ("Done", "Placed"):
-            self._changes.made(sent)
-        if verdict.outcome not in ("Refused", "NotSent"):
-            self._netting.made(sent, verdict)
+        self._market.made(sent, verdict)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

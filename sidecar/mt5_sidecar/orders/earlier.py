@@ -9,7 +9,8 @@ in the journal, or was never sent.
 from collections.abc import Callable
 
 from mt5_agent.protocol import Deal, Order
-from mt5_sidecar.orders.errors import KeyOfEarlierLife, Settling
+from mt5_sidecar.orders.errors import KeyOfEarlierLife, KeyReused, Settling
+from mt5_sidecar.orders.evidence import mark
 from mt5_sidecar.orders.findings import executing, found, standing
 from mt5_sidecar.orders.gate import Gate
 from mt5_sidecar.orders.journal import Journal
@@ -91,6 +92,7 @@ class EarlierLife:
 
         Raises:
             Settling: The broker is still at it.
+            KeyReused: It made something else of it than `record` asks for.
         """
         if self._sight is None or record.operation not in _MARKED:
             return None
@@ -98,7 +100,12 @@ class EarlierLife:
             # The look is too old to tell how it ends: take another.
             self._gate.earlier_known = False
             raise Settling("an earlier pod has sent it, and it is not finished", retry_after_s=5)
-        return found(record, self._sight) or standing(record, self._sight)
+        verdict = found(record, self._sight) or standing(record, self._sight)
+        if verdict is None and any(
+            mark(record, one.comment, one.magic) for one in self._sight.everything
+        ):
+            raise KeyReused(f"{record.key} was used for another trade", key=record.key)
+        return verdict
 
     def deny(self, account_id: str, key: str) -> None:
         """Return if no earlier life made anything of `key`.

@@ -106,7 +106,9 @@ def _changed_ms(record: Record, held: Position) -> int:
 
 def _same_target(record: Record, order: Order) -> bool:
     if record.operation == "close_position":
-        return _is_target(record, order.position_id)
+        # An order has the position's identifier from its execution on (MQL5 reference,
+        # ORDER_POSITION_ID). Until then, and where it is rejected, the mark says enough.
+        return not order.position_id or _is_target(record, order.position_id)
     if record.operation == "close_by":
         return True
     return order.type % 2 == _side(record) and order.symbol == _symbol(record)

@@ -12,15 +12,19 @@ from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.symbols import decimal
 
 _ENDED = (mt5.ORDER_STATE_CANCELED, mt5.ORDER_STATE_EXPIRED, mt5.ORDER_STATE_REJECTED)
+# The broker has not accepted it yet, and may not.
+_UNDECIDED = (mt5.ORDER_STATE_STARTED, mt5.ORDER_STATE_REQUEST_ADD)
 
 
 def executing(record: Record, sight: Sight) -> bool:
-    """Tell whether the broker holds a market order of ours that is not finished."""
-    if _waits(record):
-        return False
+    """Tell whether the broker holds an order of ours that it has not decided on."""
     done = {order.ticket for order in sight.past_orders}
-    ours = evidence.marked_orders(record, sight.orders)
-    return any(order.ticket not in done for order, _ in ours)
+    held = [order for order in sight.orders if order.ticket not in done]
+    return any(
+        (order.ticket not in done and not _waits(record))
+        or _by_order(record, order, by, sight) is None
+        for order, by in evidence.marked_orders(record, (*sight.past_orders, *held))
+    )
 
 
 def found(record: Record, sight: Sight, *, order: Order | None = None) -> Verdict | None:
@@ -69,14 +73,22 @@ def _waits(record: Record) -> bool:
     return record.operation == "order" and getattr(record.ask.body, "type", "") != "market"
 
 
+def _is_live(order: Order, sight: Sight) -> bool:
+    # The rest of a waiting order that is filled in part: told `Partial`, it would be sent again.
+    return order in sight.orders and all(past.ticket != order.ticket for past in sight.past_orders)
+
+
 def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdict | None:
     deals = evidence.deals_of([order.ticket], sight.deals)
     filled = decimal(order.volume_initial) - decimal(order.volume_current)
+    if order.state == mt5.ORDER_STATE_FILLED and not filled:
+        # A history that does not say how much: it was made.
+        filled = decimal(order.volume_initial)
     if order.state == mt5.ORDER_STATE_REJECTED and not filled:
         return Verdict(outcome="Refused", evidence=by, order=order.ticket, reason="Rejected")
-    if filled > 0:
+    if filled > 0 and not (_waits(record) and _is_live(order, sight)):
         return _filled(order, deals, by, filled=filled)
-    if _waits(record):
+    if _waits(record) and order.state not in _UNDECIDED:
         since = "CanceledSince" if order.state in _ENDED else ""
         return Verdict(
             outcome="Placed",
@@ -129,7 +141,7 @@ def _by_pair(record: Record, sight: Sight) -> Verdict | None:
         if deal.entry == mt5.DEAL_ENTRY_OUT_BY:
             halves.setdefault(deal.order, []).append(deal)
     for order, deals in halves.items():
-        if {deal.position_id for deal in deals} == pair:
+        if order not in sight.claimed and {deal.position_id for deal in deals} == pair:
             return Verdict(
                 outcome="Done",
                 evidence="state",

@@ -63,8 +63,12 @@ class Ledger:
         return ended
 
     async def adopt_unsettled(self, *, now_ms: int) -> None:
-        """Take up what the journal holds open: what was never called was not sent."""
-        for record in await self.journal.read(lambda store: store.unsettled()):
+        """Take up what the journal holds open, and that alone: another slot may have settled the
+        rest. What was never called was not sent."""
+        unsettled = await self.journal.read(lambda store: store.unsettled())
+        self.open = {record.key: record for record in unsettled}
+        self.waiting.clear()
+        for record in unsettled:
             if record.state == "intent":
                 verdict = not_sent("NeverCalled", "the sidecar ended first", evidence_of_call=False)
                 await self.settle(record, verdict, now_ms=now_ms)

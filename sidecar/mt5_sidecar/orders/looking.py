@@ -25,11 +25,17 @@ class Looker:
         self._clock = clock
 
     async def look(
-        self, *, from_ms: int, known: Sequence[int] = (), targets: Iterable[int] = ()
+        self,
+        *,
+        from_ms: int,
+        known: Sequence[int] = (),
+        claimed: Iterable[int] = (),
+        targets: Iterable[int] = (),
     ) -> Sight | None:
         """Return what is there since `from_ms` (UTC); None where it could not be seen whole.
 
-        `known`: tickets of orders that exist, oldest first. `targets`: old orders to look up.
+        `known`: tickets of orders that exist, oldest first. `claimed`: of other orders that belong
+        to a key. `targets`: old orders to look up.
         """
         connection, since_ms = self._terminal.connection, self._terminal.since_ms
         if not connection.connected:
@@ -55,7 +61,7 @@ class Looker:
             positions=tuple(positions),
             past_orders=tuple(past),
             deals=tuple(deals),
-            claimed=frozenset(known),
+            claimed=frozenset((*known, *claimed)),
             whole=_whole(known, [*orders, *past]),
         )
 

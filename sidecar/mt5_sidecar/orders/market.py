@@ -12,7 +12,9 @@ from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.changes import LastChanges
 from mt5_sidecar.orders.errors import NoPrice, Settling, UnknownTarget
 from mt5_sidecar.orders.netting import Netting, net
+from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.ports import Terminal
+from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.symbols import Symbol, symbol
@@ -37,9 +39,16 @@ class Market:
         self._settings = settings
         self._sleep = sleep
         kept_ms = int(settings.settle_s * 1000)
-        self.changes = LastChanges(kept_ms=kept_ms, clock=steady)
-        self.netting = Netting(kept_ms=kept_ms, clock=steady)
+        self._changes = LastChanges(kept_ms=kept_ms, clock=steady)
+        self._netting = Netting(kept_ms=kept_ms, clock=steady)
         self._hedging: tuple[int, bool] | None = None
+
+    def made(self, record: Record, verdict: Verdict) -> None:
+        """Remember a trade that was carried out, or may have been: it may not be shown yet."""
+        if verdict.outcome in ("Done", "Placed"):
+            self._changes.made(record)
+        if verdict.outcome not in ("Refused", "NotSent"):
+            self._netting.made(record, verdict)
 
     async def hedging(self) -> bool:
         """Tell whether positions of a symbol are kept apart; read once a connection."""
@@ -80,7 +89,7 @@ class Market:
             UnknownTarget: It is not open.
             Settling: The terminal does not show that change yet.
         """
-        return await self._shown(lambda: self.position(ticket), self.changes.shown)
+        return await self._shown(lambda: self.position(ticket), self._changes.shown)
 
     async def closing_position(self, ticket: int) -> Position:
         """Return an open position with the lots that the last trade left of it.
@@ -89,7 +98,7 @@ class Market:
             UnknownTarget: It is not open.
             Settling: On a netting account: the terminal does not show that trade yet.
         """
-        return await self._shown(lambda: self.position(ticket), self.netting.shown)
+        return await self._shown(lambda: self.position(ticket), self._netting.shown)
 
     async def net(self, name: str) -> Decimal:
         """Return the lots that are shown of a symbol of a netting account, below 0 if sold."""
@@ -102,7 +111,7 @@ class Market:
             UnknownTarget: It does not wait.
             Settling: The terminal does not show that change yet.
         """
-        return await self._shown(lambda: self.order(ticket), self.changes.shown)
+        return await self._shown(lambda: self.order(ticket), self._changes.shown)
 
     async def order(self, ticket: int) -> Order:
         """Return a waiting order.
@@ -141,6 +150,9 @@ class Market:
             if error.of_terminal:
                 raise
             raise UnknownSymbol(f"the broker has no symbol {name}") from error
+        if info.name != name:
+            # Orders carry the broker's own spelling, and are looked for by what was asked for.
+            raise UnknownSymbol(f"the broker has no symbol {name}, but {info.name}")
         return info
 
     async def _priced(self, seen: Symbol) -> Symbol:

@@ -137,6 +137,8 @@ def order_settings(settings: Settings) -> OrderSettings:
         retention_s=settings.order_retention_days * DAY_S,
         newborn_s=settings.order_newborn_s,
         reconcile_interval_s=settings.order_reconcile_interval_s,
+        plan_max_age_s=settings.order_plan_max_age_s,
+        change_shown_timeout_s=settings.order_change_shown_timeout_s,
         max_waiting=settings.order_max_waiting,
         deviation_points=settings.order_deviation_points,
     )

@@ -11,8 +11,8 @@ from mt5_sidecar.orders.bodies import Operation
 
 Word = Literal["Done", "Placed", "Partial", "Refused", "NotSent", "Unknown"]
 """Done      carried out in full
-Placed    accepted by the broker: an order that waits, or that is not filled yet
-Partial   carried out in part; `volume` says how much
+Placed    accepted by the broker: an order that waits, or that is not (all) filled yet
+Partial   carried out in part, and over; `volume` says how much
 Refused   the broker said no: nothing was made
 NotSent   proven not to have been made
 Unknown   not known yet, or (`final`) not knowable any more

@@ -3,8 +3,10 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from mt5_sidecar.logs import logger
+from mt5_sidecar.orders.bodies import Operation
 from mt5_sidecar.orders.decisions import Wait, decide
 from mt5_sidecar.orders.errors import JournalError
 from mt5_sidecar.orders.gate import Gate
@@ -16,6 +18,8 @@ from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
 
 _BY_TARGET = ("modify_order", "cancel_order")
+# Their orders prove that history is whole.
+_IN_HISTORY: Final[tuple[Operation, ...]] = ("order", "close_position")
 
 
 class Reconciler:
@@ -75,9 +79,11 @@ class Reconciler:
         open_records = list(self._ledger.open.values())
         from_ms = min(record.sent_ms or record.created_ms for record in open_records)
         day_before_ms = from_ms - int(self._settings.window_before_s * 1000)
-        known = await self._ledger.journal.read(lambda store: store.order_tickets(day_before_ms))
+        read = self._ledger.journal.read
+        known = await read(lambda store: store.order_tickets(day_before_ms, *_IN_HISTORY))
+        pairs = await read(lambda store: store.order_tickets(day_before_ms, "close_by"))
         targets = [r.ask.ticket for r in open_records if r.operation in _BY_TARGET]
-        return await self._looker.look(from_ms=from_ms, known=known, targets=targets)
+        return await self._looker.look(from_ms=from_ms, known=known, claimed=pairs, targets=targets)
 
     async def _judge(self, key: str, sight: Sight) -> Sight:
         record = self._ledger.open.get(key)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from mt5_sidecar.domain.clock import utc_iso
-from mt5_sidecar.orders.bodies import AnyBody, Ask, Operation, comment_of, fingerprint
+from mt5_sidecar.orders.bodies import AnyBody, Ask, CloseBy, Operation, comment_of, fingerprint
 from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, magic_of, token_of
 from mt5_sidecar.orders.outcomes import UNKNOWN, Outcome, Verdict
 from mt5_sidecar.orders.retcodes import retcode_name
@@ -93,10 +93,13 @@ def told(record: Record, *, replayed: bool = False) -> Outcome:
 def shape(record: Record) -> tuple[Any, ...]:
     """Return what two trades have in common that nobody could tell apart at the broker.
 
-    For a new order: symbol, kind, volume and magic of the caller. For the others: the target.
+    For a new order: symbol, kind, volume and magic of the caller. For the others: the target; two
+    positions are closed by each other whichever of them is named first.
     """
+    body: AnyBody = record.ask.body
+    if isinstance(body, CloseBy):
+        return (record.operation, frozenset({record.ask.ticket, body.position_by}))
     if record.operation != "order":
         return (record.operation, record.ask.ticket)
-    body: AnyBody = record.ask.body
     names = ("symbol", "side", "type", "volume", "magic")
     return ("order", *(getattr(body, name) for name in names))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from mt5_agent.protocol import Order
 from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.expirations import DAY_S
 from mt5_sidecar.orders.outcomes import Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.sight import Sight
@@ -27,6 +28,8 @@ _REMEMBERED = {"stoplimit": "stop_limit_price"}
 # Ends that are no moment of their own: servers say none, or when the day is over.
 _WITHOUT_MOMENT = (mt5.ORDER_TIME_GTC, mt5.ORDER_TIME_DAY)
 
+_REQUESTED = (mt5.ORDER_STATE_REQUEST_MODIFY, mt5.ORDER_STATE_REQUEST_CANCEL)
+
 CHANGES = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
 """What each kind of change sets, by the request's names."""
 
@@ -40,6 +43,13 @@ def judged_by_target(record: Record, sight: Sight) -> Verdict | None:
             return _order(record, sight)
         case _:
             return _removal(record, sight)
+
+
+def being_worked_on(record: Record, sight: Sight) -> bool:
+    """Tell whether the broker has a request about the target and has not decided on it."""
+    return any(
+        order.ticket == record.ask.ticket and order.state in _REQUESTED for order in sight.orders
+    )
 
 
 def as_asked_already(record: Record) -> bool:
@@ -121,6 +131,16 @@ def _before(record: Record, names: Iterable[str]) -> dict[str, float]:
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    if one.get("type_time") == other.get("type_time") and one.get("type_time") in _WITHOUT_MOMENT:
-        one = {name: value for name, value in one.items() if name != "expiration"}
+    one, other = _by_their_ends(one), _by_their_ends(other)
     return all(abs(one[name] - other[name]) < SAME for name in one)
+
+
+def _by_their_ends(values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return `values` with what of the end is the client's, and not the server's to say."""
+    kind = values.get("type_time")
+    if kind in _WITHOUT_MOMENT:
+        return {**values, "expiration": 0.0}
+    if kind == mt5.ORDER_TIME_SPECIFIED_DAY:
+        # Any moment of that day: a server may say its end.
+        return {**values, "expiration": values["expiration"] // DAY_S}
+    return values

@@ -13,8 +13,7 @@ from mt5_sidecar.orders.retcodes import (
     retcode_name,
 )
 from mt5_sidecar.orders.symbols import decimal
-
-_CLOSING = ("close_position", "close_by")
+from mt5_sidecar.orders.targets import CHANGES
 
 
 def from_result(record: Record, result: OrderSendResult) -> Verdict:
@@ -22,7 +21,7 @@ def from_result(record: Record, result: OrderSendResult) -> Verdict:
     kind = _class_of(record, result.retcode)
     if kind == "ambiguous":
         return unknown(f"the broker answered {retcode_name(result.retcode)}", result.retcode)
-    word = _word(record, result.retcode, kind)
+    word = _word(record, result, kind)
     carried_out = word in ("Done", "Partial", "Placed")
     return Verdict(
         outcome=word,
@@ -75,19 +74,37 @@ def unknown(detail: str, retcode: int = 0) -> Verdict:
 
 def _class_of(record: Record, retcode: int) -> Class:
     kind = retcode_class(retcode)
-    # A new order can change nothing and close nothing: these answers would prove nothing.
-    return "refused" if kind in ("no_changes", "gone") and record.operation == "order" else kind
+    if kind == "no_changes" and record.operation not in CHANGES:
+        # A new order changes nothing; of an order to remove or a position to close it would say
+        # that they are as before: somebody must look.
+        return "refused" if record.operation == "order" else "ambiguous"
+    if kind == "gone" and record.operation != "close_position":
+        # Of a pair to be closed by each other one is gone, and the other may well be open.
+        return "refused"
+    return kind
 
 
-def _word(record: Record, retcode: int, kind: Class) -> Word:
-    if kind == "partial":
-        return "Partial"
-    if kind == "made":
-        waits = record.request.get("action") == mt5.TRADE_ACTION_PENDING
-        return "Placed" if waits or retcode_name(retcode) == "PLACED" else "Done"
-    if kind == "no_changes" or (kind == "gone" and record.operation in _CLOSING):
-        return "Done"
-    return "Refused"
+def _word(record: Record, result: OrderSendResult, kind: Class) -> Word:
+    if kind not in ("made", "partial"):
+        return "Done" if kind in ("no_changes", "gone") else "Refused"
+    waits = record.request.get("action") == mt5.TRADE_ACTION_PENDING
+    if waits or retcode_name(result.retcode) == "PLACED":
+        return "Placed"
+    if kind == "partial" or _filled_less(record, result):
+        return "Placed" if _rest_waits(record) else "Partial"
+    return "Done"
+
+
+def _filled_less(record: Record, result: OrderSendResult) -> bool:
+    # A broker that fills a part of an IOC order and calls it done: `Done` means all of it.
+    wanted = float(record.request.get("volume", 0.0))
+    return 0 < decimal(result.volume) < decimal(wanted)
+
+
+def _rest_waits(record: Record) -> bool:
+    # Source: metatrader5.com help, "Fill policy", Return: what is left is not canceled. Told
+    # `Partial`, a client would send it again.
+    return record.request.get("type_filling") == mt5.ORDER_FILLING_RETURN
 
 
 def _position(record: Record, order: int) -> int:

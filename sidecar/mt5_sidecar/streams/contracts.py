@@ -2,13 +2,19 @@
 """Symbols' digits: asked for once, when a symbol is first seen."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
+from typing import Final
 
 from mt5_agent import protocol
 from mt5_sidecar.domain.contract import UNKNOWN_CONTRACT, Contract, contract
-from mt5_sidecar.errors import BridgeError
+from mt5_sidecar.errors import BridgeError, TerminalRefused
 from mt5_sidecar.logs import logger
 from mt5_sidecar.terminal.terminal import Terminal
+
+# A page of history may name hundreds of symbols that the broker no longer has.
+AGAIN_S: Final = 60.0
 
 
 class ContractCache:
@@ -19,11 +25,13 @@ class ContractCache:
         self._learned = learned
         self._known: dict[str, Contract] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._unknown: dict[str, float] = {}
+        """Since when the broker does not know what history still names, on the monotonic clock."""
 
     def get(self, symbol: str) -> Contract:
         """Return the contract, or one without digits while it is being asked for."""
         known = self._known.get(symbol)
-        if known is None and symbol not in self._asking and self._terminal.connection.connected:
+        if known is None and self._may_ask(symbol):
             self._asking[symbol] = asyncio.create_task(self._ask(symbol))
         return known or UNKNOWN_CONTRACT
 
@@ -37,10 +45,17 @@ class ContractCache:
             asking.cancel()
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
+    def _may_ask(self, symbol: str) -> bool:
+        if symbol in self._asking or not self._terminal.connection.connected:
+            return False
+        return time.monotonic() - self._unknown.get(symbol, -math.inf) >= AGAIN_S
+
     async def _ask(self, symbol: str) -> None:
         try:
-            self._known[symbol] = contract(await self._terminal.call("symbol_info", symbol))
+            self._known[symbol] = contract(await self._terminal.read("symbol_info", symbol))
         except (BridgeError, protocol.ProtocolError) as error:
+            if isinstance(error, TerminalRefused) and not error.of_terminal:
+                self._unknown[symbol] = time.monotonic()
             logger.warning("contract_unknown", symbol=symbol, why=str(error))
         finally:
             self._asking.pop(symbol, None)

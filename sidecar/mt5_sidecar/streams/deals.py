@@ -81,11 +81,15 @@ class DealWatch:
     async def _once(self) -> None:
         zone_s = self._terminal.connection.utc_offset_s
         to_s = self._clock() // 1000 + (zone_s or 0) + DAY_S
-        deals = await self._terminal.call("history_deals_get", self._from_s(zone_s), to_s)
+        from_s = self._from_s(zone_s)
+        deals = await self._terminal.call("history_deals_get", from_s, to_s)
         first, known = self._known is None, self._known or {}
         news = [deal for deal in deals if deal.ticket not in known]
         floor_ms = self._floor_ms(zone_s)
-        self._known = {deal.ticket: deal.time_msc for deal in deals}
+        # A terminal that has begun anew shows less for a while: what was told stays told, for as
+        # long as a look may show it.
+        seen = known | {deal.ticket: deal.time_msc for deal in deals}
+        self._known = {ticket: ms for ticket, ms in seen.items() if ms >= from_s * 1000}
         for deal in sorted(news, key=lambda d: (d.time_msc, d.ticket)):
             if not first and deal.time_msc >= floor_ms:
                 self._tell(deal)

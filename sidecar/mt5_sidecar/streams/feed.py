@@ -99,6 +99,17 @@ class Feed:
         self.deals.seen(channel, records)
         self._metrics.taken_in(snapshot.kind)
 
+    def forget_unwatched(self) -> None:
+        """Show no price of a symbol that nobody watches any more: it would be told as current for
+        as long as no watched symbol moves, and nothing comes in for it again."""
+        ticks = self._records.get("tick_data", {})
+        watched = self._watched(ticks)
+        if len(watched) < len(ticks):
+            self._records["tick_data"] = watched
+            if self._board.retain("tick_data", watched):
+                self.changed_ms["tick_data"] = self._clock()
+                self.hub.changed()
+
     def tick_json(self, symbol: str, tick: protocol.Tick) -> bytes:
         """Return a tick as clients see it, for a symbol that nobody watches."""
         return self._ticks({symbol: tick})[symbol]
@@ -133,6 +144,8 @@ class Feed:
 
     def review(self) -> None:
         """Decide whether the board is current; to be called every second or so."""
+        self.forget_unwatched()
+        self._know_of_no_prices()
         if self._current():
             self.stale_since_ms = None
         elif self.stale_since_ms is None:
@@ -145,6 +158,14 @@ class Feed:
         if self.status != self._told:
             self._told = self.status
             self._happened("status", self._told)
+
+    def _know_of_no_prices(self) -> None:
+        # Of what nobody watches no look ever tells: none are known, not "not connected".
+        if self._terminal.symbols or self._board.version("tick_data"):
+            return
+        if self._terminal.connection.connected:
+            self.changed_ms["tick_data"] = self._clock()
+            self._board.replace("tick_data", {})
 
     def _dealt(self, deal: protocol.Deal) -> None:
         contract, zone_s = self.contracts.get(deal.symbol), self._zone_s
@@ -172,7 +193,7 @@ class Feed:
         return self._board.replace(channel, self._bodies(channel, records))
 
     def _watched(self, ticks: dict[str, protocol.Tick]) -> dict[str, protocol.Tick]:
-        watched = self._terminal.symbols
+        watched = frozenset(self._terminal.symbols)
         return {symbol: tick for symbol, tick in ticks.items() if symbol in watched}
 
     def _bodies(self, channel: Channel, records: Any) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The terminal as the rest of the sidecar sees it: ask it, and be told what it does."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -50,6 +51,7 @@ class Terminal:
         self._clock = clock
         self._link = Link(settings, self)
         self._session: Session | None = None
+        self._readers = asyncio.Semaphore(settings.agent_reads_in_flight)
         self._agent: protocol.State | None = None
         self._audience: list[Audience] = []
         self._login_id = 1
@@ -64,6 +66,7 @@ class Terminal:
         self.connection: Connection = self._seen()
         self.since_ms = clock()
         self.agent_epoch = ""
+        self._agent_since_ms = 0
         metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
         metrics.watched.set_function(lambda: len(self.symbols))
 
@@ -165,6 +168,22 @@ class Terminal:
         finally:
             self._metrics.called(call, outcome, seconds=time.perf_counter() - started_s)
 
+    async def read(self, call: str, *args: Any, **kwargs: Any) -> Any:
+        """Return the same, for who can wait: a crowd of readers is not lined up before a trade.
+
+        Raises:
+            TerminalUnavailable, TerminalRefused, TerminalTimeout: as `call`.
+        """
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                await self._readers.acquire()
+        except TimeoutError as error:
+            raise TerminalTimeout(f"{call}: too many others ask") from error
+        try:
+            return await self.call(call, *args, **kwargs)
+        finally:
+            self._readers.release()
+
     def unavailable(self) -> TerminalUnavailable:
         """Return the error that says why the account is not connected."""
         seen = self.connection
@@ -258,9 +277,16 @@ class Terminal:
             utc_offset_s=self._settings.broker_utc_offset_s,
         )
 
+    def _moved(self, before: Connection) -> bool:
+        now, since_ms = self.connection, self._agent.since_ms if self._agent else 0
+        again, self._agent_since_ms = since_ms != self._agent_since_ms, since_ms
+        # A break that was over before we could be told of it was one all the same.
+        unseen = again and before.connected and now.connected
+        return unseen or (before.state, before.reason) != (now.state, now.reason)
+
     def _review(self) -> None:
         before, self.connection = self.connection, self._seen()
-        if (before.state, before.reason) != (self.connection.state, self.connection.reason):
+        if self._moved(before):
             self.since_ms = self._clock()
             logger.info("connection", state=self.connection.state, reason=self.connection.reason)
         for kind in ("logins", "drops", "worker_restarts", "terminal_restarts"):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 import websockets
-from sidecar_rig import Rig
+from sidecar_rig import KEY, Rig
 
 RigWith = Callable[..., Awaitable[Rig]]
 APP, OTHER = "https://app.example", "https://evil.example"
@@ -47,6 +48,39 @@ async def test_a_listed_page_is_told_what_it_may_send_and_reads_the_answer(shop:
         assert "Access-Control-Allow-Credentials" not in answer.headers
     assert "ETag" in read.headers["Access-Control-Expose-Headers"].replace("Etag", "ETag")
     assert refused.status == 401
+
+
+@pytest.mark.parametrize("named", [APP, "*"])
+@pytest.mark.parametrize("origin", [b"\xff", b"http://[", b"http://\xc3\xa4.example"])
+async def test_an_origin_that_is_none_is_answered_like_any_other_page(
+    rig_with: RigWith, named: str, origin: bytes
+) -> None:
+    rig = await rig_with(cors_origins=(named,))
+    await rig.connected()
+    wanted = {"/api/account": b"200 OK", "/ws": b"403 Forbidden", "/api/nothing": b"404 Not Found"}
+    if named == "*" and origin.isascii():
+        wanted["/ws"] = b"101 Switching Protocols"
+
+    for path, status in wanted.items():
+        answer = await answered(rig, path, origin)
+
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+        assert (b"Access-Control-Allow-Origin" in answer) == (
+            named == "*" and origin.isascii() and path != "/ws"
+        )
+
+
+async def answered(rig: Rig, path: str, origin: bytes) -> bytes:
+    """Return the head of the answer to bytes that no client library would send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
+    upgrade = b"Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    who = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n".encode()
+    writer.write(who + b"Origin: " + origin + b"\r\n" + (upgrade + key) * (path == "/ws") + b"\r\n")
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+    return head
 
 
 async def test_another_page_is_told_nothing(shop: Rig) -> None:

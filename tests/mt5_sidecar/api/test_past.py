@@ -75,6 +75,19 @@ async def test_a_period_is_in_utc_and_asked_on_the_brokers_clock(
     assert (NOW_S - 580 + ZONE_S, NOW_S - 570 + ZONE_S) in [r.args for r in asked]
 
 
+@pytest.mark.parametrize("to", ["4102444800", "9999-12-31T23:59:59Z", "6000000000"])
+async def test_a_period_without_an_end_is_within_what_the_package_can_be_asked(
+    rig: Rig, old: ScriptedBroker, to: str
+) -> None:
+    (page,) = await pages(rig, f"from={NOW_S - 580}&to={to}")
+    late = await rig.get(f"/api/history?from=5000000000&to={to}")
+
+    assert [d["ticket"] for d in page["deals"]] == [2, 3, 4, 5]
+    assert late.status == (200 if to != "4102444800" else 400)
+    asked = [r for r in old.agent.heard_of(protocol.Request) if r.call == "history_deals_get"]
+    assert all(0 <= second < 2**31 for request in asked for second in request.args)
+
+
 async def test_history_is_not_called_complete_while_it_may_still_load(
     rig: Rig, old: ScriptedBroker
 ) -> None:
@@ -273,4 +286,30 @@ async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedB
     assert [s["name"] for s in rest["symbols"]] == ["EURUSD"]
     assert (first["total"], rest["cursor"]) == (3, None)
     asked = [r for r in broker.agent.heard_of(protocol.Request) if r.call == "symbols_get"]
-    assert [r.kwargs for r in asked] == [{}, {"group": "*USD*"}]
+    assert [r.kwargs for r in asked] == [{}], "a minute's, whatever is asked for"
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        ("*USD*", ["EURUSD", "XAUUSD"]),
+        ("EUR*,!*JPY", ["EURUSD"]),
+        ("*,!EUR*", ["XAUUSD", "[DAX]", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]),
+        ("[*]", ["[DAX]"]),
+        ("[A-Z]*", []),
+        ("EURUSD, XAUUSD", ["EURUSD", "XAUUSD"]),
+        ("E*R*R*D", []),
+        ("*a" * 28 + "*", ["aaaaaaaaaaaaaaaaaaaaaaaaaaaa"]),
+        # As a regular expression it would be tried in 40 million ways.
+        ("*a" * 14 + "*b", []),
+    ],
+)
+async def test_a_group_is_of_masks(
+    rig: Rig, broker: ScriptedBroker, group: str, names: list[str]
+) -> None:
+    known = ("XAUUSD", "EURUSD", "EURJPY", "[DAX]", "a" * 28)
+    broker.agent.replies["symbols_get"] = lambda r: done(r, [symbol_info(name) for name in known])
+
+    found = (await rig.get("/api/symbols", params={"group": group})).json
+
+    assert [s["name"] for s in found["symbols"]] == names

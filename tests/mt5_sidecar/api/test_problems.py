@@ -124,6 +124,14 @@ async def test_a_request_for_another_account_is_misdirected_before_anything_else
     assert header.problem == "/problems/misdirected"
 
 
+async def test_a_request_that_names_two_accounts_is_not_sent_round_in_circles(bridge: Rig) -> None:
+    routed = {"X-MT5-Account-Id": "10001"}
+
+    answer = await bridge.get("/api/account?account%5Fid=10002", headers=routed)
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+
+
 async def test_the_routers_header_for_this_account_is_accepted(bridge: Rig) -> None:
     answer = await bridge.get("/api/account", headers={"X-MT5-Account-Id": "10001"})
 

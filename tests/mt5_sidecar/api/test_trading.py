@@ -217,6 +217,23 @@ async def test_what_cannot_be_meant_is_refused_and_nothing_is_sent(
     assert not broker.sent
 
 
+@pytest.mark.parametrize("path", ["/api/order", "/api/order/check"])
+async def test_a_body_that_names_another_account_than_its_route_is_not_to_be_repeated(
+    rig: Rig, broker: ScriptedBroker, path: str
+) -> None:
+    answer = await rig.request(
+        "POST",
+        path,
+        key=api_key("trader"),
+        headers={"X-MT5-Account-Id": "10001", "Idempotency-Key": "k"},
+        json=BUY | {"account_id": "10002"},
+    )
+
+    # The router takes 421 for a route that is about to change.
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert not broker.sent
+
+
 @pytest.mark.parametrize("account_id", ["10001", 10001])
 async def test_a_body_that_names_this_account_is_taken(
     rig: Rig, broker: ScriptedBroker, account_id: Any

@@ -8,12 +8,14 @@ from typing import Any
 
 import jwt
 import pytest
+import structlog
 from aiohttp import web
 from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token
 from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, eventually, heard
 
 from mt5_sidecar.auth import signing_keys
+from mt5_sidecar.logs import configure_logs
 
 RigWith = Callable[..., Awaitable[Rig]]
 
@@ -63,6 +65,11 @@ async def test_who_calls_is_known_within_200_ms(rig: Rig, kind: str) -> None:
         ({"mt5_scopes": None}, 403),
         ({"exp": int(time.time()) - 60}, 401),
         ({"exp": None}, 401),
+        # Milliseconds, a number that no clock reaches, and text.
+        ({"exp": int(time.time()) * 1000}, 401),
+        ({"exp": 10**30}, 401),
+        ({"exp": "4102444800"}, 401),
+        ({"sub": "half of a \ud800"}, 200),
         ({"nbf": int(time.time()) + 86_400}, 401),
         ({"iss": "https://other.example"}, 401),
         ({"iss": None}, 401),
@@ -258,6 +265,18 @@ def test_settings_that_would_take_anybodys_tokens_are_refused(
 ) -> None:
     with pytest.raises(ValidationError, match="jwt"):
         Rig(tmp_path, **settings)
+
+
+async def test_a_subject_that_is_no_text_can_be_logged(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info")
+    try:
+        assert await status(rig, token(sub="\ud800", mt5_scopes=["trade"])) == 403
+    finally:
+        structlog.reset_defaults()
+
+    assert '"subject":"jwt:?"' in capsys.readouterr().out
 
 
 async def test_no_token_is_in_the_log(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:

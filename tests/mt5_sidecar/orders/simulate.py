@@ -23,6 +23,7 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent))
 
 from order_world.story import live
+from order_world.terminal import Killed
 
 SUBMITS = 200
 
@@ -59,7 +60,7 @@ def lived(seed: int) -> Lived:
     """Live through one seed; what goes wrong is told, not raised."""
     try:
         return Lived(seed, one(seed))
-    except Exception as error:  # noqa: BLE001  each seed is told of, whatever it met
+    except (Exception, Killed) as error:  # noqa: BLE001  each seed is told of, whatever it met
         return Lived(seed, Counter(), "".join(traceback.format_exception(error)))
 
 

@@ -266,6 +266,51 @@ def test_half_of_a_close_is_partial() -> None:
     assert outcome(decide(CLOSE, sight(deals=(deal,)), SETTINGS)) == "Partial"
 
 
+def test_a_first_deal_whose_order_is_not_shown_yet_is_not_all_of_it() -> None:
+    deal = made(Deal, order=5, entry=1, position_id=7, magic=CLOSE.magic, volume=0.05)
+    whole = msgspec.structs.replace(deal, volume=0.1)
+    early = PROOF_MS - 1
+
+    assert outcome(decide(CLOSE, sight(at_ms=early, deals=(deal,)), SETTINGS)) == "Settling"
+    assert outcome(decide(CLOSE, sight(at_ms=early, deals=(whole,)), SETTINGS)) == "Done"
+
+
+@pytest.mark.parametrize("state", [0, 1])
+def test_a_close_that_is_not_executed_names_no_position_and_is_ours(state: int) -> None:
+    """MQL5 reference, ORDER_POSITION_ID: set as soon as the order is executed."""
+    waiting = order(state=state, magic=CLOSE.magic, position_id=0, volume_current=0.1)
+
+    assert outcome(decide(CLOSE, sight(orders=(waiting,)), SETTINGS)) == "Executing"
+
+
+@pytest.mark.parametrize("state", [0, 7])
+def test_a_waiting_order_that_the_broker_has_not_accepted_is_not_placed(state: int) -> None:
+    record = sent(market(type="limit", price=Decimal(1)))
+    ours = order(state=state, type=2, comment=record.token, volume_current=0.1)
+    taken = msgspec.structs.replace(ours, state=1)
+
+    assert outcome(decide(record, sight(orders=(ours,)), SETTINGS)) == "Executing"
+    assert outcome(decide(record, sight(orders=(taken,)), SETTINGS)) == "Placed"
+
+
+@pytest.mark.parametrize(("state", "expected"), [(4, "Done"), (0, "Executing"), (1, "Executing")])
+def test_an_order_of_ours_in_history_is_never_absent(state: int, expected: str) -> None:
+    record = sent()
+    ours = order(state=state, comment=record.token, volume_current=0.1)
+
+    assert outcome(decide(record, sight(past_orders=(ours,)), SETTINGS)) == expected
+
+
+@pytest.mark.parametrize("state", [8, 9])
+@pytest.mark.parametrize("ask", [Ask("cancel_order", CancelOrder(), 5), None])
+def test_a_target_that_the_broker_works_on_proves_nothing(state: int, ask: Ask | None) -> None:
+    change = Ask("modify_order", ModifyOrder(price=Decimal(2)), 5)
+    record = sent(ask or change, price=2.0, context={"price": 1.0})
+    seen = sight(orders=(order(state=state, price_open=1.0),))
+
+    assert outcome(decide(record, seen, SETTINGS)) == "Executing"
+
+
 def test_two_positions_closed_by_each_other_show_in_their_deals() -> None:
     record = sent(Ask("close_by", CloseBy(position_by=8), 7))
     halves = tuple(made(Deal, order=5, entry=3, position_id=p, volume=0.1) for p in (7, 8))
@@ -380,3 +425,35 @@ def test_two_positions_that_were_closed_by_others_were_not_closed_by_each_other(
     ours = decide(record, sight(deals=(*others, half(52, 1), half(52, 2))), SETTINGS)
     assert isinstance(ours, Verdict)
     assert (ours.outcome, ours.order) == ("Done", 52)
+
+
+def test_two_positions_that_another_key_closed_by_each_other_were_not_closed_by_this_one() -> None:
+    record = sent(Ask("close_by", CloseBy(position_by=2), 1))
+    halves = (half(52, 1), half(52, 2))
+
+    claimed = sight(deals=halves, claimed=frozenset({52}))
+    assert outcome(decide(record, claimed, SETTINGS)) == "NotSent"
+
+
+def test_an_end_of_a_day_is_that_day_whichever_moment_of_it_the_server_says() -> None:
+    day_s = 86_400 * 20_000
+    record = sent(
+        Ask("modify_order", ModifyOrder(expiration="2024-10-04"), 5), type_time=3, expiration=day_s
+    )
+    ends = order(state=1, type_time=3, time_expiration=day_s + 86_399)
+    later = order(state=1, type_time=3, time_expiration=day_s + 86_400)
+
+    assert outcome(decide(record, sight(orders=(ends,)), SETTINGS)) == "Done"
+    assert outcome(decide(record, sight(orders=(later,)), SETTINGS)) == "Unknown"
+
+
+def test_a_waiting_order_that_is_filled_in_part_still_waits() -> None:
+    """Told `Partial`, its client would send the rest again (docs/orders.md)."""
+    record = sent(market(type="limit", price=Decimal(1)))
+    half_filled = order(state=3, type=2, comment=record.token, volume_current=0.06)
+    ended = msgspec.structs.replace(half_filled, state=2)
+
+    assert outcome(decide(record, sight(orders=(half_filled,)), SETTINGS)) == "Placed"
+    assert outcome(decide(record, sight(past_orders=(ended,)), SETTINGS)) == "Partial"
+    seen = sight(orders=(half_filled,), past_orders=(ended,))
+    assert outcome(decide(record, seen, SETTINGS)) == "Partial"

@@ -23,6 +23,7 @@ from mt5_sidecar.errors import (
 from mt5_sidecar.orders import (
     Ask,
     CancelOrder,
+    CloseBy,
     ClosePosition,
     ModifyOrder,
     ModifyPosition,
@@ -330,6 +331,46 @@ async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
     assert shop.desk.unknown == {"k": ""}
 
 
+def close_by(one: int, other: int) -> Ask:
+    return Ask("close_by", CloseBy(position_by=other), one)
+
+
+async def pair(shop: Shop) -> tuple[int, int]:
+    """Open two positions that can be closed by each other."""
+    await shop.desk.submit("one", buy())
+    await shop.desk.submit("other", sell("0.1"))
+    one, other = shop.world.broker.positions
+    return one, other
+
+
+async def test_a_pair_is_not_closed_the_other_way_round_while_nobody_knows(shop: Shop) -> None:
+    one, other = await pair(shop)
+    shop.terminal.fault = "lost_before"
+    assert (await shop.desk.submit("k", close_by(one, other))).outcome == "Unknown"
+
+    with pytest.raises(LookalikeUnknown):
+        await shop.desk.submit("l", close_by(other, one))
+
+
+async def test_a_close_by_of_another_key_is_not_told_twice(shop: Shop) -> None:
+    """The terminal still shows both, so the second is sent; its answer is lost."""
+    one, other = await pair(shop)
+    before = dict(shop.world.broker.positions)
+    first = await shop.desk.submit("k", close_by(one, other))
+    shop.terminal._positions_get = lambda ticket: [before[ticket]]  # type: ignore[method-assign]
+    shop.terminal.fault = "lost_after"
+
+    assert (await shop.desk.submit("l", close_by(other, one))).outcome == "Unknown"
+    del shop.terminal._positions_get
+    shop.world.restore()
+    for _ in range(10):
+        shop.world.advance(5000)
+        await shop.desk.reconcile()
+
+    assert first.outcome == "Done"
+    assert (await shop.desk.outcome("l")).outcome == "NotSent"
+
+
 async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -> None:
     shop.terminal.fault = "killed_after"
     with contextlib.suppress(BaseException):
@@ -473,6 +514,89 @@ async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> Non
     await other.desk.stop()
 
 
+async def moved(shop: Shop, other: Shop) -> None:
+    """Let the account's other slot trade."""
+    await shop.desk.activation.fence()
+    exported = await shop.desk.activation.export()
+    other.epoch = shop.desk.activation.epoch + 1
+    await other.begin(adopt=exported)
+    other.terminal.quiet = True
+    await other.desk.reconcile()
+
+
+async def test_the_other_slot_does_not_undo_a_change_that_its_terminal_does_not_show_yet(
+    shop: Shop, tmp_path: Path
+) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    other = Shop(shop.world, tmp_path, name="b")
+    await moved(shop, other)
+    Lagging(other, before, looks=3)
+
+    await other.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    position = shop.world.broker.positions[held]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+    await other.desk.stop()
+
+
+async def test_a_restart_does_not_undo_a_change_that_is_not_shown_yet(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    await shop.kill()
+    await shop.opened()
+    Lagging(shop, before, looks=3)
+
+    await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    position = shop.world.broker.positions[held]
+    assert (position.sl, position.tp) == (1.05, 1.25)
+
+
+async def test_what_is_unknown_is_handed_over_though_keys_of_its_age_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    shop = await Shop(World(1), tmp_path, retention_s=60.0).opened()
+    shop.terminal.fault = "lost_before"
+    shop.world.lose_link(10_000_000)
+    shop.world.connected = True
+    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+    shop.world.connected = False
+    shop.world.advance(120_000)
+    other = Shop(shop.world, tmp_path, name="b")
+
+    await moved(shop, other)
+
+    assert list(other.desk.unknown) == ["k"]
+    await shop.desk.stop()
+    await other.desk.stop()
+
+
+async def test_a_key_that_the_other_slot_settled_is_looked_for_no_more(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """It was told there; a look of ours, when others have changed the target, would say another."""
+    held = (await shop.desk.submit("k", buy())).position or 0
+    shop.terminal.fault = "lost_after"
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    shop.world.restore()
+    other = Shop(shop.world, tmp_path, name="b")
+    await moved(shop, other)
+    told = await other.desk.outcome("m1")
+    await other.desk.submit("m2", change(held, sl=Decimal("1.06")))
+    shop.waits = True
+    await moved(other, shop)
+    assert not shop.desk.unknown
+    for _ in range(20):
+        shop.world.advance(5000)
+        await shop.desk.reconcile()
+
+    assert (told.outcome, (await shop.desk.outcome("m1")).outcome) == ("Done", "Done")
+    await other.desk.stop()
+
+
 async def test_a_slot_that_waited_looks_late_enough_for_a_journal_that_was_lost(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -551,6 +675,59 @@ async def test_a_trade_that_waited_through_a_new_activation_is_not_sent(shop: Sh
     assert shop.sends == 0
 
 
+async def test_a_trade_that_waited_through_the_look_after_an_activation_is_looked_for(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """It came while the activation was being written, and its plan takes as long as the look."""
+    third = await Shop(shop.world, tmp_path, name="third").opened()
+    go_on, call = asyncio.Event(), shop.terminal.call
+
+    async def slow(name: str, /, *args: Any, **kwargs: Any) -> Any:
+        if name == "symbol_info":
+            await go_on.wait()
+        return await call(name, *args, **kwargs)
+
+    shop.terminal.call = slow  # type: ignore[method-assign]
+    activating = asyncio.ensure_future(shop.desk.activation.activate(7))
+    waiting = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    await activating
+    assert (await third.desk.submit("k", buy())).outcome == "Done"
+    for _ in range(20):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+    assert shop.desk.ready
+    go_on.set()
+
+    assert (await waiting).outcome == "Done"
+    assert (shop.sends, len(shop.world.broker.positions)) == (0, 1)
+    await third.desk.stop()
+
+
+async def test_a_key_of_an_earlier_life_is_not_used_for_another_trade(
+    shop: Shop,
+) -> None:
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.lose_journal()
+    await shop.opened()
+
+    with pytest.raises(KeyReused):
+        await shop.desk.submit("k", sell("0.1"))
+
+    assert shop.sends == 0
+
+
+async def test_a_symbol_that_the_broker_spells_otherwise_is_another_symbol(shop: Shop) -> None:
+    """Its orders would carry the broker's spelling, and not be found by the client's."""
+    shop.terminal._symbol_info = lambda _name: symbol_info("EURUSD")  # type: ignore[method-assign]
+    other = msgspec.structs.replace(buy().body, symbol="eurusd")
+
+    with pytest.raises(UnknownSymbol):
+        await shop.desk.submit("k", Ask("order", other))
+
+    assert shop.sends == 0
+
+
 def die_after(shop: Shop, sent: list[Any]) -> Any:
     def die(request: dict[str, Any]) -> Any:
         sent.append(request)
@@ -584,6 +761,21 @@ async def test_too_many_waiting_trades_are_told_to_come_back(tmp_path: Path) -> 
         await small.desk.submit("k3", buy())
 
     await asyncio.gather(*running)
+    await small.desk.stop()
+
+
+async def test_a_known_key_is_answered_where_there_is_room_for_no_other(tmp_path: Path) -> None:
+    small = await Shop(World(1), tmp_path, max_waiting=1).opened()
+    done = await small.desk.submit("k", buy())
+    running = asyncio.ensure_future(small.desk.submit("l", buy()))
+    await asyncio.sleep(0)
+
+    again = await small.desk.submit("k", buy())
+    with pytest.raises(KeyReused):
+        await small.desk.submit("k", buy("0.2"))
+
+    assert (again.replayed, again.order, running.done()) == (True, done.order, False)
+    await running
     await small.desk.stop()
 
 
@@ -857,6 +1049,20 @@ async def test_a_close_is_not_made_on_lots_that_may_be_gone(net: Shop) -> None:
     late.left = 0
     with pytest.raises(UnknownTarget):
         await net.desk.submit("c2", close(before.ticket))
+
+
+async def test_the_other_slot_closes_what_the_last_trade_left(net: Shop, tmp_path: Path) -> None:
+    before = only(net)
+    await net.desk.submit("c1", close(before.ticket, "0.2"))
+    other = Shop(net.world, tmp_path, name="b")
+    await moved(net, other)
+    sent = all_sent(other)
+    Lagging(other, before, looks=3)
+
+    assert (await other.desk.submit("c2", close(before.ticket))).outcome == "Done"
+
+    assert sent == [(1, 0.1)]
+    await other.desk.stop()
 
 
 async def test_a_clock_that_is_set_makes_no_trade_forgotten(net: Shop) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -211,13 +212,36 @@ def test_what_is_settled_here_is_not_overwritten_by_another_slots_journal(tmp_pa
     store.insert(settled("known"))
     store.insert(record("open"))
 
-    store.adopt([record("known"), settled("open"), record("more")])
+    store.insert(settled("both"))
+    theirs = msgspec.structs.replace(settled("both"), ended_ms=9)
+
+    store.adopt([record("known"), settled("open"), record("more"), theirs])
 
     known, closed = store.get("known"), store.get("open")
     assert known is not None
     assert closed is not None
     assert (known.settled, closed.settled) == (True, True)
     assert store.get("more") is not None
+    assert store.get("both") == theirs, "told there, after it was handed over"
+    store.close()
+
+
+def test_what_is_settled_never_changes(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.insert(settled())
+
+    store.update(msgspec.structs.replace(settled(), verdict=Verdict(outcome="NotSent")))
+
+    assert store.get("k") == settled()
+    store.close()
+
+
+def test_what_is_open_is_handed_over_however_old_it_is(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    for stored in (settled("old"), settled("new", created_ms=100), record("open")):
+        store.insert(stored)
+
+    assert [r.key for r in store.since_or_open(50)] == ["open", "new"]
     store.close()
 
 
@@ -278,3 +302,21 @@ def test_what_was_acknowledged_is_there_after_sigkill(tmp_path: Path) -> None:
     assert acknowledged <= len(stored) <= acknowledged + 1
     assert all(r.state == "sent" for r in stored[:acknowledged])
     store.close()
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+def test_a_key_that_is_damaged_in_its_row_or_its_index_is_never_taken_for_new(
+    tmp_path: Path, copy: int
+) -> None:
+    store = opened(tmp_path)
+    for key in ("key-a", "key-to-be-damaged", "key-z"):
+        store.insert(settled(key))
+    store.checkpoint()
+    store.close()
+    file = tmp_path / "orders.sqlite"
+    whole = file.read_bytes()
+    at = [found.start() for found in re.finditer(b"key-to-be-damaged", whole)][copy]
+    file.write_bytes(whole[:at] + b"q" + whole[at + 1 :])
+
+    with pytest.raises(JournalUnreadable):
+        opened(tmp_path)

@@ -218,3 +218,13 @@ def test_a_frozen_order_can_be_neither_moved_nor_removed() -> None:
         plan_cancel(WAITING, icy, TERMS)
     with pytest.raises(BrokenLimit, match=r"^freeze_level"):
         plan_modify_order(ModifyOrder(price=D("1.04")), WAITING, icy, TERMS)
+
+
+def test_a_limit_price_that_the_broker_would_pass_over_is_refused() -> None:
+    with pytest.raises(BadBody, match="stop_limit_price"):
+        plan_modify_order(ModifyOrder(stop_limit_price=D("1.06")), WAITING, EURUSD, TERMS)
+
+
+def test_a_waiting_order_keeps_a_price() -> None:
+    with pytest.raises(BadBody, match="price"):
+        plan_modify_order(ModifyOrder(price=D(0)), WAITING, EURUSD, TERMS)

@@ -6,7 +6,7 @@ import pytest
 from order_world.records import send_result
 
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
-from mt5_sidecar.orders import Ask, CancelOrder, ClosePosition, ModifyPosition, NewOrder
+from mt5_sidecar.orders import Ask, CancelOrder, CloseBy, ClosePosition, ModifyPosition, NewOrder
 from mt5_sidecar.orders.records import Record, draft
 from mt5_sidecar.orders.retcodes import RETCODES
 from mt5_sidecar.orders.verdicts import from_error, from_result
@@ -14,6 +14,7 @@ from mt5_sidecar.orders.verdicts import from_error, from_result
 ORDER = Ask("order", NewOrder(symbol="EURUSD", side="buy", type="market", volume=Decimal(1)))
 CLOSE = Ask("close_position", ClosePosition(), 7)
 MODIFY = Ask("modify_position", ModifyPosition(sl=Decimal(1)), 7)
+CLOSE_BY = Ask("close_by", CloseBy(position_by=8), 7)
 CANCEL = Ask("cancel_order", CancelOrder(), 7)
 
 
@@ -58,9 +59,13 @@ def test_a_waiting_order_that_was_taken_is_placed_not_done() -> None:
         (MODIFY, 10025, "Done", ""),
         (CLOSE, 10036, "Done", "AlreadyClosed"),
         (MODIFY, 10036, "Refused", ""),
-        (CANCEL, 10025, "Done", ""),
+        (CANCEL, 10025, "Unknown", "LookingForIt"),
         (ORDER, 10025, "Refused", ""),
         (ORDER, 10036, "Refused", ""),
+        # One of the pair is closed; which one, and whether the other is, it does not say.
+        (CLOSE_BY, 10036, "Refused", ""),
+        (CLOSE_BY, 10025, "Unknown", "LookingForIt"),
+        (CLOSE, 10025, "Unknown", "LookingForIt"),
     ],
 )
 def test_what_already_is_as_asked_is_done(
@@ -69,6 +74,29 @@ def test_what_already_is_as_asked_is_done(
     verdict = from_result(sent(ask, action=6), send_result(retcode))
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(("volume", "outcome"), [(1.0, "Done"), (0.3, "Partial"), (0.0, "Done")])
+def test_less_than_was_asked_for_is_not_done(volume: float, outcome: str) -> None:
+    verdict = from_result(sent(volume=1.0), send_result(10009, order=5, volume=volume))
+
+    assert verdict.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("request_", "outcome"),
+    [
+        ({"action": 1, "type_filling": 1}, "Partial"),
+        ({"action": 1, "type_filling": 2}, "Placed"),
+        ({"action": 5, "type_filling": 2}, "Placed"),
+    ],
+)
+def test_a_part_is_partial_only_where_the_rest_is_canceled(
+    request_: dict[str, Any], outcome: str
+) -> None:
+    verdict = from_result(sent(volume=1.0, **request_), send_result(10010, order=5, volume=0.3))
+
+    assert (verdict.outcome, verdict.volume) == (outcome, Decimal("0.3"))
 
 
 def test_on_a_hedging_account_the_position_has_its_orders_ticket() -> None:

@@ -112,6 +112,23 @@ async def test_deals_made_while_the_terminal_was_away_are_told_when_it_is_back()
     assert seen.told == [1]
 
 
+async def test_a_history_that_is_loaded_anew_is_no_news() -> None:
+    seen = Watch()
+    await seen.looked()
+    seen.terminal.deals = [deal(1, after_ms=5), deal(2, after_ms=10)]
+    await seen.looked()
+
+    # A terminal that was restarted: nothing at first, then a part, then all and one more.
+    whole, seen.terminal.deals = seen.terminal.deals, []
+    await seen.looked()
+    seen.terminal.deals = whole[1:]
+    await seen.looked()
+    seen.terminal.deals = [*whole, deal(3, after_ms=15)]
+    await seen.looked()
+
+    assert seen.told == [1, 2, 3]
+
+
 async def test_a_price_moves_nothing_and_a_volume_does() -> None:
     seen = Watch()
     seen.watch.seen("positions", [position(1)])

@@ -155,6 +155,16 @@ async def test_every_message_is_answered_by_the_name_that_clients_know_and_its_i
     assert (await heard(socket, answered))["id"] == "x-1"
 
 
+async def test_prices_that_the_terminal_is_asked_for_hold_up_nothing_else(bridge: Rig) -> None:
+    bridge.agent.replies["symbol_info"] = lambda _: None
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "tick_data", data={"symbol": "GBPUSD"})
+    await ask(socket, "heartbeat")
+
+    assert await heard(socket, "heartbeat_response")
+
+
 MALFORMED = [
     "",
     "{",
@@ -223,6 +233,25 @@ async def test_a_flood_of_messages_is_closed_4029(bridge: Rig) -> None:
         await ask(socket, "heartbeat_response")
 
     assert (await closed(socket))[0] == 4029
+
+
+@pytest.mark.parametrize("kind", [0x89, 0x8A], ids=["pings", "pongs"])
+async def test_a_flood_of_control_frames_is_one_of_messages(bridge: Rig, kind: int) -> None:
+    socket = await bridge.ws("/ws?channels=")
+    await heard(socket, "snapshot")
+
+    # Empty and masked; the library itself would wait for each answer.
+    socket.transport.write(bytes((kind, 0x80, 0, 0, 0, 0)) * 100)
+
+    assert (await closed(socket))[0] == 4029
+    await eventually(lambda: not bridge.context.sockets)
+
+
+async def test_a_ping_is_answered_with_its_payload(bridge: Rig) -> None:
+    socket = await bridge.ws()
+
+    async with asyncio.timeout(5):
+        await (await socket.ping(b"are you there"))
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 10), (4, 10), (15, 20), (60_000, 60_000)])
@@ -339,6 +368,54 @@ async def test_symbols_are_subscribed_watched_and_let_go(bridge: Rig) -> None:
     assert [(t["symbol"], t["bid"]) for t in told["data"]["changed"]] == [("XAUUSD", 2000.5)]
     await socket.close()
     await eventually(lambda: bridge.context.terminal.symbols == ("EURUSD",))
+
+
+async def test_the_price_of_a_symbol_that_was_let_go_is_not_told_as_current(rig: Rig) -> None:
+    rig.put_account(enabled=False, symbols=())
+    rig.look()
+    agent = rig.new_agent()
+    agent.ticks = {}
+    agent.symbols["GBPUSD"] = symbol_info("GBPUSD")
+    await agent.connect()
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    socket = await rig.ws("/ws?symbols=GBPUSD")
+    await heard(socket, "snapshot")
+    agent.shows("ticks", {"GBPUSD": tick(1.25, 1.26)})
+    await heard(socket, "tick_data")
+
+    # Nothing else is watched, so no other price comes either.
+    await socket.close()
+    await eventually(lambda: not rig.context.terminal.symbols)
+
+    assert (await rig.get("/api/ticks")).json["ticks"] == []
+    [asked] = (await rig.get("/api/ticks?symbols=GBPUSD")).json["ticks"]
+    assert asked["bid"] == 1.5, "the terminal's own, of now"
+
+
+async def test_an_account_of_which_nothing_is_watched_has_no_prices_and_says_so(rig: Rig) -> None:
+    rig.put_account(enabled=False, symbols=())
+    rig.look()
+    away = await rig.get("/api/ticks")
+    agent = rig.new_agent()
+    agent.shows_everything = lambda: agent.shows("account", agent.account)  # type: ignore[method-assign]
+    await agent.connect()
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    rig.look()
+
+    assert (away.status, away.json["reason"]) == (503, "AgentMissing")
+    answer = await rig.get("/api/ticks")
+    assert (answer.status, answer.json["ticks"], answer.json["stale"]) == (200, [], False)
+
+
+async def test_a_symbol_that_the_account_no_longer_names_is_let_go(bridge: Rig) -> None:
+    socket = await bridge.ws("/ws?channels=tick_data")
+    await heard(socket, "snapshot")
+
+    bridge.put_account(enabled=False, symbols=())
+    bridge.look()
+
+    assert (await heard(socket, "tick_data"))["data"]["removed"] == ["EURUSD"]
+    assert (await bridge.get("/api/ticks")).json["ticks"] == []
 
 
 async def test_a_new_subscription_begins_with_its_snapshot(bridge: Rig) -> None:

@@ -88,6 +88,7 @@ class ScriptedAgent:
         *,
         last_contact_ms: int = UTC_MS,
         utc_offset_s: int | None = 7200,
+        since_ms: int = 0,
     ) -> None:
         self.send(
             protocol.State(
@@ -96,6 +97,7 @@ class ScriptedAgent:
                 message=message,
                 login_id=self.login_id,
                 last_contact_ms=last_contact_ms,
+                since_ms=since_ms,
                 versions=protocol.Versions(
                     agent="0.1.0", backend="scripted", package="5.0.1", python="3.9.13"
                 ),

@@ -326,3 +326,19 @@ async def test_an_agent_that_falls_silent_is_given_up(rig: Rig) -> None:
 
     assert agent.heard_of(protocol.Goodbye)[-1].reason == "nothing was heard for 0.05 s"
     await eventually(lambda: rig.context.terminal.connection.state == "AgentMissing")
+
+
+async def test_a_break_that_was_over_before_it_was_told_is_a_break(rig: Rig) -> None:
+    """Whoever looks for an order believes in its absence on an unbroken connection only."""
+    agent = await rig.connected()
+    terminal = rig.context.terminal
+    agent.says("Connected", since_ms=1)
+    await eventually(lambda: terminal._agent is not None and terminal._agent.since_ms == 1)
+    terminal.since_ms = 5
+    agent.says("Connected", since_ms=1, utc_offset_s=0)
+    await eventually(lambda: terminal.connection.utc_offset_s == 0)
+    assert terminal.since_ms == 5
+
+    agent.says("Connected", since_ms=2)
+
+    await eventually(lambda: terminal.since_ms > 5)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from mt5_sidecar.orders.bodies import Operation
 from mt5_sidecar.orders.errors import JournalForeign, KeyReused
 from mt5_sidecar.orders.journal.opening import connect, translated
 from mt5_sidecar.orders.journal.rows import COLUMNS, record_of, row_of
@@ -66,9 +67,9 @@ class Store:
             raise KeyReused(f"{record.key} is in the journal already") from error
 
     def update(self, record: Record) -> None:
-        """Write what is known of a key now."""
+        """Write what is known of a key now; what is settled never changes again."""
         with self._transaction():
-            sql = f"UPDATE trade SET {_LATER} WHERE key = ?"  # noqa: S608  our columns
+            sql = f"UPDATE trade SET {_LATER} WHERE key = ? AND settled = 0"  # noqa: S608  ours
             self._db.execute(sql, (*row_of(record)[1:], record.key))
 
     def unsettled(self) -> list[Record]:
@@ -79,14 +80,17 @@ class Store:
         """Return all records from `created_ms` on, oldest first."""
         return self._records("created_ms >= ? ORDER BY created_ms", created_ms)
 
-    def order_tickets(self, since_ms: int) -> list[int]:
-        """Return the tickets of the orders that are known to be made since then, oldest first."""
-        sql = (
-            "SELECT order_ticket FROM trade WHERE created_ms >= ? AND order_ticket > 0 "
-            "AND operation IN ('order', 'close_position') ORDER BY created_ms"
-        )
+    def since_or_open(self, created_ms: int) -> list[Record]:
+        """Return all records from `created_ms` on, and older ones that are open, oldest first."""
+        return self._records("created_ms >= ? OR settled = 0 ORDER BY created_ms", created_ms)
+
+    def order_tickets(self, since_ms: int, *operations: Operation) -> list[int]:
+        """Return the orders that such trades are known to have made since then, oldest first."""
+        places = ", ".join("?" * len(operations))
+        where = f"created_ms >= ? AND order_ticket > 0 AND operation IN ({places})"
+        sql = f"SELECT order_ticket FROM trade WHERE {where} ORDER BY created_ms"  # noqa: S608  ours
         with self._errors():
-            return [row[0] for row in self._db.execute(sql, (since_ms,))]
+            return [row[0] for row in self._db.execute(sql, (since_ms, *operations))]
 
     def new_order_times(self, since_ms: int) -> list[int]:
         """Return when new orders were asked for since then (UTC ms)."""
@@ -95,12 +99,15 @@ class Store:
             return [row[0] for row in self._db.execute(sql, (since_ms,))]
 
     def adopt(self, records: Iterable[Record], **facts: str) -> None:
-        """Take over another journal's records, all or none; what is settled here stays."""
+        """Take over another journal's records, all or none; what is settled only here stays.
+
+        What is settled there was told there, after we had handed the key over: it is theirs to say.
+        """
         with self._transaction():
             sql = f"INSERT OR REPLACE INTO trade ({_ALL}) VALUES ({_PLACES})"  # noqa: S608
             for record in records:
                 known = self.get(record.key)
-                if known is None or not known.settled:
+                if known is None or record.settled or not known.settled:
                     self._db.execute(sql, row_of(record))
             self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
 

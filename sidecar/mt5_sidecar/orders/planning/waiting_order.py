@@ -8,6 +8,7 @@ from msgspec import UNSET
 from mt5_agent.protocol import Order
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.bodies import ModifyOrder
+from mt5_sidecar.orders.errors import BadBody
 from mt5_sidecar.orders.expirations import expiration
 from mt5_sidecar.orders.planning.terms import ZERO, Plan, Terms, changed, check_stop_modes
 from mt5_sidecar.orders.requests import request
@@ -25,6 +26,7 @@ def plan_modify_order(body: ModifyOrder, order: Order, symbol: Symbol, terms: Te
     Raises:
         BadTrade: A price does not fit, or the order is too near to being filled.
     """
+    _check_parts(body, order)
     before = {name: decimal(getattr(order, field)) for name, field in FIELDS.items()}
     after = {name: changed(getattr(body, name), before[name]) for name in FIELDS}
     _check_changes(order, before, after, symbol)
@@ -57,6 +59,14 @@ def plan_cancel(order: Order, symbol: Symbol, terms: Terms) -> Plan:
     return Plan(request=built, context=terms.context)
 
 
+def _check_parts(body: ModifyOrder, order: Order) -> None:
+    if body.stop_limit_price is not UNSET and order.type not in STOP_LIMITS:
+        # The broker would pass it over, and call it done.
+        raise BadBody("stop_limit_price belongs to stop_limit orders", field="stop_limit_price")
+    if body.price is not UNSET and not body.price:
+        raise BadBody("an order that waits needs a price", field="price")
+
+
 def _check_changes(
     order: Order, before: dict[str, Decimal], after: dict[str, Decimal], symbol: Symbol
 ) -> None:
@@ -70,9 +80,10 @@ def _check_changes(
     if order.type in STOP_LIMITS:
         prices.check_stop_limit_price(order.type, after["price"], after["stop_limit_price"])
     check_stop_modes(moved["sl"], moved["tp"], symbol)
+    fills_at = "stop_limit_price" if order.type in STOP_LIMITS else "price"
     prices.check_stops(
         is_buy=prices.buying(order.type),
-        reference=after["stop_limit_price"] or after["price"],
+        reference=after[fills_at],
         sl=moved["sl"],
         tp=moved["tp"],
         symbol=symbol,

@@ -169,19 +169,30 @@ class Story:
         await self._restart()
 
     async def journal_lost(self) -> None:
-        # A broker that rewrites comments leaves nothing of an order whose magic the client chose.
-        if self.own_magics and self.comments in ("drop", "mixed"):
+        if self._leaves_nothing():
             return
-        await self.house.kill()
-        self.house.lose_journal()
-        self.lost_lives |= set(range(self.life + 1))
-        self.count["journals lost"] += 1
-        for trade in self.trades:
-            trade.journal_lost = True
+        await self._lose_journal()
         await self._restart()
         if self.random.random() < 0.3:
             # What the lost life had in the call may still be on its way.
             await self.moved_to_the_other_slot()
+
+    async def journal_lost_in_the_call(self) -> None:
+        """Pod and journal go while an order is on its way; the next pod hands its empty journal to
+        a slot that has waited for long, and the client tries again."""
+        if self._leaves_nothing():
+            return
+        await self.other_slot_waits()
+        self._disarm()
+        await self._wait_until_open()
+        self.world.advance(2 * SETTLE_MS)
+        trade = self._trade(self._new_order)
+        self.house.terminal.fault = "killed_late"
+        await self._submit(trade)
+        await self._lose_journal()
+        await self._begin(wait=False)
+        await self.moved_to_the_other_slot()
+        await self._submit(trade)
 
     async def other_slot_waits(self) -> None:
         if self.other is None:
@@ -346,16 +357,32 @@ class Story:
             self.house.store.kill_at = self.random.randrange(1, 4)
             self.house.store.kill_before = self.random.random() < 0.5
 
+    def _disarm(self) -> None:
+        if self.house.store is not None:
+            self.house.store.kill_at = 0
+
     async def _restart(self) -> None:
         await self.house.kill()
         await self._begin()
 
-    async def _begin(self, *, adopt: bytes | None = None) -> None:
+    def _leaves_nothing(self) -> bool:
+        # A broker that rewrites comments leaves nothing of an order whose magic the client chose.
+        return self.own_magics and self.comments in ("drop", "mixed")
+
+    async def _lose_journal(self) -> None:
+        await self.house.kill()
+        self.house.lose_journal()
+        self.lost_lives |= set(range(self.life + 1))
+        self.count["journals lost"] += 1
+        for trade in self.trades:
+            trade.journal_lost = True
+
+    async def _begin(self, *, adopt: bytes | None = None, wait: bool = True) -> None:
         self.life += 1
         self.count["lives"] += 1
         self.world.advance(self.random.randrange(3000))
         await self.house.begin(adopt=adopt)
-        if self.random.random() < 0.7:
+        if wait and self.random.random() < 0.7:
             await self._wait_until_open()
 
     async def _wait_until_open(self) -> None:
@@ -367,8 +394,7 @@ class Story:
 
     async def _ending(self) -> None:
         self.house.terminal.quiet = True
-        if self.house.store is not None:
-            self.house.store.kill_at = 0
+        self._disarm()
         self.world.restore()
         for _ in range(20):
             self.world.advance(SETTLE_MS // 3)
@@ -392,9 +418,9 @@ _HAPPENINGS = (
     Story.other_body, Story.ask, Story.give_up_waiting, Story.reconcile, Story.time_passes,
     Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
     Story.others_trade, Story.market_moves, Story.change_one_target_twice,
-    Story.other_slot_waits, Story.clock_is_set,
+    Story.other_slot_waits, Story.clock_is_set, Story.journal_lost_in_the_call,
 )  # fmt: skip
-_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5)
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5, 0.3)
 
 
 def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:
