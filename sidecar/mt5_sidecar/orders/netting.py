@@ -35,6 +35,9 @@ class _Lots:
     def moved(self, lots: Decimal) -> "_Lots":
         return _Lots(self.least + lots, self.most + lots)
 
+    def or_else(self, lots: Decimal) -> "_Lots":
+        return _Lots(min(self.least, lots), max(self.most, lots))
+
     def perhaps_moved(self, lots: Decimal) -> "_Lots":
         return _Lots(self.least + min(lots, Decimal(0)), self.most + max(lots, Decimal(0)))
 
@@ -64,8 +67,8 @@ class Netting:
         seen, last = decimal(record.context[HELD]), self._recent(symbol)
         before = _Lots(seen, seen)
         if last is not None and not _shows(seen, last):
-            # It was planned on what was no longer so.
-            before, left = last.now, last.left
+            # It was planned on what is no longer so; or others have traded just that much back.
+            before, left = last.now.or_else(seen), last.left
         if verdict.volume is None:
             now = before.perhaps_moved(_signed(record, decimal(float(record.request["volume"]))))
         else:

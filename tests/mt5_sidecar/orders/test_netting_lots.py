@@ -66,6 +66,18 @@ def test_an_amount_that_was_held_before_is_believed_where_it_is_held_for_certain
     assert not desk.believes("0.2")
 
 
+def test_an_old_amount_that_others_may_have_traded_back_makes_what_is_held_uncertain(
+    desk: Desk,
+) -> None:
+    """R1, seed 400078: -0.04 was shown, and true, and was taken for what was before -0.05."""
+    desk.trade("-0.01", done("0.01"), shown="-0.04")
+    desk.trade("0.01", done("0.01"), shown="-0.04")
+
+    assert not desk.believes("-0.04")
+    assert not desk.believes("-0.05")
+    assert desk.believes("-0.03")
+
+
 def test_after_an_unknown_trade_none_of_what_it_may_have_left_behind_is_believed(
     desk: Desk,
 ) -> None:
