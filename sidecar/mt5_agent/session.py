@@ -181,8 +181,8 @@ class Session:
         found = self._watch.finding(code=done.code, text=done.text, runs=self._terminal.runs)
         found = found or Finding(
             Reason.TERMINAL_FAULT,
-            f"The terminal refused the log-in (last_error {done.code} {done.text}); it is tried "
-            "again.",
+            f"The terminal refused the log-in (last_error {done.code} "
+            f"{self._watch.without_passwords(done.text)}); it is tried again.",
         )
         _log.warning("log-in failed: %s: %s", found.reason.value, found.message)
         self._report.attempted(found)

@@ -40,7 +40,7 @@ class Watch:
     def read(self) -> None:
         """Take what the terminal wrote since."""
         for line in self._tail.read():
-            shown = self._without_passwords(line)
+            shown = self.without_passwords(line)
             # Judged as it is, told without: a password may be a word that lines have anyway.
             self._lines = [*self._lines[-_LINES:], line]
             self._report.heard(line, shown)
@@ -66,7 +66,7 @@ class Watch:
                 ends=self._report.ends,
             )
         )
-        return found and replace(found, message=self._without_passwords(found.message))
+        return found and replace(found, message=self.without_passwords(found.message))
 
     async def follow(self) -> None:
         """While a log-in runs, show why it may be failing."""
@@ -82,7 +82,8 @@ class Watch:
             await asyncio.sleep(_LOOK_S)
             self.read()
 
-    def _without_passwords(self, line: str) -> str:
+    def without_passwords(self, line: str) -> str:
+        """Return `line` as it may be shown."""
         for password in sorted(self._passwords, key=len, reverse=True):  # one may hold another
             line = line.replace(password, "***")
         return line

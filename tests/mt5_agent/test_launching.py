@@ -338,3 +338,19 @@ async def test_a_package_that_says_what_nobody_can_read_is_told_and_ends_no_agen
     await sidecar.until(lambda: len(sidecar.states) >= beats)
     assert sidecar.state.evidence.logins == 1  # each would be one at the broker, too
     assert installed.agent.process.returncode is None
+
+
+async def test_a_package_that_quotes_the_password_in_its_error_is_not_quoted(installed, sidecar):
+    path = installed.agent.environment["PYTHONPATH"]
+    talkative = str(STUB.with_name("stub_talkative"))
+    installed.agent.environment["PYTHONPATH"] = os.pathsep.join([talkative, path])
+    await installed.agent.start()
+    await sidecar.joined()
+    sidecar.login(password=SECRET)
+
+    state = await sidecar.becomes("LoggingIn", "TerminalFault")
+
+    assert "not understood" in state.message
+    assert SECRET not in repr(sidecar.states)
+    await installed.agent.says("log-in failed")
+    assert SECRET not in installed.agent.log

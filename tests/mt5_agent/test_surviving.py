@@ -195,11 +195,8 @@ async def test_children_do_not_outlive_a_killed_supervisor(agent, sidecar, ended
     await ended(*children.values())
 
 
-async def test_a_terminal_on_another_account_is_never_shown_and_brought_back(agent, sidecar):
-    sidecar.login(10001)
-    await sidecar.serves(10001)
-    logins = sidecar.state.evidence.logins
-
+async def switch_by_hand(agent) -> None:
+    """Log the terminal in to account 20002, as a person may at its screen."""
     switch = (
         "import sys, mt5_simulator as mt5; "
         "ok = mt5.initialize(sys.argv[1], login=20002, password='x', server='Simulator-Demo'); "
@@ -208,6 +205,32 @@ async def test_a_terminal_on_another_account_is_never_shown_and_brought_back(age
     program = str(agent.data_dir / "terminal64.exe")
     other = await asyncio.create_subprocess_exec(sys.executable, "-c", switch, program)
     assert await other.wait() == 0
+
+
+async def test_an_order_never_goes_to_an_account_that_nobody_has_looked_at_yet(made_agent, sidecar):
+    made_agent.environment["MT5_AGENT_POLL_INTERVAL_S"] = "60"
+    await made_agent.start()
+    await sidecar.joined()
+    sidecar.login(10001)
+    await sidecar.serves(10001)
+    await sidecar.until(lambda: looks(sidecar, "terminal_info") == 2)  # and no more for a minute
+
+    await switch_by_hand(made_agent)
+    answer = await sidecar.ask("order_send", MARKET_BUY)
+
+    assert (answer.outcome, "account" in answer.fault.text) == ("not_sent", True)
+    now = protocol.decode_result("account_info", await sidecar.ask("account_info"))
+    held = protocol.decode_result("positions_get", await sidecar.ask("positions_get"))
+    assert now.login == 20002  # it would have been this one's
+    assert "token" not in [position.comment for position in held]
+
+
+async def test_a_terminal_on_another_account_is_never_shown_and_brought_back(agent, sidecar):
+    sidecar.login(10001)
+    await sidecar.serves(10001)
+    logins = sidecar.state.evidence.logins
+
+    await switch_by_hand(agent)
 
     await sidecar.until(lambda: sidecar.state.evidence.logins > logins)
     await sidecar.serves(10001)
