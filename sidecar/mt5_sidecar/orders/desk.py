@@ -219,7 +219,7 @@ class OrderDesk:
         """Know of the last trades of an earlier life or another slot: ours may not show them."""
         since_ms = self._clock() - self._settings.proof_ms
         for record in await self._ledger.journal.read(lambda store: store.since(since_ms)):
-            self._market.made(record, record.verdict)
+            self._market.made(record, record.verdict, began_ms=self._steady())
 
     def _is_old(self, began_ms: int) -> bool:
         return self._steady() - began_ms > self._settings.plan_max_age_s * 1000
@@ -263,10 +263,11 @@ class OrderDesk:
             return await self._met_again(planned, done, replayed=False)
         await self._check_rate(planned)
         now = self._clock()
+        began_ms = self._steady()
         sent = await self._ledger.begin(planned, now_ms=now, epoch=self._gate.epoch)
         verdict = await self._called(sent)
         ended = await self._ledger.end(sent, verdict, now_ms=self._clock())
-        self._market.made(sent, verdict)
+        self._market.made(sent, verdict, began_ms=began_ms)
         outcome = told(ended)
         self._on_outcome(outcome)
         return outcome

@@ -40,15 +40,20 @@ class Market:
         self._sleep = sleep
         kept_ms = int(settings.settle_s * 1000)
         self._changes = LastChanges(kept_ms=kept_ms, clock=steady)
-        self._netting = Netting(kept_ms=kept_ms, clock=steady)
+        # A plan is so old at most when it is sent.
+        planned_ms = int(settings.plan_max_age_s * 1000)
+        self._netting = Netting(kept_ms=kept_ms + planned_ms, clock=steady)
         self._hedging: tuple[int, bool] | None = None
 
-    def made(self, record: Record, verdict: Verdict) -> None:
-        """Remember a trade that was carried out, or may have been: it may not be shown yet."""
+    def made(self, record: Record, verdict: Verdict, *, began_ms: int) -> None:
+        """Remember a trade that was carried out, or may have been: it may not be shown yet.
+
+        `began_ms`: when it was sent, by the steady clock.
+        """
         if verdict.outcome in ("Done", "Placed"):
             self._changes.made(record)
         if verdict.outcome not in ("Refused", "NotSent"):
-            self._netting.made(record, verdict)
+            self._netting.made(record, verdict, began_ms=began_ms)
 
     async def hedging(self) -> bool:
         """Tell whether positions of a symbol are kept apart; read once a connection."""

@@ -59,12 +59,13 @@ class Netting:
         self._clock = clock
         self._last: dict[str, _Last] = {}
 
-    def made(self, record: Record, verdict: Verdict) -> None:
-        """Remember a trade that the broker has carried out, or may have."""
+    def made(self, record: Record, verdict: Verdict, *, began_ms: int) -> None:
+        """Remember a trade that the broker has carried out, or may have; `began_ms`: by our clock,
+        when it was sent, for it was planned on what was shown before that."""
         if HELD not in record.context:
             return
         symbol, left = str(record.request["symbol"]), tuple[_Lots, ...]()
-        seen, last = decimal(record.context[HELD]), self._recent(symbol)
+        seen, last = decimal(record.context[HELD]), self._recent(symbol, began_ms)
         before = _Lots(seen, seen)
         if last is not None and not _shows(seen, last):
             # It was planned on what is no longer so; or others have traded just that much back.
@@ -77,15 +78,12 @@ class Netting:
 
     def shown(self, held: Position) -> bool:
         """Tell whether the lots of `held` are not those of before the last trade."""
-        last = self._recent(held.symbol)
+        last = self._recent(held.symbol, self._clock())
         return last is None or _shows(net([held]), last)
 
-    def _recent(self, symbol: str) -> _Last | None:
+    def _recent(self, symbol: str, at_ms: int) -> _Last | None:
         last = self._last.get(symbol)
-        if last is None or self._clock() - last.made_ms < self._kept_ms:
-            return last
-        del self._last[symbol]
-        return None
+        return None if last is None or at_ms - last.made_ms >= self._kept_ms else last
 
 
 def net(positions: Iterable[Position]) -> Decimal:
