@@ -31,7 +31,30 @@ def with_terminal(pod: Pod) -> Iterator[Pod]:
     place.mkdir()
 
 
+@pytest.fixture
+def slow_screen(pod: Pod) -> Iterator[None]:
+    """Have the screen come up long after everything else, as on a node that starts many pods."""
+    screen = pod.path("usr/bin/Xvfb")
+    program = screen.with_name("Xvfb-itself")
+    screen.rename(program)
+    screen.write_text('#!/bin/sh\nsleep 5\nexec /usr/bin/Xvfb-itself "$@"\n')
+    screen.chmod(0o755)
+    yield
+    program.replace(screen)
+
+
+@pytest.mark.usefixtures("slow_screen")
+def test_a_screen_that_is_slow_to_come_is_waited_for(with_terminal: Pod) -> None:
+    """Wine looks for one at its first program; without it none has a window until the pod ends."""
+    closed_politely(with_terminal)
+
+
 def test_a_terminal_is_closed_politely_and_never_outlives_its_keeper(with_terminal: Pod) -> None:
+    closed_politely(with_terminal)
+
+
+def closed_politely(with_terminal: Pod) -> None:
+    """Keep a terminal in the agent's place to its polite end, and one to its kill."""
     source = (HERE / "keep_terminal.py").read_text()
 
     process = with_terminal.start(["/usr/bin/python3", "-c", source])

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -136,6 +137,16 @@ def test_a_simulated_terminal_runs_beside_its_worker_in_windows_python() -> None
     env = start.environment({"MT5_AGENT_BACKEND": "simulator"}, terminal=False)
 
     assert "windows-python -m mt5_simulator.terminal" in env["MT5_AGENT_TERMINAL_COMMAND"]
+
+
+def test_a_screen_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
+    path = str(tmp_path / "X0")
+
+    assert not start.listens(path, within_s=0.1)
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.bind(path)
+        screen.listen()
+        assert start.listens(path, within_s=10)
 
 
 def test_nobody_looks_at_the_screen_unless_a_password_is_given() -> None:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ from typing import Final
 
 HOME: Final = Path("/opt/mt5")
 DISPLAY: Final = ":0"
+SCREEN: Final = "/tmp/.X11-unix/X0"  # noqa: S108 -- where the screen of that name listens
+SCREEN_S: Final = 30.0
+"""How long the screen may take to come up: nodes that start many pods at once are slow."""
 LINKED_FROM_BYTES: Final = 4096
 """Files of C:\\windows from this size on are links into the image: less to copy, less memory."""
 
@@ -237,12 +241,32 @@ def main() -> int:
     children = Children(env)
     for argv in screen(os.environ) if terminal else ():
         children.serve(argv)
+    if terminal and not listens(SCREEN, within_s=SCREEN_S):
+        sys.stderr.write(f"no screen after {SCREEN_S:g} s: the terminal may have no window\n")
     children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
     code = keep(children, signals)
     os.posix_spawn(WINESERVER, [WINESERVER, "-k"], env, setsigmask=[])
     for pid in children.services:
         os.kill(pid, signal.SIGTERM)
     return code if code >= 0 else 128 - code
+
+
+def listens(path: str, *, within_s: float) -> bool:
+    """Wait until somebody listens on a Unix socket; return whether anybody does.
+
+    Wine looks for a screen when its first program starts. Where there is none by then, no program
+    has a window until all of Wine ends, and the terminal cannot run without.
+    """
+    end_s = time.monotonic() + within_s
+    while time.monotonic() < end_s:
+        with socket.socket(socket.AF_UNIX) as asking:
+            try:
+                asking.connect(path)
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return True
+    return False
 
 
 def make_ready(env: Mapping[str, str]) -> None:
