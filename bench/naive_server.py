@@ -67,5 +67,5 @@ async def serve(port: int, control_port: int, file: str, *, compress: bool) -> N
 
 if __name__ == "__main__":
     as_it_comes = "as-it-comes" in sys.argv
-    serving = serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], compress=as_it_comes)
-    asyncio.run(serving) if as_it_comes else uvloop.run(serving)
+    run = asyncio.run if as_it_comes else uvloop.run
+    run(serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], compress=as_it_comes))

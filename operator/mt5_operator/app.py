@@ -265,8 +265,9 @@ def _context(
     )
     events = Events(api, instance=settings.pod_name)
     refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
-    now_s = lambda: world.now().timestamp()  # noqa: E731
-    fleet = Fleet(settings, now_s=now_s, due=world.queue.add, shared=shared)
+    fleet = Fleet(
+        settings, now_s=lambda: world.now().timestamp(), due=world.queue.add, shared=shared
+    )
     secrets = Secrets(api, reread_s=settings.secret_reread_s, news=world.queue.add)
     budgets = Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)

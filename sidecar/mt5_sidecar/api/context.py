@@ -3,7 +3,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -12,6 +12,7 @@ from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.api.selected import Selected
 from mt5_sidecar.api.settled import Settled
 from mt5_sidecar.api.sockets import Sockets
+from mt5_sidecar.api.turns import Turns
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.orders.office import Office
@@ -22,9 +23,6 @@ from mt5_sidecar.streams.reads import Reads
 from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 from mt5_sidecar.tracing import Tracing
-
-if TYPE_CHECKING:  # it asks for the context itself
-    from mt5_sidecar.api.turns import Turns
 
 
 @dataclass(slots=True)
@@ -50,7 +48,7 @@ class Context:
     catalogue: Catalogue
     limits: Limits
     selected: Selected
-    turns: "Turns"
+    turns: Turns
     tracing: Tracing
     sockets: Sockets = field(default_factory=Sockets)
     bars: Settled = field(default_factory=Settled)

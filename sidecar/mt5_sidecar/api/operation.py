@@ -154,3 +154,13 @@ def presented_key(request: web.Request) -> str:
 def caller(request: web.Request) -> Principal:
     """Return who calls; for handlers of operations that have a scope."""
     return request[PRINCIPAL]
+
+
+def in_turn(handler: Handler) -> Handler:
+    """Return `handler`, called for one request at a time."""
+
+    async def taken(request: web.Request) -> web.StreamResponse:
+        async with request.app[CONTEXT].turns.next(caller(request).subject):
+            return await handler(request)
+
+    return taken

@@ -10,7 +10,7 @@ from mt5_sidecar.api.history import history
 from mt5_sidecar.api.login import connect, disconnect
 from mt5_sidecar.api.middleware import Handler
 from mt5_sidecar.api.openapi import openapi
-from mt5_sidecar.api.operation import ASKS_TERMINAL, Operation
+from mt5_sidecar.api.operation import ASKS_TERMINAL, Operation, in_turn
 from mt5_sidecar.api.performance import performance
 from mt5_sidecar.api.rates import rates
 from mt5_sidecar.api.snapshots import reader, ticks
@@ -18,7 +18,6 @@ from mt5_sidecar.api.status import health, status
 from mt5_sidecar.api.symbol_search import symbols
 from mt5_sidecar.api.symbols import symbol
 from mt5_sidecar.api.trade_operations import TRADES
-from mt5_sidecar.api.turns import in_turn
 from mt5_sidecar.api.ws import stream
 from mt5_sidecar.auth.principal import Scope
 

@@ -7,11 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-
-from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler
-from mt5_sidecar.api.operation import caller
 from mt5_sidecar.orders.errors import Busy
 from mt5_sidecar.settings import Settings
 
@@ -43,13 +38,3 @@ class Turns:
         finally:
             self._waiting[subject] -= 1
             self._waiting += Counter()  # who waits for nothing is forgotten
-
-
-def in_turn(handler: Handler) -> Handler:
-    """Return `handler`, called for one request at a time."""
-
-    async def taken(request: web.Request) -> web.StreamResponse:
-        async with request.app[CONTEXT].turns.next(caller(request).subject):
-            return await handler(request)
-
-    return taken
