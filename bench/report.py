@@ -43,6 +43,8 @@ the core away, and not from all alike. Figures beside give the order of magnitud
   listens does not sleep while a message is on its way: clients are on other machines, and it would
   be the server here that is billed for waking them.
 - **P7's clock** runs from the agent's telling, its records being read already, to the last client.
+  Idle cores are kept from halting for it as for P5, for P3 and P4 as well and for all whom they
+  compare; what it takes where they halt stands beside.
 
 `make bench-quick`, a part of `make test`, measures P1, P2 and P8 by bursts instead of seconds of
 wrk: each ends when the server has spent 80 ms of CPU, however long a neighbour makes that, and what
@@ -102,8 +104,8 @@ optimisation; a checkout has whatever `python3` is, here one that pyenv built wi
 the 20 to 30 us between its row and *in the image*.
 
 P7: most of it is the 100 sends, each of which costs a bare loop as much; before them, some 40 us
-are the waking of the sidecar, and 0.3 ms the decoding and rendering of 20 positions, three times
-what that takes when the processor's caches hold it.
+are the waking of the sidecar where its core halts, and 0.3 ms the decoding and rendering of 20
+positions, three times what that takes when the processor's caches hold it.
 
 ## Found
 

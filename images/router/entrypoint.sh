@@ -38,6 +38,14 @@ resolver() { # nginx asks these servers for the address of Redis
     [ -z "$servers" ] || echo "resolver$servers valid=10s; resolver_timeout 2s;"
 }
 
+real_ip() { # PROXIES HEADER: these proxies may say in this header whose request it is
+    [ -n "$1" ] || return 0
+    for proxy in $(echo "$1" | tr ',' ' '); do
+        echo "set_real_ip_from $proxy; "
+    done | tr -d '\n'
+    echo "real_ip_header $2; real_ip_recursive on;"
+}
+
 number PORT 8080
 number OPS_PORT 8081
 number WORKERS 2
@@ -56,6 +64,15 @@ number SOCKET_IDLE_TIMEOUT_S 300
 number KEEPALIVE_CONNECTIONS 256
 number KEEPALIVE_TIMEOUT_S 30
 number DRAIN_TIMEOUT_S 30
+number CLIENT_REQUESTS_PER_S 500
+number CLIENT_REQUEST_BURST 1000
+number CLIENT_REQUESTS_AT_ONCE 256
+number LARGE_REQUESTS_AT_ONCE 256
+number CLIENT_TABLE_BYTES 8388608
+word TRUSTED_PROXIES '' '0-9a-fA-F:./, '
+trusted=$value
+word REAL_IP_HEADER X-Forwarded-For 'A-Za-z0-9-'
+replace REAL_IP "$(real_ip "$trusted" "$value")"
 word BIND_ADDRESS 0.0.0.0 '][0-9a-fA-F:.'
 word RUN_DIR /tmp/mt5-router '/A-Za-z0-9._-'
 run_dir=$value

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mt5_operator import names
 from mt5_operator.apikeys import ApiKey
+from mt5_operator.settings import Settings
 
 _ALL = "*"
 
@@ -59,12 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(key: str, patch: dict[str, Any], namespace: str) -> str:
-    secret = f"-n {namespace} secret {names.API_KEYS}"
+    stored = f"secret {names.API_KEYS} --type merge -p '{json.dumps(patch)}'"
     return (
-        f"{key}\n\n# The key above is shown once. Make it valid within seconds by:\n"
-        f"kubectl patch {secret} --type merge -p '{json.dumps(patch)}'\n"
-        f"# and if there is no such Secret yet, before that:\n"
-        f"kubectl create {secret.replace('secret', 'secret generic')}\n"
+        f"{key}\n\n"
+        "# The key above is shown once. The first key of an installation needs its Secret:\n"
+        f"kubectl create -n {namespace} secret generic {names.API_KEYS}\n"
+        "# This makes the key valid, within seconds:\n"
+        f"kubectl patch -n {namespace} {stored}\n"
     )
 
 
@@ -77,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--expires", help="RFC 3339 time, such as 2027-01-01T00:00:00Z")
     bound = "only accounts of these namespaces; * for all: such a key is for administrators"
     create.add_argument("--namespaces", required=True, type=_list, help=bound)
-    create.add_argument("--operator-namespace", default="mt5-bridge", help="where the Secret is")
+    ours = Settings().namespace
+    create.add_argument("--operator-namespace", default=ours, help="where the Secret is")
     create.add_argument("--json", action="store_true", help="print key and patch as JSON")
     return parser
 

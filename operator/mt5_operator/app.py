@@ -20,9 +20,11 @@ from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.credentials import load
 from mt5_operator.cluster.events import Events
-from mt5_operator.cluster.kinds import ACCOUNT, AROUND, BROKER
+from mt5_operator.cluster.kinds import AROUND, OURS
+from mt5_operator.cluster.known_fields import lacking
 from mt5_operator.cluster.lease import ApiLock, lead
 from mt5_operator.cluster.reflector import Reflector
+from mt5_operator.cluster.served import Served
 from mt5_operator.cluster.watchdog import Watchdog
 from mt5_operator.ending import cancelled, cause, end_for_certain, ended, signalled
 from mt5_operator.errors import ApiError, ApiUnavailable
@@ -38,7 +40,7 @@ from mt5_operator.reconcile.index import Index
 from mt5_operator.reconcile.refusals import Refusals
 from mt5_operator.reconcile.secrets import Secrets
 from mt5_operator.routes.redis_store import RedisStore
-from mt5_operator.routes.shards import Shards
+from mt5_operator.routes.shards import Shards, installation
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
@@ -130,19 +132,29 @@ class _Operator:
                 raise error
 
     async def _served(self) -> None:
-        """Wait until the API server knows accounts and brokers: watches begin only then."""
-        told = False
-        while True:
-            try:
-                await self._world.api.versions(ACCOUNT, next(iter(self._settings.namespaces), ""))
-                await self._world.api.versions(BROKER)
-            except (ApiError, ApiUnavailable) as error:
-                if not told:
-                    _log.warning("waiting for the API server and our CRDs", error=str(error))
-                told = True
-                await asyncio.sleep(0.5)
-            else:
-                return
+        """Wait until the API server tells of accounts and brokers: watches begin only then."""
+        told, pause_s = "", self._settings.watch_retry_s
+        while problem := await self._not_served():
+            if problem != told:
+                _log.warning("waiting for the API server and our CRDs", error=problem)
+                pause_s = self._settings.watch_retry_s
+            told = problem
+            await asyncio.sleep(pause_s)
+            # Each look lists every account: it may take until a person has applied a CRD.
+            pause_s = min(2 * pause_s, self._settings.backoff_max_s)
+
+    async def _not_served(self) -> str:
+        api, served = self._world.api, Served(self._world.api, self._settings.namespaces)
+        try:
+            for kind in OURS:
+                for refused in (await served.listed(kind)).refused.values():
+                    raise refused  # which account ids are taken there would not be known
+                if lacks := await lacking(api, kind):
+                    fields = ", ".join(lacks)
+                    return f"the CRD of {kind.name} is too old, apply it anew: it lacks {fields}"
+        except (ApiError, ApiUnavailable) as error:
+            return str(error)
+        return ""
 
     async def _reflects(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -156,6 +168,10 @@ class _Operator:
             except (ApiError, ApiUnavailable) as error:
                 _log.warning("watches not audited", error=str(error))
                 self._unanswered()
+                await asyncio.sleep(1)
+            for namespace, refusal in self._audit.refusing.items():
+                _log.warning("a namespace refuses us", namespace=namespace, error=str(refusal))
+            if self._audit.refusing:
                 await asyncio.sleep(1)
             await self._next_audit()
 
@@ -180,9 +196,13 @@ class _Operator:
         try:
             # What the leader before us did last must be seen before anything is judged by it.
             await self._audit.caught_up()
-            await self._lead_with(await identity(self._world.api, self._settings.namespace))
+            await self._lead_with(await self._identity())
         finally:
             metrics.IS_LEADER.set(0)
+
+    async def _identity(self) -> Identity:
+        api, namespace = self._world.api, self._settings.namespace
+        return await identity(api, namespace, installation=partial(installation, api, namespace))
 
     async def _lead_with(self, who: Identity) -> None:
         settings, world = self._settings, self._world

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mt5_agent.protocol import Snapshot, SnapshotKind
+from mt5_agent.protocol import MAX_SNAPSHOT_BYTES, Snapshot, SnapshotKind
 
 
 @dataclass(slots=True)
@@ -33,9 +33,13 @@ class _Ticks:
 class Board:
     """Holds the newest snapshots. What nobody took yet is replaced, not queued."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever there is something to take."""
+    def __init__(
+        self, changed: Callable[[], None], *, most_bytes: int = MAX_SNAPSHOT_BYTES
+    ) -> None:
+        """Call `changed` whenever there is something to take; hold no look above `most_bytes`."""
         self._changed = changed
+        self._most_bytes = most_bytes
+        self._unshown: set[SnapshotKind] = set()
         self._entries: dict[SnapshotKind, _Entry] = {}
         self._ticks = _Ticks()
 
@@ -43,10 +47,21 @@ class Board:
         """Note a look at `kind`."""
         entry = self._entries.setdefault(kind, _Entry())
         raw = bytes(data)
+        if len(raw) > self._most_bytes:
+            # Nor is the look before it told any more: it is not what the account has now.
+            entry.data, entry.told = b"", True
+            self._unshown.add(kind)
+            return
+        self._unshown.discard(kind)
         if raw == entry.data:
             return
         entry.data = raw
         self._touch(entry)
+
+    @property
+    def unshown(self) -> tuple[SnapshotKind, ...]:
+        """What was too large when it was last looked at."""
+        return tuple(sorted(self._unshown))
 
     def put_ticks(self, ticks: Mapping[str, msgspec.Raw]) -> set[str]:
         """Note a look at the watched symbols; return those that moved since an earlier look."""
@@ -69,6 +84,7 @@ class Board:
         """Forget the account: nothing of it may be told to the next."""
         for entry in self._entries.values():
             entry.data, entry.told = b"", True
+        self._unshown.clear()
         self._ticks.last, self._ticks.untold = {}, set()
         self._ticks.entry.told = True
 

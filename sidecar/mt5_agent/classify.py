@@ -41,6 +41,8 @@ class Sight:
     """Messages of the journal since the log-in began, oldest first."""
     silent: bool = False
     """Nothing was written for as long as a known server never takes."""
+    known_server: bool = False
+    """This agent has logged in there: that the terminal says nothing is another matter."""
     terminal_runs: bool = True
     drops: int = 0
     """Links lost within the last `DROPS_WINDOW_S`."""
@@ -125,11 +127,7 @@ def _from_error(sight: Sight) -> Finding | None:
         case -10003 if _MISSING.search(sight.text):
             return missing()
         case -10001 | -10002 | -10003 | -10004:
-            return Finding(
-                Reason.TERMINAL_FAULT,
-                f"The terminal does not answer (last_error {sight.code} {sight.text}): it is "
-                "started again; if this goes on, read its journal.",
-            )
+            return _unanswered(sight)
         case _:
             return None
 
@@ -137,7 +135,10 @@ def _from_error(sight: Sight) -> Finding | None:
 def _from_silence(sight: Sight) -> Finding | None:
     if not sight.terminal_runs:
         return Finding(Reason.TERMINAL_FAULT, "The terminal ended; it is started again.")
-    if (sight.silent or sight.code == -10005) and not _spoke_of_network(sight.lines):
+    silent = not _spoke_of_network(sight.lines)
+    if sight.code == -10005 and silent and sight.known_server:
+        return _unanswered(sight)
+    if (sight.silent or sight.code == -10005) and silent and not sight.known_server:
         return Finding(
             Reason.SERVER_UNKNOWN,
             f"The terminal does not know the server {sight.server}: check spec.server against the "
@@ -164,6 +165,14 @@ def no_worker(platform: str, backend: str) -> Finding:
 def missing(hint: str = "") -> Finding:
     """Return what is said when there is no terminal to start; `hint` is the image's own advice."""
     return Finding(Reason.TERMINAL_MISSING, hint or _MISSING_HINT)
+
+
+def _unanswered(sight: Sight) -> Finding:
+    return Finding(
+        Reason.TERMINAL_FAULT,
+        f"The terminal does not answer (last_error {sight.code} {sight.text}): it is asked again, "
+        "and started afresh when it stays silent; if this goes on, read its journal.",
+    )
 
 
 def _spoke_of_network(lines: Iterable[str]) -> bool:

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of the terminal's volume may go: old journals and crash dumps, nothing else.
+"""Which files of the terminal's volume may go: old journals, and every crash dump.
 
 Histories (`bases`) are the terminal's own to keep; taking them away would only fetch them again.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _LOG_FOLDERS: Final = (("logs",), ("mql5", "logs"), ("tester", "logs"))
+_DUMPS: Final = (".dmp", ".mdmp")
 _DAY_S: Final = 86_400.0
 _log = logging.getLogger(__name__)
 
@@ -56,14 +58,45 @@ def tidy(data_dir: Path, *, now_s: float, keep_days: float, most_bytes: int) -> 
         else:
             freed += file.size_bytes
     if gone:
-        _log.info("removed %d old journals and dumps, %d bytes", len(gone), freed)
+        _log.info("removed %d old journals, %d bytes", len(gone), freed)
     return freed
+
+
+def dump_folders(data_dir: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Return where crash dumps of a terminal may come to lie: its own folder, its user's, and
+    Windows' own for containers."""
+    others = (
+        ("WINEPREFIX", "drive_c/users"),
+        ("LOCALAPPDATA", "."),
+        ("SYSTEMDRIVE", "/LocalDumps"),
+    )
+    return [data_dir, *(Path(environment[n], sub) for n, sub in others if environment.get(n))]
+
+
+def remove_dumps(folders: Iterable[Path]) -> None:
+    """Remove crash dumps anywhere below: they hold the memory of a terminal, and so its password.
+
+    Those in use are left to the next time.
+    """
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                if name.lower().endswith(_DUMPS):
+                    _remove_dump(Path(place, name))
+
+
+def _remove_dump(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        _log.warning("the crash dump %s stays: %s", path.name, error)
+    else:
+        _log.warning("removed the crash dump %s", path.name)
 
 
 def _files(data_dir: Path) -> Iterator[File]:
     for folder in _folders(data_dir):
         yield from _in(folder, ".log")
-    yield from _in(data_dir, ".dmp")
 
 
 def _folders(data_dir: Path) -> Iterator[Path]:

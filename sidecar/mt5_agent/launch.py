@@ -7,11 +7,13 @@ so it is started when the first `Login` is known. The file holds the password: `
 away as soon as the log-in has ended, however it ended.
 """
 
+import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Final
 
-from mt5_agent import terminal_ini, windows
+from mt5_agent import disk, terminal_ini, windows
 from mt5_agent.classify import Finding, missing
 from mt5_agent.commands import filled, words
 from mt5_agent.processes import run
@@ -23,6 +25,7 @@ from mt5_agent.terminals import NotThere
 from mt5_agent.wanted import Wanted
 
 _COMMAND_S: Final = 20.0
+_FORGET_AGAIN_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,7 @@ class Launch:
         self._settings, self._wanted, self._report = settings, wanted, report
         given = settings.terminal_ini if settings.backend == "metatrader5" else ""
         self._ini = Path(given) if given else None
+        self._again: asyncio.TimerHandle | None = None
 
     async def argv(self) -> list[str]:
         """Make ready for a start, and return its command. Waits for the first `Login`.
@@ -60,9 +64,25 @@ class Launch:
         await self._command(self._settings.terminal_kill_command)
 
     def forget(self) -> None:
-        """Take the start file away: the terminal has read it, or never will."""
-        if self._ini is not None:
+        """Take the start file away: the terminal has read it, or never will. Windows lets nobody
+        remove what a program has open: then it is tried again."""
+        self._keep_still()
+        if self._ini is None:
+            return
+        try:
             terminal_ini.forget(self._ini)
+        except OSError as error:
+            _log.warning("the start file stays for now: %s", error)
+            self._again = asyncio.get_running_loop().call_later(_FORGET_AGAIN_S, self.forget)
+
+    def leave_nothing(self) -> None:
+        """Take away all that may hold the password: a terminal has ended, or none runs yet."""
+        self.forget()
+        disk.remove_dumps(disk.dump_folders(self._settings.data_dir, os.environ))
+
+    def _keep_still(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
 
     def failed(self, error: Exception) -> None:
         """Say why there is no terminal, and what to do."""
@@ -88,12 +108,8 @@ class Launch:
         login = await self._wanted.some()
         if self._report.state.state == "WaitingForLogin":
             self._report.show("TerminalStarting")
-        try:
-            terminal_ini.prepare(self._settings.data_dir, self._ini, _text(login))
-        except terminal_ini.Unwritable as error:
-            self.forget()
-            _log.warning("started without a start file: %s", error)
-            return ""
+        self._keep_still()
+        terminal_ini.prepare(self._settings.data_dir, self._ini, _text(login))
         return str(self._ini)
 
     async def _command(self, text: str, **values: str) -> None:
@@ -102,4 +118,12 @@ class Launch:
 
 
 def _text(login: Login) -> bytes:
-    return terminal_ini.start_ini(login=login.login, password=login.password, server=login.server)
+    try:
+        account = terminal_ini.account(
+            login=login.login, password=login.password, server=login.server
+        )
+    except terminal_ini.Unwritable as error:
+        # The package logs in all the same, and what lets it trade stands in this file.
+        _log.warning("the start file names no account: %s", error)
+        account = {}
+    return terminal_ini.start_ini(account)

@@ -217,8 +217,9 @@ def _meaning(state: State | None) -> object:
     evidence = state.evidence
     return (
         *(state.state, state.reason, state.message, state.login, state.server, state.login_id),
-        *(state.since_ms, state.versions, state.trade_allowed, state.utc_offset_s),
-        *(state.trade_message, state.selftest),
+        *(state.since_ms, state.versions, state.trade_allowed),
+        *(state.utc_offset_s, state.utc_offset_sure),
+        *(state.trade_message, state.selftest, state.unshown),
         *(evidence.logins, evidence.drops, evidence.worker_restarts, evidence.terminal_restarts),
         *(evidence.terminal_starts, evidence.logins_refused, evidence.authorised_then_lost),
         evidence.reasons,

@@ -3,34 +3,30 @@
 board."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
 
 from mt5_agent.board import Board
+from mt5_agent.broker_clock import BrokerClock
 from mt5_agent.calls import Calls
 from mt5_agent.pipe import SELECT, TICKS, Job
 from mt5_agent.protocol import AccountInfo, Priority, SnapshotKind, TerminalInfo, Tick
-from mt5_agent.report import Report, utc_ms
+from mt5_agent.report import Report, monotonic_ms, utc_ms
 from mt5_agent.rights import no_trading
 from mt5_agent.settings import Settings
 from mt5_agent.wanted import Wanted
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 _KINDS: Final[tuple[tuple[SnapshotKind, str], ...]] = (
     ("account", "account_info"),
     ("positions", "positions_get"),
     ("orders", "orders_get"),
 )
-_QUARTER_MS: Final = 900_000
-_FRESH_MS: Final = 60_000
-"""Offsets of clocks are quarters of an hour; a tick further from one is not fresh."""
-
-_FARTHEST_MS: Final = 14 * 3_600_000
-"""No zone is further from UTC: a tick that is, is one of another day."""
-
 _TICKS = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _TICK = msgspec.msgpack.Decoder(Tick)
 _ACCOUNT = msgspec.msgpack.Decoder(AccountInfo)
@@ -66,6 +62,12 @@ class Poller:
         self._calls, self._board, self._report = calls, board, report
         self._wanted, self._settings, self._link_moved = wanted, settings, link_moved
         self._selected: tuple[str, ...] = ()
+        self.forget_clock()
+
+    def forget_clock(self) -> None:
+        """Know nothing of the broker's clock: it is another broker's."""
+        interval_ms = int(self._settings.tick_interval_s * 1000)
+        self._clock = BrokerClock(interval_ms=interval_ms)
 
     async def run(self) -> None:
         """Look until cancelled.
@@ -100,8 +102,15 @@ class Poller:
         for kind, data in seen:
             if known and data is not None:
                 self._board.put(kind, data)
+        self._tell_unshown()
         whole = known and all(data is not None for _, data in seen)
         await self._look_at_link(account or before, synchronised=whole)
+
+    def _tell_unshown(self) -> None:
+        unshown = self._board.unshown
+        if unshown and unshown != self._report.state.unshown:
+            _log.warning("too large to be shown: %s", ", ".join(unshown))
+        self._report.set(unshown=unshown)
 
     def _checked(self, data: msgspec.Raw | None) -> AccountInfo | None:
         if data is None:
@@ -140,10 +149,8 @@ class Poller:
             self._note_clock(max(_read(_TICK, ticks[name]).time_msc for name in moved))
 
     def _note_clock(self, tick_ms: int) -> None:
-        ahead_ms = tick_ms - utc_ms()
-        offset_ms = round(ahead_ms / _QUARTER_MS) * _QUARTER_MS
-        if abs(ahead_ms - offset_ms) < _FRESH_MS and abs(offset_ms) <= _FARTHEST_MS:
-            self._report.set(utc_offset_s=offset_ms // 1000)
+        zone = self._clock.ticked(tick_ms, utc_ms=utc_ms(), monotonic_ms=monotonic_ms())
+        self._report.set(utc_offset_s=zone.offset_s, utc_offset_sure=zone.sure)
 
     async def _ask(self, job: Job) -> msgspec.Raw | None:
         loop = asyncio.get_running_loop()

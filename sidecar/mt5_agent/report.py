@@ -32,6 +32,11 @@ def utc_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def monotonic_ms() -> int:
+    """Return milliseconds of a clock that nobody sets: what lasts is measured by it."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class Report:
     """The newest State. A reason stays until the account is connected or another reason is
     found."""
@@ -48,6 +53,8 @@ class Report:
         self._ends_s: deque[float] = deque()
         self._milestones = Milestones()
         self._last_healthy_ms = 0
+        self.contact_s = 0.0
+        """When the terminal answered last, on the monotonic clock."""
         self._beside = ""
         self._polls: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=POLLS_KEPT))
 
@@ -58,7 +65,7 @@ class Report:
             self._state.evidence,
             last_healthy_ms=self._last_healthy_ms,
             authorised_then_lost=self._milestones.authorised_then_lost,
-            unsynchronised_ms=self._milestones.unsynchronised_ms(utc_ms()),
+            unsynchronised_ms=self._milestones.unsynchronised_ms(monotonic_ms()),
         )
         return msgspec.structs.replace(self._state, evidence=evidence, journal=tuple(self._journal))
 
@@ -75,7 +82,7 @@ class Report:
     @property
     def unsynchronised_s(self) -> float:
         """Return for how long the account has been authorised and not synchronised."""
-        return self._milestones.waits_ms(utc_ms()) / 1000
+        return self._milestones.waits_ms(monotonic_ms()) / 1000
 
     def distrust(self, image_fault: str) -> Finding:
         """Say with every reason from now on what the image found wrong about itself."""
@@ -125,13 +132,13 @@ class Report:
 
     def terminal_ended(self, *, asked: bool) -> None:
         """Note that whatever was logged in is so no more; `asked`: we ended it."""
-        self._milestones.ended(utc_ms())
+        self._milestones.ended(monotonic_ms())
         if not asked:
             self._ends_s.append(time.monotonic())
 
     def contact(self) -> None:
         """Note that the terminal answered just now; told with the next State."""
-        now = utc_ms()
+        now, self.contact_s = utc_ms(), time.monotonic()
         self._state = msgspec.structs.replace(self._state, last_contact_ms=now)
         if self._state.state == "Connected":
             self._last_healthy_ms = now
@@ -150,7 +157,7 @@ class Report:
         """Count what a line of the terminal's journal means, and keep it as it may be shown."""
         self._journal.append(shown)
         lost = self._milestones.authorised_then_lost
-        self._milestones.heard(line, utc_ms())
+        self._milestones.heard(line, monotonic_ms())
         if self._milestones.authorised_then_lost != lost:
             self._changed()
 

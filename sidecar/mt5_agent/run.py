@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 
-from mt5_agent import job
+from mt5_agent import job, windows
 from mt5_agent import settings as agent_settings
 from mt5_agent.supervisor import Supervisor
 
@@ -44,6 +45,7 @@ def main() -> int:
     except agent_settings.BadSetting as error:
         logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  (the sentence is enough)
         return _BAD_USAGE
+    windows.end_at_crashes()
     try:
         job.bind_children(settings.job_memory_limit_bytes)
     except OSError as error:
@@ -58,9 +60,18 @@ async def _run(settings: agent_settings.Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
+    over = threading.Event()
+
+    def end() -> None:
         loop.call_soon_threadsafe(stop.set)  # also on Windows, which has no add_signal_handler
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        end()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    await Supervisor(settings).run(stop)
+    windows.at_end(end, over)
+    try:
+        await Supervisor(settings).run(stop)
+    finally:
+        over.set()

@@ -137,7 +137,8 @@ class Session:
         if account != self._account:
             self._board.clear()
             self._account = account
-            self._report.set(utc_offset_s=None, last_contact_ms=0)
+            self._poller.forget_clock()
+            self._report.set(utc_offset_s=None, utc_offset_sure=False, last_contact_ms=0)
         self._watch.begin(login)
         self._report.set(login=login.login, server=login.server, login_id=login.login_id)
         if self._report.state.state != "Disconnected":

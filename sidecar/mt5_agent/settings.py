@@ -83,6 +83,9 @@ class Settings:
     a real terminal, which saves what it has before it closes."""
     upkeep_interval_s: float = 30.0
     """Between two looks at memory, old journals, and whether a fresh start may help."""
+    unanswered_s: float = 0.0
+    """A terminal that runs and has not answered for so long is started afresh. 0: 60 for the
+    simulator, 300 for a real terminal, whose first start takes minutes."""
     planned_restart_interval_s: float = 900.0
     """Between two planned restarts of the terminal, and before the first."""
     memory_soft_limit_bytes: int = 0
@@ -93,7 +96,7 @@ class Settings:
     cgroup_dir: Path = Path("/sys/fs/cgroup")
     """Where the container's memory is read."""
     log_keep_days: float = 14.0
-    """Older journals and crash dumps of the terminal are removed."""
+    """Older journals of the terminal are removed."""
     log_keep_bytes: int = 128 * 1024 * 1024
     """So much of them is kept, the newest first."""
     max_in_flight: int = 64
@@ -121,6 +124,11 @@ class Settings:
     def grace_limit_s(self) -> float:
         """Return how long a stop may take."""
         return self.grace_s or self._by_backend(simulator=20, real=120)
+
+    @property
+    def unanswered_limit_s(self) -> float:
+        """Return how long a terminal may leave everything unanswered."""
+        return self.unanswered_s or self._by_backend(simulator=60, real=300)
 
     @property
     def program(self) -> str:

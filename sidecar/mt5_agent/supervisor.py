@@ -86,7 +86,7 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then end within the grace setting."""
-        self._launch.forget()  # what a killed agent left
+        self._launch.leave_nothing()  # of a killed agent
         self._tell_of_the_selftest()
         tasks = {
             "terminal": asyncio.ensure_future(self._terminal.keep()),
@@ -117,21 +117,28 @@ class Supervisor:
         keeper.cancel()
         await self._terminal.stop(grace_s / 2)
         await _cancel(keeper)
-        self._launch.forget()
+        self._launch.leave_nothing()
         await self.link.goodbye("stopping")
         await _cancel(tasks["link"])
         _log.info("stopped")
 
     def _terminal_ended(self, asked: bool) -> None:  # noqa: FBT001  (a callback of one value)
-        self._launch.forget()  # its next start writes it anew, when that comes
+        self._launch.leave_nothing()  # its next start writes the file anew, when that comes
         self._report.terminal_ended(asked=asked)
 
     def _condition(self, used: Memory | None) -> Condition:
         return Condition(
             reason=self._report.state.reason,
             unsynchronised_s=self._report.unsynchronised_s,
+            unanswered_s=self._unanswered_s(),
             memory=used,
         )
+
+    def _unanswered_s(self) -> float:
+        if not self._terminal.runs:
+            return 0.0
+        now_s = asyncio.get_running_loop().time()
+        return now_s - max(self._report.contact_s, self._terminal.started_s)
 
     async def _restart(self, why: str) -> None:
         """Restart the terminal between two calls; what waits was not sent."""

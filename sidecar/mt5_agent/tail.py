@@ -2,6 +2,7 @@
 """Reads the terminal's journal as it grows: `<data>/logs/YYYYMMDD.log`, UTF-16LE (MT5.md 1.3)."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,54 +12,63 @@ _LINE_FIELDS: Final = 5
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _File:
+    offset: int = 0
+    rest: bytes = b""
+
+
 class JournalTail:
-    """`read()` returns what was written since the last one, whole lines only, across midnight
-    too."""
+    """`read()` returns what was written since the last one, whole lines only.
+
+    Every journal is followed, not the newest one: which that is, a clock that was set says wrong.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Begin at the end of what `folder` holds now."""
         self._folder = folder
-        self._path = self._newest()
-        self._offset = self._path.stat().st_size if self._path else 0
-        self._rest = b""
         self._trouble = ""
+        self._files = {path: _File(offset=size) for path, size in self._sizes().items()}
 
     def read(self) -> list[str]:
         """Return the new lines' messages, oldest first."""
-        messages = self._drain()
-        newest = self._newest()
-        if newest != self._path:
-            self._path, self._offset, self._rest = newest, 0, b""
-            messages += self._drain()
-        return messages
+        return [line for path, size in self._sizes().items() for line in self._drain(path, size)]
 
-    def _newest(self) -> Path | None:
-        return max(self._folder.glob("[0-9]*.log"), default=None)
+    def _sizes(self) -> dict[Path, int]:
+        try:
+            journals = [path for path in self._folder.iterdir() if path.match("[0-9]*.log")]
+            return {path: path.stat().st_size for path in sorted(journals)}
+        except FileNotFoundError:
+            return {}  # not yet, or one went meanwhile
+        except OSError as error:
+            self._unreadable(str(error))
+            return {}
 
-    def _drain(self) -> list[str]:
-        data = self._rest + self._more()
+    def _drain(self, path: Path, size: int) -> list[str]:
+        file = self._files.setdefault(path, _File())
+        if size < file.offset:
+            file.offset, file.rest = 0, b""  # written anew
+        if size == file.offset:
+            return []
+        data = file.rest + self._more(path, file)
         end = data.rfind("\n".encode(_ENCODING))
         while end % 2:  # a match across two characters
             end = data.rfind("\n".encode(_ENCODING), 0, end)
             if end < 0:
                 break
-        whole, self._rest = (data[: end + 2], data[end + 2 :]) if end >= 0 else (b"", data)
+        whole, file.rest = (data[: end + 2], data[end + 2 :]) if end >= 0 else (b"", data)
         text = whole.decode(_ENCODING, errors="replace").lstrip("\ufeff")
         return [_message(line) for line in text.splitlines() if line.strip()]
 
-    def _more(self) -> bytes:
-        if self._path is None:
-            return b""
+    def _more(self, path: Path, file: _File) -> bytes:
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return b""
+            with path.open("rb") as journal:
+                journal.seek(file.offset)
+                data = journal.read()
         except OSError as error:
             self._unreadable(str(error))
             return b""  # later, from here
-        self._offset += len(data)
+        file.offset += len(data)
         self._trouble = ""
         return data
 

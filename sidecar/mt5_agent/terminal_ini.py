@@ -24,17 +24,24 @@ class Unwritable(ValueError):
     """A value cannot stand in the terminal's start file; the message never holds the value."""
 
 
-def start_ini(*, login: int, password: str, server: str, max_bars: int = DEFAULT_MAX_BARS) -> bytes:
-    """Return the file for `/config:`: ASCII with CRLF, as the terminal wants it.
+def account(*, login: int, password: str, server: str) -> dict[str, str | int]:
+    """Return the lines of the start file that log in.
 
     Raises:
         Unwritable: Password or server cannot be written in such a file.
     """
+    return {
+        "Login": login,
+        "Password": quoted("password", password),
+        "Server": quoted("server", server),
+    }
+
+
+def start_ini(account: Mapping[str, str | int], *, max_bars: int = DEFAULT_MAX_BARS) -> bytes:
+    """Return the file for `/config:`: ASCII with CRLF, as the terminal wants it."""
     sections: Mapping[str, Mapping[str, str | int]] = {
         "Common": {
-            "Login": login,
-            "Password": quoted("password", password),
-            "Server": quoted("server", server),
+            **account,
             "KeepPrivate": 1,
             "NewsEnable": 0,
             "AutoConfiguration": 1,
@@ -88,15 +95,25 @@ def quoted(name: str, value: str) -> str:
 
 def prepare(data_dir: Path, ini: Path, text: bytes) -> None:
     """Write what the next start reads, and remove what would win over it."""
-    config = data_dir / "Config"
-    config.mkdir(parents=True, exist_ok=True)
-    for name in STALE:
-        (config / name).unlink(missing_ok=True)
-    (config / ASSISTANT).write_bytes(assistant_ini())
+    for config in _config_folders(data_dir):
+        for path in config.iterdir():
+            if path.name.lower() in (*STALE, ASSISTANT):
+                path.unlink()
+        (config / ASSISTANT).write_bytes(assistant_ini())
     forget(ini)
     # Exclusive, and for this user alone from its first moment.
     with os.fdopen(os.open(ini, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text)
+
+
+def _config_folders(data_dir: Path) -> list[Path]:
+    # To the terminal `config` is the same folder, and which of two it takes is Wine's to say.
+    data_dir.mkdir(parents=True, exist_ok=True)
+    found = [path for path in data_dir.iterdir() if path.name.lower() == "config"]
+    if not found:
+        found = [data_dir / "Config"]
+        found[0].mkdir()
+    return found
 
 
 def forget(ini: Path) -> None:

@@ -27,7 +27,14 @@ class Condition:
     """Why the account is not connected."""
     unsynchronised_s: float = 0.0
     """For so long it has been authorised and not synchronised."""
+    unanswered_s: float = 0.0
+    """For so long it has run and answered nothing."""
     memory: Memory | None = None
+
+
+def is_silent(seen: Condition, *, limit_s: float) -> bool:
+    """Tell whether it hangs: a new worker and a new log-in have not helped."""
+    return seen.reason == Reason.TERMINAL_FAULT and seen.unanswered_s > limit_s
 
 
 def why_restart(seen: Condition, *, patience_s: float) -> str:
@@ -77,11 +84,16 @@ class Upkeep:
             )
         except OSError as error:  # the folder is not there yet, or a file went meanwhile
             _log.info("journals were not tidied: %s", error)
-        if self._clock() - self._restarted_s < settings.planned_restart_interval_s:
-            return
         used = memory.look(settings.cgroup_dir, settings.memory_soft_limit_bytes)
-        why = why_restart(self._condition(used), patience_s=settings.planned_restart_interval_s)
-        if why:
+        if why := self._why(self._condition(used)):
             self._restarted_s = self._clock()
             _log.warning("planned restart of the terminal: %s", why)
             await self._restart(why)
+
+    def _why(self, seen: Condition) -> str:
+        settings = self._settings
+        if is_silent(seen, limit_s=settings.unanswered_limit_s):  # counted from its start: no loop
+            return f"it has not answered for {seen.unanswered_s:.0f} s"
+        if self._clock() - self._restarted_s < settings.planned_restart_interval_s:
+            return ""
+        return why_restart(seen, patience_s=settings.planned_restart_interval_s)

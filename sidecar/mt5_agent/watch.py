@@ -61,6 +61,7 @@ class Watch:
                 text=text,
                 lines=tuple(self._lines),
                 silent=logging_in and silent_s >= self._silence_s,
+                known_server=self._report.state.evidence.logins > 0,
                 terminal_runs=runs,
                 drops=self._report.drops,
                 ends=self._report.ends,

@@ -114,7 +114,8 @@ class Sidecar:
         self.api_port = await self._listen(
             create_api(self.context), settings.api_host, settings.api_port
         )
-        logger.info("started", api_port=self.api_port, ops_port=self.ops_port)
+        account = f"{settings.namespace}/{settings.account_name}"
+        logger.info("started", account=account, api_port=self.api_port, ops_port=self.ops_port)
 
     async def stop(self) -> None:
         """Finish the trade in the call, send streams elsewhere, let go of the agent."""
@@ -155,6 +156,8 @@ class Sidecar:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=5.0,
+            # Bodies are inflated as they come, before anybody asks who sends them.
+            auto_decompress=False,
             max_line_size=limit,
             max_field_size=limit,
         )

@@ -85,6 +85,11 @@ class Metrics:
             "mt5_sidecar_connected", "1 while logged in and synchronised", registry=r
         )
         self.stale = Gauge("mt5_sidecar_stale", "1 while snapshots are not current", registry=r)
+        self.unshown = Gauge(
+            "mt5_sidecar_unshown",
+            "Parts of the account (positions, orders) that are too large to be told",
+            registry=r,
+        )
         self.access_unreadable = Gauge(
             "mt5_sidecar_access_unreadable",
             "Entries and files of the access volume that could not be read since the start",

@@ -17,6 +17,8 @@ LIVE: Final = frozenset(
         "account_request_burst",
         "key_large_reads_waiting",
         "large_reads_waiting",
+        "kept_ratio",
+        "kept_keys",
         "cors_origins",
         "cors_max_age_s",
         "ws_max_sockets",

@@ -95,6 +95,7 @@ class Settings(BaseSettings, InUse):
     order_settle_s: Seconds = 15.0
     order_retention_days: Annotated[float, Field(ge=1)] = 30.0
     order_newborn_s: Annotated[float, Field(ge=0)] = 86_400.0
+    order_compare_patience_s: Seconds = 60.0
     order_reconcile_interval_s: Seconds = 1.0
     order_plan_max_age_s: Seconds = 1.0
     order_change_shown_timeout_s: Seconds = 2.0
@@ -120,11 +121,13 @@ class Settings(BaseSettings, InUse):
     key_large_reads_waiting: Count = 8
     large_reads_waiting: Count = 32
     header_limit_bytes: Annotated[int, Field(ge=1024)] = 8190
+    kept_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    kept_keys: Count = 5
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_words)] = ()
     cors_max_age_s: Annotated[float, Field(ge=0)] = 600.0
 
     # WebSocket.
-    ws_max_sockets: Count = 100
+    ws_max_sockets: Count = 125
     ws_max_message_bytes: Count = 64 * 1024
     ws_messages_per_s: Count = 20
     ws_message_burst: Count = 40

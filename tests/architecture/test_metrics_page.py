@@ -14,6 +14,8 @@ from mt5_sidecar.metrics import Metrics
 PAGE = REPOSITORY / "docs" / "metrics.md"
 # The poll's name is one that the requirements ask for.
 OURS = re.compile(r"mt5_(operator|sidecar|poll)_")
+ROUTERS_PAGE = REPOSITORY / "docs" / "router.md"
+NAMED = re.compile(r"\bmt5_(?:operator|sidecar|router)_\w+\b(?![./])")
 ROW = re.compile(r"^\| `(mt5_\w+)` \| (\w+) \| (.+) \|$", re.MULTILINE)
 
 
@@ -30,3 +32,13 @@ def test_every_metric_is_documented_and_no_other() -> None:
     ours = told(operator_metrics.REGISTRY) | told(Metrics().registry)
 
     assert set(ROW.findall(PAGE.read_text())) == ours
+
+
+def test_pages_name_no_other_metrics() -> None:
+    known = set(NAMED.findall(PAGE.read_text() + ROUTERS_PAGE.read_text()))
+    suffixes = ("_count", "_sum", "_bucket")
+
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        named = NAMED.findall(page.read_text())
+        strangers = {one for one in named if one not in known and not one.endswith(suffixes)}
+        assert strangers == set(), page

@@ -16,6 +16,8 @@ PAGES: Final = sorted(
     }
 )
 LINK: Final = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+ANCHOR: Final = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
+HEADING: Final = re.compile(r"^#+ (.*)$", re.MULTILINE)
 # In code: a path from the root, or the name of a page beside this one. No placeholders, no globs.
 PATH: Final = re.compile(
     r"`((?:operator|sidecar|crds|charts|images|tests|bench|tools|docs|locks)/[\w./-]+\w)(?:::(\w+))?`"
@@ -38,3 +40,24 @@ def test_every_path_and_link_of_a_page_leads_somewhere(page: Path) -> None:
             dead.append(f"{path}::{test}")
 
     assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_anchor_names_a_heading(page: Path) -> None:
+    links = [link for link in ANCHOR.findall(page.read_text()) if "://" not in link[0]]
+
+    dead = [
+        link
+        for link in links
+        if link[1] not in _anchors(page.parent / link[0] if link[0] else page)
+    ]
+
+    assert dead == []
+
+
+def _anchors(page: Path) -> set[str]:
+    # As GitHub makes them: of letters, digits, hyphens and underscores, lower-case.
+    told = (
+        re.sub(r"[^\w\- ]", "", heading).lower() for heading in HEADING.findall(page.read_text())
+    )
+    return {heading.strip().replace(" ", "-") for heading in told}

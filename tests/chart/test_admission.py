@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import pytest
 import yaml
@@ -85,3 +86,20 @@ def _secret(plane: ControlPlane, name: str) -> dict[str, str]:
     text = plane.kubectl("get", "secret", name, "--namespace", NAMESPACE, "-o", "json")
     data = json.loads(text)["data"]
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_the_notes_name_what_is_there_and_a_namespace_that_is_served(
+    namespaces: ControlPlane,
+) -> None:
+    # The CRDs may be here already, of another test's release.
+    flags = "operator.shards=2,operator.namespaces={traders,prop},crds.install=false"
+    values = ("--set", flags)
+    place = ("--namespace", NAMESPACE, "--kubeconfig", namespaces.kubeconfig)
+
+    told = helm("install", "notes", CHART, "--dry-run=client", *place, *values)
+
+    manifests, _, notes = told.partition("NOTES:")
+    named = set(re.findall(r"deployment/(\S+)", notes))
+    assert named == {"notes-operator-0", "notes-router"}
+    assert all(f"  name: {name}\n" in manifests for name in named)
+    assert notes.count("kubectl -n traders ") == 3

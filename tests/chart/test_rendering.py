@@ -24,7 +24,7 @@ from chart.rendering import (
 )
 from cluster.errors import CommandFailed
 from cluster.paths import REPOSITORY
-from mt5_operator.reasons import NEEDS_A_PERSON
+from mt5_operator.reasons import NEEDS_A_PERSON, Reason
 
 pytestmark = pytest.mark.cluster  # needs helm, which the test cluster builds
 
@@ -274,7 +274,9 @@ def test_served_namespaces_get_a_role_of_their_own_and_no_cluster_role_reaches_a
     told = [rule["resources"] for rule in roles["Role", "default"]["rules"]]
     assert told == [["events"]], "Events of brokers, which have no namespace"
     everyones = [rule["resources"] for rule in roles["ClusterRole", ""]["rules"]]
-    assert everyones == [["nodes"], ["mt5brokers"], ["mt5brokers/status"]]
+    assert everyones == [["nodes"], ["mt5brokers"], ["mt5brokers/status"], ["namespaces"]]
+    namespaces = roles["ClusterRole", ""]["rules"][-1]
+    assert (namespaces["resourceNames"], namespaces["verbs"]) == (["traders", "prop"], ["get"])
     everywhere = only(rendered("default"), "ClusterRole", "mt5-system-demo-operator")
     assert roles["Role", "traders"]["rules"] == everywhere["rules"]
 
@@ -439,19 +441,44 @@ def test_several_shards_only_report_on_brokers() -> None:
         assert ("'MT5_OPERATOR_BROKER_DRY_RUN', 'value': 'true'" in text) == told
 
 
-def test_alerts_ask_for_metrics_that_there_are() -> None:
-    flag = "monitoring.prometheusRule.enabled=true"
-    found = template("--set", flag, "--set", "operator.shards=3")
+def _alerts(*words: str) -> dict[str, Manifest]:
+    found = template("--set", "monitoring.prometheusRule.enabled=true", *words)
     rule = next(item for item in found if item["kind"] == "PrometheusRule")
-    alerts = {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"]}
+    return {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"]}
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    alerts = _alerts("--set", "operator.shards=3")
     known = (REPOSITORY / "docs" / "metrics.md").read_text()
     known += (REPOSITORY / "docs" / "router.md").read_text()
 
     for alert in alerts.values():
         assert {"summary", "action"} <= set(alert["annotations"])
-        for metric in re.findall(r"mt5_(?:operator|router)_\w+", alert["expr"]):
+        for metric in re.findall(r"mt5_(?:operator|router|sidecar)_\w+", alert["expr"]):
             assert f"`{metric}" in known, metric
+        for reasons in re.findall(r'reason=~"([^"]*)"', alert["expr"]):
+            assert set(reasons.split("|")) <= {str(reason) for reason in Reason}
     assert alerts["MT5OperatorNoLeader"]["expr"].endswith("< 3")
-    told = re.search(r'reason=~"([^"]*)"', alerts["MT5AccountsStalled"]["expr"])
-    assert told
-    assert set(told[1].split("|")) == {str(reason) for reason in NEEDS_A_PERSON}
+    told = set(re.findall(r'reason=~"([^"]*)"', alerts["MT5AccountsStalled"]["expr"])[0].split("|"))
+    assert told == {str(reason) for reason in NEEDS_A_PERSON}
+
+
+def test_each_alert_leads_to_the_runbook_that_names_it() -> None:
+    url = "monitoring.prometheusRule.documentationUrl=https://wiki.example/"
+    page = (REPOSITORY / "docs" / "runbooks.md").read_text()
+
+    for name, alert in _alerts("--set", url).items():
+        page_url, anchor = alert["annotations"]["runbook_url"].split("#")
+        assert page_url == "https://wiki.example/docs/runbooks.md"
+        assert re.search(rf"^\|.*`{name}`.*\(#{anchor}\) \|$", page, re.MULTILINE), name
+
+
+def test_the_leader_of_another_installation_hides_no_missing_one_and_no_redis_is_none_away() -> (
+    None
+):
+    alerts = _alerts("--values", str(VALUES / "no-redis.yaml"))
+
+    assert f'is_leader{{namespace="{NAMESPACE}"}}' in alerts["MT5OperatorNoLeader"]["expr"]
+    assert "on (instance, platform)" in alerts["MT5NoWarmPlace"]["expr"]
+    assert "MT5RouterRedisAway" not in alerts
+    assert "MT5RouterRedisAway" in _alerts()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs as `sitecustomize` of a Windows Python named terminal64.exe: a terminal with a window and a
-journal, and without any other ability. It ends when its window is closed, as the real one does."""
+journal, and without any other ability. It ends when its window is closed, as the real one does, or
+crashes when `STUB_CRASHES` is set."""
 
 import ctypes
 import datetime
@@ -29,6 +30,10 @@ def main() -> None:
         0, "STATIC", "stub", SHOWN, 0, 0, 200, 100, None, None, None, None
     )
     journal(f"started {' '.join(sys.orig_argv[1:])} window {bool(window)}")
+    if os.environ.get("STUB_CRASHES"):
+        # A thread of its own at no address: an exception in this one would become Python's.
+        nowhere = ctypes.c_void_p(16)
+        ctypes.windll.kernel32.CreateThread(None, 0, nowhere, None, 0, None)  # type: ignore[attr-defined, unused-ignore]
     message = wintypes.MSG()
     while user32.IsWindow(wintypes.HWND(window)):
         if user32.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:

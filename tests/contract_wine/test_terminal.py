@@ -72,6 +72,33 @@ def closed_politely(with_terminal: Pod) -> None:
     }
 
 
+def test_a_crash_of_the_terminal_is_its_end(with_terminal: Pod) -> None:
+    """Wine's debugger would hold it as if it ran, and print its memory into the log."""
+    source = (HERE / "crash_terminal.py").read_text()
+
+    process = with_terminal.start(["/usr/bin/python3", "-c", source], STUB_CRASHES="1")
+    try:
+        output, errors = process.communicate(timeout=START_S)
+    finally:
+        with_terminal.end(process)
+
+    assert json.loads(output) == {"code": 0xC0000005 & 0xFF, "left": []}, errors
+    assert "Stack dump" not in errors
+
+
+def test_a_terminal_has_a_window_again_after_its_screen_ended(with_terminal: Pod) -> None:
+    source = (HERE / "screen_ends.py").read_text()
+
+    process = with_terminal.start(["/usr/bin/python3", "-c", source])
+    try:
+        output, errors = process.communicate(timeout=2 * START_S)
+    finally:
+        with_terminal.end(process)
+
+    told = ["started /portable window True"]
+    assert json.loads(output) == {"before": told, "after": told}, errors
+
+
 def run_in_agents_place(pod: Pod, name: str) -> dict[str, object]:
     """Run a program of this folder beside a screen, as the agent runs; return what it printed."""
     source = (HERE / name).read_text()
@@ -96,6 +123,14 @@ def test_on_windows_no_process_outlives_the_supervisor(pod: Pod) -> None:
     seen = run_in_agents_place(pod, "orphan_on_windows.py")
 
     assert seen == {"ran": True, "with_job": "gone", "without": "left"}
+
+
+def test_on_windows_the_containers_end_waits_for_the_agent_and_a_crash_for_nobody(
+    pod: Pod,
+) -> None:
+    seen = run_in_agents_place(pod, "end_on_windows.py")
+
+    assert seen == {"at_once": True, "heard": True, "waits": True, "ended": True, "mode": 0x8003}
 
 
 def test_on_windows_the_memory_of_all_processes_is_known_by_their_job(pod: Pod) -> None:

@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; run it again to go on, or make demo-down", file=sys.stderr)
         return 130
     return 0
 

@@ -52,7 +52,7 @@ BOMB = gzip.compress(b"0" * 50_000_000)
         (404, GET % b"/api/order/%ed%a0%80", (KEY,), b""),
         (400, ORDER, (KEY, b"Idempotency-Key: \xff", b"Content-Length: 2"), b"{}"),
         (400, ORDER, (KEY, GZIP, b"Content-Length: 4"), b"abcd"),
-        (413, ORDER, (KEY, GZIP, b"Content-Length: %d" % len(BOMB)), BOMB),
+        (400, ORDER, (KEY, GZIP, b"Content-Length: %d" % len(BOMB)), BOMB),
         (413, ORDER, (KEY, b"Content-Length: 70000"), b"[" * 70_000),
         (400, ORDER, (KEY, b"Content-Length: 60000"), b"[" * 60_000),
         (400, ORDER, (KEY, b"Content-Length: 60006"), b'{"a":' + b"[" * 60_000 + b"}"),

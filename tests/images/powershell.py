@@ -17,8 +17,8 @@ AUTOMATIC: Final = frozenset(
 """Variables that PowerShell itself sets, in lower case."""
 _NAMES: Final = (
     "Add-Type ConvertFrom-Json ConvertTo-Json Copy-Item ForEach-Object Get-ChildItem Get-Content "
-    "Get-ItemProperty Get-Process Join-Path New-Item Out-Null Remove-Item Select-Object "
-    "Set-StrictMode Sort-Object Start-Process Start-Sleep Test-Path Where-Object "
+    "Get-ItemProperty Get-Process Join-Path New-Item Out-Null Remove-Item "
+    "Select-Object Set-StrictMode Sort-Object Start-Process Start-Sleep Test-Path Where-Object "
     "Write-Output"
 )
 CMDLETS: Final = frozenset(_NAMES.split())

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -133,6 +134,33 @@ def test_the_worker_is_told_the_terminals_place_as_windows_sees_it() -> None:
     assert env["MT5_AGENT_TERMINAL_PATH"] == "Z:\\data\\t\\terminal64.exe"
 
 
+def test_the_start_file_lies_in_memory_where_a_volume_for_it_is_mounted(tmp_path: Path) -> None:
+    memory, other = tmp_path / "memory", tmp_path / "other"
+    other.mkdir()
+
+    assert start.start_file([memory, other]) == other / "start.ini"
+    memory.mkdir()
+    assert start.start_file([memory, other]) == memory / "start.ini"
+    assert start.START_FILE_FOLDERS[0] == Path("/run/mt5/start")
+
+
+def test_no_process_of_the_container_leaves_a_core() -> None:
+    source = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY / 'images/wine/bin')!r}); import start\n"
+        "start.leave_no_core(); import os\n"
+        "os.execv('/bin/cat', ['cat', '/proc/self/limits', '/proc/self/coredump_filter'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], check=True, capture_output=True, text=True
+    )
+
+    *limits, left_in = done.stdout.splitlines()
+    (core,) = [line.split() for line in limits if line.startswith("Max core file size")]
+    may_be_set = resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
+    assert core[4:6] == (["1", "1"] if may_be_set else ["0", "0"])
+    assert int(left_in, 16) == 0
+
+
 def test_a_simulated_terminal_runs_beside_its_worker_in_windows_python() -> None:
     env = start.environment({"MT5_AGENT_BACKEND": "simulator"}, terminal=False)
 
@@ -152,7 +180,7 @@ def test_a_screen_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
 def test_nobody_looks_at_the_screen_unless_a_password_is_given() -> None:
     without, with_one = start.screen({}), start.screen({"MT5_VIEWER_PASSWORD_FILE": "/run/p"})
 
-    assert [Path(argv[0]).name for argv in without] == ["Xvfb", "matchbox-window-manager"]
+    assert [Path(argv[0]).name for argv in without] == ["screen", "matchbox-window-manager"]
     assert with_one == [*without, ["/opt/mt5/bin/viewer", "/run/p"]]
 
 

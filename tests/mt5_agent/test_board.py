@@ -99,3 +99,38 @@ def test_what_nobody_watches_any_more_is_not_told(board):
 
     [snapshot] = board.take()
     assert list(protocol.decode_snapshot(snapshot)) == ["B"]
+
+
+def test_what_is_too_large_for_a_frame_is_named_and_neither_it_nor_the_look_before_is_told():
+    board = Board(lambda: None, most_bytes=100)
+    board.put("positions", raw([1]))
+    board.put("orders", raw([2]))
+
+    board.put("positions", raw(["x" * 100]))
+    first, named = board.take(), board.unshown
+    board.retell()
+    again = board.take()
+    board.put("positions", raw([1]))
+
+    assert named == ("positions",)
+    assert [s.kind for s in first] == [s.kind for s in again] == ["orders"]
+    assert board.unshown == ()
+    assert [msgspec.msgpack.decode(s.data) for s in board.take()] == [[1]]
+
+
+def test_what_is_just_small_enough_fits_a_frame():
+    board = Board(lambda: None)
+    board.put("positions", msgspec.Raw(b"x" * protocol.MAX_SNAPSHOT_BYTES))
+
+    [snapshot] = board.take()
+
+    assert len(protocol.encode(snapshot)) > protocol.MAX_SNAPSHOT_BYTES
+
+
+def test_nothing_of_an_account_is_too_large_for_the_next_one():
+    board = Board(lambda: None, most_bytes=1)
+    board.put("positions", raw([1, 2]))
+
+    board.clear()
+
+    assert board.unshown == ()

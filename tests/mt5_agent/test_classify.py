@@ -52,6 +52,7 @@ def seen(*lines: str, **rest: object) -> Sight:
         (seen(code=-10002, text="IPC recv failed"), Reason.TERMINAL_FAULT),
         (seen("full recompilation finished", code=-10005), Reason.SERVER_UNKNOWN),
         (seen("full recompilation finished", silent=True), Reason.SERVER_UNKNOWN),
+        (seen(code=-10005, known_server=True), Reason.TERMINAL_FAULT),
         (seen(AUTHORIZED, code=-10005), Reason.BROKER_UNREACHABLE),
         (seen(AUTHORIZED, SYNCHRONIZED, LOST, drops=5), Reason.PLATFORM_REJECTED),
         (seen(AUTHORIZED, SYNCHRONIZED, LOST, drops=4), Reason.BROKER_UNREACHABLE),
@@ -138,3 +139,7 @@ def test_one_failed_login_never_blames_the_platform():
     sight = seen(f"'123': authorization on {X} failed (Invalid account)", code=-6, drops=9)
 
     assert finding(sight).reason is Reason.BAD_CREDENTIALS
+
+
+def test_a_silent_log_in_on_a_server_that_is_known_says_nothing_of_the_server():
+    assert finding(seen(silent=True, known_server=True)) is None

@@ -2,6 +2,7 @@
 """How a real terminal is started, asked to close and cleared away, with a small program in its
 place."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mt5_agent import protocol
+from mt5_agent import launch, protocol, terminal_ini
+from mt5_agent.report import Report
 from mt5_agent.settings import load
+from mt5_agent.wanted import Wanted
 
 STUB = Path(__file__).parent / "stub"
 SECRET = "canary-5c1d;x"
@@ -104,7 +107,9 @@ async def test_a_password_that_no_file_can_hold_logs_in_all_the_same(installed, 
     await sidecar.serves()
 
     (start,) = installed.starts()
-    assert start["words"] == ["/portable"]
+    assert "Login=" not in start["ini"]
+    assert "Password=" not in start["ini"]
+    assert "Enabled=1" in start["ini"]  # or no order of it is taken
 
 
 async def test_a_terminal_that_ended_is_started_with_its_file_again(installed, sidecar):
@@ -302,6 +307,51 @@ async def test_a_terminal_that_ended_leaves_no_start_file_behind(installed, gate
     await installed.agent.says("terminal ended")
     assert not installed.ini.exists()
     assert not gate.exists()
+
+
+async def test_a_crash_dump_goes_with_its_terminal_and_one_of_before_at_the_start(
+    installed, sidecar
+):
+    older, newer = installed.agent.data_dir / "old.dmp", installed.agent.data_dir / "x" / "new.DMP"
+    newer.parent.mkdir()
+    older.touch()
+    await installed.agent.start()
+    await sidecar.joined()
+    assert not older.exists()
+    sidecar.login(password=SECRET)
+    await sidecar.serves()
+    newer.write_text(SECRET)
+
+    installed.agent.kill_child("terminal")
+
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_restarts == 1)
+    assert not newer.exists()
+
+
+async def test_a_start_file_in_use_is_removed_as_soon_as_it_can_be(tmp_path, monkeypatch):
+    """Windows lets nobody remove what a program has open."""
+    monkeypatch.setattr(launch, "_FORGET_AGAIN_S", 0.01)
+    ini, in_use, gone = tmp_path / "start.ini", [True], asyncio.Event()
+    remove = terminal_ini.forget
+
+    def forget(path: Path) -> None:
+        if in_use[0]:
+            raise PermissionError(13, "in use")
+        remove(path)
+        gone.set()
+
+    monkeypatch.setattr(terminal_ini, "forget", forget)
+    given = {"BACKEND": "metatrader5", "DATA_DIR": str(tmp_path), "TERMINAL_INI": str(ini)}
+    settings = load({f"MT5_AGENT_{name}": value for name, value in given.items()})
+    report = Report(backend="metatrader5", platform="Windows", changed=lambda: None)
+    made = launch.Launch(settings, wanted=Wanted(), report=report)
+    ini.touch()
+
+    made.forget()
+    assert ini.exists()
+    in_use[0] = False
+    await asyncio.wait_for(gone.wait(), 10)
+    assert not ini.exists()
 
 
 async def test_a_terminal_that_cannot_be_started_leaves_no_start_file_behind(installed, sidecar):

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts from real journal lines: what a poll every half second cannot see."""
 
+import time
+
 from mt5_agent.milestones import Milestones
+from mt5_agent.report import Report
 
 AUTHORIZED = "'123': authorized on X through Access Point 5 (ping: 45.12 ms, build 4885)"
 SYNCHRONIZED = "'123': terminal synchronized with Raw Trading Ltd: 0 positions, 0 orders"
@@ -41,3 +44,14 @@ def test_a_loss_a_refusal_and_the_terminals_end_stop_the_count():
     ended = heard((0, AUTHORIZED))
     ended.ended(300)
     assert ended.unsynchronised_ms(99_000) == 300
+
+
+def test_a_machines_clock_that_is_set_makes_no_time_without_synchronisation(monkeypatch):
+    report = Report(backend="metatrader5", platform="Linux", changed=lambda: None)
+    report.heard(AUTHORIZED, AUTHORIZED)
+
+    set_to_ns = time.time_ns() + 7200 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: set_to_ns)
+
+    assert report.unsynchronised_s < 3600
+    assert report.state.evidence.unsynchronised_ms < 3_600_000

@@ -11,7 +11,7 @@ from mt5_agent.board import Board
 from mt5_agent.calls import Ending
 from mt5_agent.pipe import SELECT, TICKS, Done
 from mt5_agent.poller import Poller, Unreadable, WrongAccount
-from mt5_agent.protocol import POLLS, Login
+from mt5_agent.protocol import POLLS, Login, encode
 from mt5_agent.report import POLLS_KEPT, Report
 from mt5_agent.settings import Settings, load
 from mt5_agent.wanted import Wanted
@@ -216,6 +216,17 @@ async def test_a_tick_further_from_utc_than_any_zone_tells_no_clock(ahead_h, off
     made._note_clock(time.time_ns() // 1_000_000 + ahead_h * 3_600_000)
 
     assert made._report.state.utc_offset_s == offset_s
+    assert not made._report.state.utc_offset_sure
+
+
+async def test_another_brokers_clock_is_learnt_anew():
+    made = looking(Says())
+    made._note_clock(time.time_ns() // 1_000_000 + 3 * 3_600_000)
+
+    made.forget_clock()
+    made._note_clock(time.time_ns() // 1_000_000 - 5 * 3_600_000)
+
+    assert made._report.state.utc_offset_s == -5 * 3600
 
 
 async def test_a_look_brings_nothing_back_that_was_let_go_while_it_was_made():
@@ -231,3 +242,21 @@ async def test_a_look_brings_nothing_back_that_was_let_go_while_it_was_made():
     await poller(Meanwhile(), board=board, wanted=wanted)._look_at_ticks()
 
     assert board.take() == []
+
+
+async def test_more_positions_than_a_frame_has_room_for_are_said_to_be_so_and_the_rest_is_shown():
+    link: list[bool] = []
+    many = (("x" * 250,),) * 40_000
+    made = looking(Says(account_info=[ACCOUNT], positions_get=[many, many, ()]), link)
+
+    await made.look()
+    first, told = made._board.take(), made._report.state.unshown
+    await made.look()
+    still = made._board.take()
+    await made.look()
+
+    assert {snapshot.kind for snapshot in first} == {"account", "orders"}
+    assert all(encode(snapshot) for snapshot in first)
+    assert (told, still, link) == (("positions",), [], [True] * 3)
+    assert made._report.state.unshown == ()
+    assert shown(made) == {"positions"}

@@ -60,6 +60,30 @@ def test_the_journal_is_followed_across_midnight(tmp_path):
     assert tail.read() == ["journal ਊ", "'1': authorized"]
 
 
+def test_a_journal_of_a_day_to_come_hides_none_of_today(tmp_path):
+    write(tmp_path / "20290101.log", codecs.BOM_UTF16_LE + encoded(LINES[0]))  # a clock was wrong
+    tail = JournalTail(tmp_path)
+
+    write(tmp_path / "20261122.log", codecs.BOM_UTF16_LE + encoded(LINES[1]))
+
+    assert tail.read() == ["journal ਊ"]
+    write(tmp_path / "20290101.log", encoded(LINES[0]))
+    write(tmp_path / "20261122.log", encoded(LINES[1]))
+    assert tail.read() == ["journal ਊ", "'1': authorized"]
+
+
+def test_a_journal_that_is_written_anew_is_read_from_its_begin(tmp_path):
+    path = tmp_path / "20261122.log"
+    write(path, codecs.BOM_UTF16_LE + encoded(*LINES) + "half a li".encode("utf-16-le"))
+    tail = JournalTail(tmp_path)
+    tail.read()
+
+    path.write_bytes(codecs.BOM_UTF16_LE + encoded(LINES[0]))
+
+    assert tail.read() == ["'1': authorized"]
+    assert tail.read() == []
+
+
 @pytest.mark.parametrize("ruined", ["a file instead of the folder", "no right to read"])
 def test_a_journal_that_cannot_be_read_ends_nobody_and_is_told_once(
     tmp_path, monkeypatch, caplog, ruined

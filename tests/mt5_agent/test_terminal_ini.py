@@ -9,7 +9,8 @@ from mt5_agent.terminal_ini import Unwritable
 
 
 def text(*, password: str = "Secret1", server: str = "Broker-Server") -> str:  # noqa: S107 -- not one
-    return terminal_ini.start_ini(login=12345678, password=password, server=server).decode("ascii")
+    account = terminal_ini.account(login=12345678, password=password, server=server)
+    return terminal_ini.start_ini(account).decode("ascii")
 
 
 def test_the_start_file_is_ascii_and_every_line_ends_as_windows_wants() -> None:
@@ -80,6 +81,20 @@ def test_stale_settings_are_gone_before_a_start_and_the_account_stays(tmp_path: 
     terminal_ini.prepare(tmp_path, tmp_path / "start.ini", b"new")
 
     assert sorted(path.name for path in config.iterdir()) == ["accounts.dat", "assistant.ini"]
+
+
+def test_a_folder_of_another_case_is_the_same_to_the_terminal(tmp_path: Path) -> None:
+    """Wine and Windows find `config`, and a second MCP server's door would be open in it."""
+    config = tmp_path / "config"
+    config.mkdir()
+    for name in ("Common.ini", "Assistant.ini", "accounts.dat"):
+        (config / name).write_text("old")
+
+    terminal_ini.prepare(tmp_path, tmp_path / "start.ini", b"new")
+
+    assert sorted(path.name for path in config.iterdir()) == ["accounts.dat", "assistant.ini"]
+    assert (config / "assistant.ini").read_bytes() == terminal_ini.assistant_ini()
+    assert not (tmp_path / "Config").exists()
 
 
 def test_the_start_file_is_for_its_owner_only_and_replaces_an_older_one(tmp_path: Path) -> None:

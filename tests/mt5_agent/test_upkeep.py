@@ -3,8 +3,10 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +14,7 @@ from mt5_agent import disk, memory
 from mt5_agent.disk import File
 from mt5_agent.memory import Memory
 from mt5_agent.settings import Settings
-from mt5_agent.upkeep import Condition, Upkeep, why_restart
+from mt5_agent.upkeep import Condition, Upkeep, is_silent, why_restart
 
 DAY_S = 86_400.0
 GIB = 1 << 30
@@ -124,11 +126,11 @@ def test_too_much_goes_oldest_first():
     assert [file.path.name for file in gone] == ["3", "4"]
 
 
-def test_only_journals_and_dumps_are_ever_removed(tmp_path):
+def test_only_journals_are_ever_tidied_away(tmp_path):
     old = time.time() - 100 * DAY_S
     names = [
         *("logs/20260101.log", "logs/20260102.log", "MQL5/Logs/1.log", "MQL5/Logs/2.log"),
-        *("a.dmp", "b.dmp", "bases/S/history/EURUSD/2026.hcc", "Config/accounts.dat"),
+        *("bases/S/history/EURUSD/2026.hcc", "Config/accounts.dat"),
         "logs/notes.txt",
     ]
     for number, name in enumerate(names):
@@ -140,8 +142,29 @@ def test_only_journals_and_dumps_are_ever_removed(tmp_path):
     freed = disk.tidy(tmp_path, now_s=time.time(), keep_days=14, most_bytes=1000)
 
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
-    assert set(names) - left == {"logs/20260101.log", "MQL5/Logs/1.log", "a.dmp"}
-    assert freed == 15
+    assert set(names) - left == {"logs/20260101.log", "MQL5/Logs/1.log"}
+    assert freed == 10
+
+
+def test_crash_dumps_go_wherever_they_lie_and_nothing_else(tmp_path):
+    data, prefix = tmp_path / "data", tmp_path / "prefix"
+    dumps = [data / "a.dmp", data / "Crash/B.MDMP", prefix / "drive_c/users/x/Temp/c.dmp"]
+    others = [data / "bases/S.dat", prefix / "drive_c/windows/d.dmp"]
+    for path in (*dumps, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+    disk.remove_dumps(disk.dump_folders(data, {"WINEPREFIX": str(prefix), "LOCALAPPDATA": ""}))
+
+    assert [path.exists() for path in (*dumps, *others)] == [False] * 3 + [True] * 2
+
+
+def test_a_dump_that_cannot_be_removed_keeps_nobody_from_going_on(tmp_path, monkeypatch):
+    (tmp_path / "a.dmp").touch()
+    (tmp_path / "b.dmp").touch()
+    monkeypatch.setattr(Path, "unlink", Mock(side_effect=PermissionError(13, "in use")))
+
+    disk.remove_dumps([tmp_path, tmp_path / "none"])
 
 
 async def test_a_terminal_that_uses_too_much_memory_is_restarted_and_the_account_goes_on(
@@ -169,6 +192,44 @@ async def test_a_terminal_that_uses_too_much_memory_is_restarted_and_the_account
     assert told
     assert sidecar.state.evidence.reasons == {}  # nothing failed
     assert "exit with code 0" in agent.journal()  # it was asked, not killed
+
+
+@pytest.mark.parametrize(
+    ("reason", "unanswered_s", "silent"),
+    [
+        ("TerminalFault", 301, True),
+        ("TerminalFault", 299, False),
+        ("BadCredentials", 9000, False),  # it waits for another Secret
+        ("BrokerUnreachable", 9000, False),
+        ("", 9000, False),
+    ],
+)
+def test_a_terminal_at_fault_that_answers_nothing_hangs(reason, unanswered_s, silent):
+    assert is_silent(Condition(reason=reason, unanswered_s=unanswered_s), limit_s=300) is silent
+
+
+async def test_a_terminal_that_hangs_is_started_afresh_and_the_account_goes_on(made_agent, sidecar):
+    agent = made_agent
+    agent.environment |= {
+        "MT5_AGENT_UPKEEP_INTERVAL_S": "0.1",
+        "MT5_AGENT_UNANSWERED_S": "3",
+        "MT5_AGENT_POLL_DEADLINE_S": "0.5",
+        "MT5_AGENT_CALL_PATIENCE_S": "0.5",
+        "MT5_AGENT_GRACE_S": "1",
+    }
+    await agent.start()
+    await sidecar.joined()
+    sidecar.login()
+    await sidecar.serves()
+    hangs = agent.children()["terminal"]
+
+    os.kill(hangs, signal.SIGSTOP)
+    await sidecar.until(lambda: sidecar.state.evidence.terminal_restarts == 1)
+    await sidecar.serves()
+
+    assert agent.children()["terminal"] != hangs
+    assert "it has not answered for" in agent.log
+    assert {state.reason for state in sidecar.states} <= {"", "TerminalFault"}  # no unknown server
 
 
 async def test_a_broker_that_kicks_is_given_fresh_starts(made_agent, sidecar):

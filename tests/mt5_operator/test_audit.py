@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
-from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, POD, Kind
-from mt5_operator.errors import ApiError, NotFound
+from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NAMESPACE, NODE, POD, Kind
+from mt5_operator.errors import ApiError, NotFound, Refused
 from mt5_operator.names import Key
 
 POD_KEY = Key("ns", "demo-a-0")
@@ -24,18 +25,30 @@ class Server:
         self.there: dict[Kind, dict[Key, tuple[str, int]]] = {}
         self.unknown: set[Kind] = set()
         self.listed: list[Kind] = []
+        # Namespaces that refuse us, and what there is of them.
+        self.closed: dict[str, dict[str, Any] | None] = {}
 
-    async def versions(self, kind: Kind, _: str = "") -> dict[Key, tuple[str, int]]:
+    async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         self.listed.append(kind)
         if kind in self.unknown:
             raise NotFound(404, "NotFound", "the server could not find the requested resource")
-        return dict(self.there.get(kind, {}))
+        if namespace in self.closed:
+            raise Refused(403, "Forbidden", f"cannot list {kind.plural} in {namespace}")
+        there = self.there.get(kind, {})
+        return {key: seen for key, seen in there.items() if namespace in ("", key.namespace)}
+
+    async def get(self, kind: Kind, key: Key) -> dict[str, Any]:
+        assert kind is NAMESPACE
+        found = self.closed[key.name]
+        if found is None:
+            raise NotFound(404, "NotFound", f'namespaces "{key.name}" not found')
+        return {"metadata": found}
 
 
 class Bench:
     """An audit, with a clock that goes on with each look at it."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Sequence[str] = ()) -> None:
         self.server, self.seconds = Server(), 0.0
         self.caches = Caches(clock=self._now)
         self.vanished: list[tuple[Kind, Key]] = []
@@ -43,7 +56,7 @@ class Bench:
         self.audit = Audit(
             api,
             self.caches,
-            namespaces=[],
+            namespaces=namespaces,
             vanished=lambda kind, key: self.vanished.append((kind, key)),
         )
 
@@ -99,3 +112,57 @@ async def test_a_kind_that_is_gone_keeps_nobody_from_leading() -> None:
     bench.server.unknown = {BROKER}
 
     await asyncio.wait_for(bench.audit.caught_up(), 5)
+
+
+@pytest.mark.parametrize(
+    "left", [None, {"deletionTimestamp": "2026-11-22T08:00:00Z"}], ids=["gone", "going"]
+)
+async def test_a_namespace_that_is_gone_holds_nothing_and_keeps_nobody_from_leading(
+    left: dict[str, Any] | None,
+) -> None:
+    bench = Bench(["ns", "other"])
+    bench.feed("p", 1)
+    # With a listed namespace goes the Role by which it was listed.
+    bench.server.closed = {"ns": left}
+
+    await bench.audit.run()
+
+    assert bench.vanished == [(POD, POD_KEY)]
+    assert bench.audit.synced.is_set()
+    assert not bench.audit.refusing
+    await asyncio.wait_for(bench.audit.caught_up(), 5)
+
+
+async def test_a_namespace_that_refuses_us_is_not_taken_for_empty_and_the_others_are_audited() -> (
+    None
+):
+    bench = Bench(["ns", "other"])
+    bench.feed("p", 1)
+    bench.server.closed = {"ns": {}}
+    others = Key("other", "next-a-0")
+    bench.server.there[POD] = {others: ("q", 3)}
+
+    for _ in range(2):
+        await bench.audit.run()
+
+    assert not bench.vanished, "its pods may well be there"
+    assert bench.audit.stale == {POD}, "of the other namespace"
+    assert list(bench.audit.refusing) == ["ns"]
+    # Who has which account id there is not known: nobody new leads by that.
+    assert not bench.audit.synced.is_set()
+    with pytest.raises(Refused):
+        await bench.audit.caught_up()
+
+    bench.server.closed = {}
+    bench.server.there = {POD: {POD_KEY: ("p", 1)}}
+    await bench.audit.run()
+    assert bench.audit.synced.is_set()
+    assert not bench.audit.refusing
+
+
+async def test_a_server_that_refuses_all_namespaces_was_not_audited() -> None:
+    bench = Bench(["ns", "other"])
+    bench.server.closed = {"ns": {}, "other": {}}
+
+    with pytest.raises(Refused):
+        await bench.audit.run()

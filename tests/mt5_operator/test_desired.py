@@ -41,9 +41,17 @@ def test_the_sidecar_is_native_and_alone_sees_the_password() -> None:
     assert "credentials" in [mount["name"] for mount in sidecar["volumeMounts"]]
     assert {m["name"] for m in terminal["volumeMounts"]} == {
         "agent-token",
+        "start-file",
         "terminal-data",
         "terminal-tmp",
     }
+
+
+def test_what_holds_a_secret_is_in_memory() -> None:
+    kinds = {volume["name"]: volume.get("emptyDir", {}) for volume in pod(linux())["volumes"]}
+
+    in_memory = {name for name, kind in kinds.items() if kind.get("medium") == "Memory"}
+    assert in_memory == {"agent-token", "start-file"}
 
 
 def test_a_linux_pod_is_restricted_and_has_no_token() -> None:

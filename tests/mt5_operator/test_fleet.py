@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mt5_operator import metrics
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
@@ -347,3 +348,13 @@ def account(name: str, status: dict[str, Any]) -> dict[str, Any]:
     """Return an account with this status."""
     well = {"conditions": [{"type": "Connected", "status": "True"}]}
     return {"metadata": {"namespace": "ns", "name": name}, "status": well | status}
+
+
+def test_the_first_failed_move_is_an_increase_to_prometheus() -> None:
+    metrics.MOVES.clear()
+
+    Bench()
+
+    for reason in ("RestartAsked", "TemplateChanged", "NodeLeaving"):
+        labels = {"reason": reason, "outcome": "Failed"}
+        assert metrics.REGISTRY.get_sample_value("mt5_operator_moves_total", labels) == 0

@@ -58,11 +58,18 @@ def test_a_key_says_whose_accounts_it_opens(
     assert json.loads(told).get("namespaces") == bound
 
 
-def test_the_command_prints_how_to_make_the_key_valid(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_how_to_make_the_key_valid(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in the operator's pod, where the chart's notes have it run.
+    monkeypatch.setenv("MT5_OPERATOR_NAMESPACE", "mt5-system")
+
     apikey.main([*CREATE, "--id", "demo", "--accounts", "*"])
 
     out = capsys.readouterr().out
-    assert "kubectl patch -n mt5-bridge secret mt5-bridge-api-keys" in out
+    create = out.index("kubectl create -n mt5-system secret generic mt5-bridge-api-keys")
+    patch = out.index("kubectl patch -n mt5-system secret mt5-bridge-api-keys")
+    assert create < patch
     assert out.count("mt5_demo_") == 1
 
 

@@ -224,6 +224,32 @@ def test_a_broker_that_is_down_restarts_no_pod_and_is_told_once() -> None:
     assert over == 1
 
 
+def test_who_cuts_off_most_accounts_of_a_server_keeps_no_other_namespace_from_being_healed() -> (
+    None
+):
+    world, (lonely, *others), cut_off = World(), fleet(4), fleet(50, space="cut-off")
+    for other in others:
+        world.look(WELL, other)
+    for each in cut_off:
+        world.look(OUTAGE, each)
+
+    assert world.until(20000, OUTAGE, lonely) == [Step.NEW_POD, Step.NEW_POD]
+    # Those that were cut off are left alone, and it is told.
+    assert not any(world.look(OUTAGE, each) for each in cut_off)
+    assert world.healer.outages() == {"Broker-1": (51, 54)}
+    for each in cut_off:
+        world.healer.forget(each.key)
+    assert world.healer.outages() == {}
+
+
+def test_a_namespace_with_few_accounts_of_a_server_learns_of_its_outage_from_the_others() -> None:
+    world, few = World(), fleet(2)
+    for each in (*few, *fleet(50, space="next-door")):
+        world.look(OUTAGE, each)
+
+    assert world.until(20000, OUTAGE, few[0]) == []
+
+
 def test_one_of_many_that_cannot_reach_its_broker_gets_a_new_pod_but_keeps_its_profile() -> None:
     world, (lonely, *others) = World(), fleet(10)
     for other in others:

@@ -1220,6 +1220,17 @@ def test_events_of_what_has_no_namespace_are_kept_in_default() -> None:
     assert "namespace" not in found["regarding"]
 
 
+def test_an_event_whose_note_is_in_no_latin_letters_is_not_longer_than_the_api_server_takes() -> (
+    None
+):
+    about = {"apiVersion": "v1", "kind": "MT5Account", "metadata": {"name": "a", "uid": "u"}}
+
+    note = event(about, "R", "нет связи " * 200, warning=True, now="t", instance="i")["note"]
+
+    assert 1000 < len(note.encode()) <= 1024
+    assert note.startswith("нет связи нет")
+
+
 # The line of accounts that wait for a node, with two slots.
 
 

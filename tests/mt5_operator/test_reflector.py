@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from mt5_operator.cluster.api import HttpApi
 from mt5_operator.cluster.credentials import Credentials
 from mt5_operator.cluster.kinds import AROUND, OURS, POD
 from mt5_operator.cluster.reflector import Reflector
+from mt5_operator.errors import ApiUnavailable, Refused
 from mt5_operator.handlers import operator_settings, registry
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
@@ -217,3 +219,31 @@ def test_kopf_lists_our_own_kinds_by_pages_and_nothing_else() -> None:
         kind.plural for kind in OURS
     }
     assert not {kind.plural for kind in AROUND} & {kind.plural for kind in OURS}
+
+
+async def test_a_server_that_refuses_is_asked_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    class Refusing:
+        async def listed(self, *_: Any) -> str:
+            if len(pauses) == 7:
+                raise ApiUnavailable("a restart")
+            raise Refused(403, "Forbidden", "no")
+
+    async def slept(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    monkeypatch.setattr(random, "uniform", lambda *_: 1)
+    settings = Settings(watch_retry_s=0.5, backoff_max_s=20)
+    api: Any = Refusing()
+    reflector = Reflector(api, POD, "gone", settings, fed=lambda *_: None, relisted=lambda: None)
+
+    with pytest.raises(asyncio.CancelledError):
+        await reflector.run()
+
+    assert pauses == [1, 2, 4, 8, 16, 20, 20, 0.5]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_agent import RealAgent
-from sidecar_rig import OWN, TRADER, Rig, api_key, eventually, heard
+from real_agent import trading
+from sidecar_rig import Rig, api_key, eventually, heard
 
 BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
 
@@ -18,18 +18,9 @@ BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
 async def live(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> AsyncIterator[Rig]:
     """A sidecar whose account is open at the simulated broker and may trade."""
     rig = await rig_with(stale_after_s=12)
-    rig.put_account(enabled=True)
-    rig.put_keys([OWN, TRADER])
-    rig.look()
-    agent = RealAgent(rig, tmp_path / "terminal")
-    await agent.start()
-    try:
-        ready = rig.context.office
-        await eventually(lambda: ready.desk.ready, timeout_s=30)
+    async with trading(rig, tmp_path / "terminal"):
         await eventually(lambda: rig.context.board.version("tick_data"), timeout_s=30)
         yield rig
-    finally:
-        await agent.stop()
 
 
 async def position_of(socket: Any, ticket: int) -> dict[str, Any]:
@@ -112,13 +103,7 @@ async def test_an_order_that_hangs_is_unknown_the_account_serves_again_and_it_is
     rig = await rig_with(
         server="Simulator-Hangs", stale_after_s=12, call_timeout_s=2, order_settle_s=1
     )
-    rig.put_account(enabled=True)
-    rig.put_keys([OWN, TRADER])
-    rig.look()
-    agent = RealAgent(rig, tmp_path / "terminal")
-    await agent.start()
-    try:
-        await eventually(lambda: rig.context.office.desk.ready, timeout_s=30)
+    async with trading(rig, tmp_path / "terminal") as agent:
         before = agent.processes()
 
         sent = await rig.trade("POST", "/api/order", "hangs-1", json=BUY | {"symbol": "HANGSORDER"})
@@ -134,5 +119,3 @@ async def test_an_order_that_hangs_is_unknown_the_account_serves_again_and_it_is
         after = agent.processes()
         assert len(after) == len(before) == 3
         assert len(after - before) == 1
-    finally:
-        await agent.stop()

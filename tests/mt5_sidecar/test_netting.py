@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_agent import RealAgent
-from sidecar_rig import OWN, TRADER, Answer, Rig, eventually
+from real_agent import trading
+from sidecar_rig import Answer, Rig, eventually
 
 SYMBOL = "EURUSD"
 
@@ -17,21 +17,13 @@ SYMBOL = "EURUSD"
 async def net(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> AsyncIterator[Rig]:
     """A sidecar on a netting account that may trade, with no position of SYMBOL."""
     rig = await rig_with(server="Simulator-Netting", stale_after_s=12)
-    rig.put_account(enabled=True)
-    rig.put_keys([OWN, TRADER])
-    rig.look()
-    agent = RealAgent(rig, tmp_path / "terminal")
-    await agent.start()
-    try:
-        await eventually(lambda: rig.context.office.desk.ready, timeout_s=30)
+    async with trading(rig, tmp_path / "terminal"):
         await eventually(lambda: rig.context.board.version("positions"), timeout_s=30)
         await eventually(lambda: rig.context.board.version("tick_data"), timeout_s=30)
         for position in await held(rig):
             await close(rig, position, f"before-{position['ticket']}")
         await until_held(rig, "0")
         yield rig
-    finally:
-        await agent.stop()
 
 
 async def held(rig: Rig) -> list[dict[str, Any]]:

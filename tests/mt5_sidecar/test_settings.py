@@ -108,7 +108,7 @@ async def test_a_file_that_is_taken_away_leaves_the_defaults(bridge: Rig) -> Non
     (bridge.folder / FILE).unlink()
     await bridge.reloads()
 
-    assert bridge.settings.ws_max_sockets == 100
+    assert bridge.settings.ws_max_sockets == 125
 
 
 async def test_what_needs_a_new_pod_is_told_and_stays_as_it_was(bridge: Rig) -> None:

@@ -217,6 +217,20 @@ def test_a_position_that_grows_has_the_average_price():
     assert held.price_open == pytest.approx((first.price + 3 * second.price) / 4)
 
 
+@pytest.mark.parametrize(("order", "left"), [({"sl": 50.0}, (50.0, 0.0)), ({}, (0.0, 0.0))])
+def test_a_position_that_grows_has_the_stops_of_its_last_order(order, left):
+    book = netting_book()
+    first = send(market(type=0, symbol="US500", volume=0.1, sl=40.0, tp=1e6), book, prices())
+
+    send(market(type=1, symbol="US500", volume=0.05), book, prices())
+    reduced = book.positions[first.order]
+    assert (reduced.sl, reduced.tp) == (40.0, 1e6)
+
+    send(market(type=0, symbol="US500", volume=0.1, **order), book, prices())
+    grown = book.positions[first.order]
+    assert (grown.sl, grown.tp) == left
+
+
 def test_more_than_the_market_takes_is_filled_in_part_or_not_at_all():
     book = opening_book("Simulator-Demo", 4)
     order = {"symbol": "BTCUSD", "volume": 3.0, "type": 0}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cluster.command import environment_without_proxies
+from cluster.contained import DIES_WITH_US
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
 from cluster.waiting import wait_for
@@ -66,9 +67,10 @@ class Operator:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it; with `wait`, until its caches are warm."""
+        words = ("-W", "error::RuntimeWarning")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "error::RuntimeWarning", "-m", "mt5_operator"],
+                [*DIES_WITH_US, sys.executable, *words, "-m", "mt5_operator"],
                 env=self._env,
                 stdout=log,
                 stderr=log,

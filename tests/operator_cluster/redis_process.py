@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
 from cluster import packages
+from cluster.contained import DIES_WITH_US
 from cluster.ports import free_port
 from cluster.waiting import wait_for
 
@@ -42,7 +43,16 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty."""
-        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        argv = [
+            *DIES_WITH_US,
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
         wait_for(self._answers, what="Redis to answer", timeout_s=10, interval_s=0.02)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cluster.control_plane import ControlPlane
 from cluster.kubectl import Kubectl
@@ -136,3 +137,36 @@ def test_a_crd_that_is_deleted_and_restored_is_served_again(
 
     eventually(lambda: reason(kubectl, "again") == "Connected", timeout_s=90)
     assert json.dumps(redis.routes()).count("address") == 1
+
+
+@pytest.fixture
+def crd_before(plane: ControlPlane) -> Iterator[None]:
+    """Have the CRD of accounts be one that knows less than this operator."""
+    file = REPOSITORY / "crds" / "mt5accounts.yaml"
+    crd = yaml.safe_load(file.read_text())
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    del fields["status"]["properties"]["idHeld"]
+    plane.kubectl.apply(crd)
+    eventually(lambda: "idHeld" not in _explained(plane), timeout_s=30)
+    yield
+    plane.kubectl.apply_file(file)
+    eventually(lambda: "idHeld" in _explained(plane), timeout_s=30)
+
+
+def _explained(plane: ControlPlane) -> str:
+    return plane.kubectl("get", "--raw", "/openapi/v3/apis/mt5bridge.io/v1alpha1")
+
+
+def test_a_crd_of_an_earlier_version_is_told_of_and_nobody_leads_by_it(
+    plane: ControlPlane, crd_before: None, kubectl: Kubectl, operator: Operator
+) -> None:
+    operator.start(wait=False)
+    eventually(lambda: "status.idHeld" in operator.last_words(), timeout_s=20)
+    assert operator.answers("/healthz") == 200
+    assert operator.answers("/readyz") == 503  # a rollout keeps the operator of before
+
+    plane.kubectl.apply_file(REPOSITORY / "crds" / "mt5accounts.yaml")
+
+    eventually(operator.leads, timeout_s=30)
+    kubectl.apply(secret(), account())
+    await_reason(kubectl, "Connected")

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 
+from cluster.contained import DIES_WITH_US
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
 from router.programs import NOBODY, end, ensure, install_router
@@ -120,7 +121,7 @@ class Router:
             if root:
                 os.chown(self.directory / "stdout", NOBODY, NOBODY)
             self._process = subprocess.Popen(
-                [*self._limits, self._home / "entrypoint.sh"],
+                [*DIES_WITH_US, *self._limits, self._home / "entrypoint.sh"],
                 env=self._environment(),
                 stdout=output,
                 stderr=errors,

@@ -13,6 +13,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from cluster.contained import DIES_WITH_US
 from cluster.ports import free_port
 from router.programs import end, ensure
 from router.waiting import until
@@ -58,7 +59,7 @@ class RedisServer:
         if self._password:
             settings += f"requirepass {self._password}\n"
         process = subprocess.Popen(
-            ["redis-server", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            [*DIES_WITH_US, "redis-server", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         assert process.stdin is not None
         process.stdin.write(settings.encode())

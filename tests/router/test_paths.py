@@ -149,3 +149,20 @@ async def test_too_large_bodies_and_headers_are_problems(
     assert (body.status, body.problem) == (413, "content-too-large")
     assert (header.status, header.problem) == (431, "header-too-large")
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ((b"TRACE /accounts/10001/api/x HTTP/1.1",), 405),
+        ((b"POST /accounts/10001/api/x HTTP/1.1", b"Transfer-Encoding: gzip"), 501),
+    ],
+)
+async def test_what_is_refused_before_its_path_is_read_has_an_id_too(
+    router: Router, lines: tuple[bytes, ...], status: int
+) -> None:
+    answer = await router.raw(*lines)
+
+    assert answer.status == status
+    assert answer.problem
+    assert answer.headers["X-Request-Id"] == answer.json["request_id"] != ""

@@ -24,10 +24,12 @@ end
 
 -- Set status and headers, return the body.
 local function begin(status, slug, title, detail, more)
+    -- Before the URI is read, nginx refuses without having set our variables.
+    if ngx.var.mt5_request_id == "" then ngx.var.mt5_request_id = ngx.var.request_id end
     ngx.status = status
     ngx.header["Content-Type"] = TYPE
     ngx.header["Cache-Control"] = "no-store"
-    if status == 503 then ngx.header["Retry-After"] = settings.retry_after_s end
+    if status == 503 or status == 429 then ngx.header["Retry-After"] = settings.retry_after_s end
     ngx.var.mt5_problem = slug
     return body(status, slug, title, detail, more)
 end
@@ -50,6 +52,8 @@ local PLAIN = {
     ["411"] = { 411, "length-required", "Length required", "The body's length is missing." },
     ["413"] = { 413, "content-too-large", "Content too large", "The body is larger than the router takes." },
     ["414"] = { 414, "uri-too-long", "URI too long", "The request line is longer than the router takes." },
+    ["429"] = { 429, "too-many-requests", "Too many requests",
+        "Your address asks this account for too much; nothing was sent. Too many requests a second or at once, or too many large ones of all clients." },
     ["494"] = { 431, "header-too-large", "Header too large", "A header is larger than the router takes." },
     ["501"] = { 501, "not-implemented", "Not implemented", "The transfer encoding is not supported." },
     ["500"] = { 500, "router-fault", "Router fault", "The router failed; its log has the request's id." },

@@ -118,7 +118,7 @@ local function is_allowed(path)
     return not has_dot_segment(path) and not OPERATIONS[match(path, "^/+([^/]*)") or ""]
 end
 
--- The access phase: answer with a problem, let a read pass, or go on to @write or @socket.
+-- The rewrite phase: answer with a problem, let a read pass, or go on to @write or @socket.
 function _M.enter()
     local var = ngx.var
     request_id()

@@ -8,6 +8,7 @@ the container's end; everything else that ends is reaped, and the screen is star
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -29,6 +30,9 @@ LINKED_FROM_BYTES: Final = 4096
 """Files of C:\\windows from this size on are links into the image: less to copy, less memory."""
 
 DATA: Final = "/var/lib/mt5/terminal"
+START_FILE_FOLDERS: Final = (Path("/run/mt5/start"), Path("/tmp/mt5"))  # noqa: S108
+"""Where the start file, which holds the password, may lie: a volume in memory, or where nobody
+mounted one, the container's own."""
 PYTHON: Final = "/opt/mt5/bin/windows-python"
 TERMINAL: Final = "terminal64.exe"
 NOWHERE: Final = HOME / "refused"
@@ -83,10 +87,17 @@ def agent_settings(given: Mapping[str, str], *, terminal: bool) -> dict[str, str
     elif terminal:
         settings |= {
             "MT5_AGENT_TERMINAL_COMMAND": "/opt/mt5/bin/terminal",
-            "MT5_AGENT_TERMINAL_INI": "/tmp/mt5/start.ini",  # noqa: S108
+            "MT5_AGENT_TERMINAL_INI": str(start_file(START_FILE_FOLDERS)),
             "MT5_AGENT_TERMINAL_PATH": windows_path(data) + "\\terminal64.exe",
         }
     return settings
+
+
+def start_file(folders: Sequence[Path]) -> Path:
+    """Return where the start file is written: in the first of `folders` that can be, or the last,
+    which is made later."""
+    can_be = (folder for folder in folders if os.access(folder, os.W_OK))
+    return next(can_be, folders[-1]) / "start.ini"
 
 
 def refusal(image: Path, sha256: str) -> str:
@@ -211,17 +222,7 @@ def screen(given: Mapping[str, str]) -> list[list[str]]:
     Nobody looks without a password: what is wanted is a file that holds one.
     """
     commands = [
-        [
-            "/usr/bin/Xvfb",
-            DISPLAY,
-            "-screen",
-            "0",
-            "1024x768x16",
-            "-nolisten",
-            "tcp",
-            "-nolisten",
-            "local",
-        ],
+        [f"{HOME}/bin/screen"],
         ["/usr/bin/matchbox-window-manager", "-use_titlebar", "no"],
     ]
     if password_file := given.get("MT5_VIEWER_PASSWORD_FILE"):
@@ -229,8 +230,23 @@ def screen(given: Mapping[str, str]) -> list[list[str]]:
     return commands
 
 
+def leave_no_core() -> None:
+    """Have no process of this container leave a core file, which would hold the password.
+
+    A size of one byte, and not none: the kernel hands cores to a node's collector whatever the
+    size, but for this one. Where it may not be set, what a core holds is left out.
+    """
+    import resource  # this file is read on Windows, too, which has none
+
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0")
+
+
 def main() -> int:
     """Prepare, start, wait; return the agent's exit code."""
+    leave_no_core()
     signals = [signal.SIGCHLD, signal.SIGTERM, signal.SIGINT]
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     data = Path(os.environ.get("MT5_AGENT_DATA_DIR", DATA))
@@ -241,8 +257,8 @@ def main() -> int:
     children = Children(env)
     for argv in screen(os.environ) if terminal else ():
         children.serve(argv)
-    if terminal and not listens(SCREEN, within_s=SCREEN_S):
-        sys.stderr.write(f"no screen after {SCREEN_S:g} s: the terminal may have no window\n")
+    if terminal:
+        await_screen()
     children.agent = children.start(sys.argv[1:] or ["/usr/bin/python3", "-m", "mt5_agent"])
     code = keep(children, signals)
     os.posix_spawn(WINESERVER, [WINESERVER, "-k"], env, setsigmask=[])
@@ -251,12 +267,19 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
-def listens(path: str, *, within_s: float) -> bool:
-    """Wait until somebody listens on a Unix socket; return whether anybody does.
+def await_screen() -> None:
+    """Wait until there is a screen, before Wine's first program and before each terminal.
 
     Wine looks for a screen when its first program starts. Where there is none by then, no program
-    has a window until all of Wine ends, and the terminal cannot run without.
+    has a window until all of Wine ends, and the terminal cannot run without. So it is when the
+    screen ended: it takes the terminal along, and both are started again.
     """
+    if not listens(SCREEN, within_s=SCREEN_S):
+        sys.stderr.write(f"no screen after {SCREEN_S:g} s: the terminal may have no window\n")
+
+
+def listens(path: str, *, within_s: float) -> bool:
+    """Wait until somebody listens on a Unix socket; return whether anybody does."""
     end_s = time.monotonic() + within_s
     while time.monotonic() < end_s:
         with socket.socket(socket.AF_UNIX) as asking:

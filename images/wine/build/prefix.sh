@@ -10,9 +10,12 @@ dlls=/usr/lib/x86_64-linux-gnu/wine/x86_64-windows
 mkdir -p "$HOME"
 # The 32-bit half is not there, which rundll32 says on stderr; what counts is the check below.
 /usr/lib/wine/wine64 wineboot -i || true
+# A program that crashes has ended: Wine's debugger would hold it, and print its memory into the log.
+/usr/lib/wine/wine64 reg add 'HKLM\Software\Microsoft\Windows NT\CurrentVersion\AeDebug' /v Debugger /d none /f
 # The registry's files are written when the server ends, not before.
 /usr/lib/wine/wineserver64 -w
 grep -q '^\[Software' "$WINEPREFIX/system.reg"
+grep -q '^"Debugger"="none"' "$WINEPREFIX/system.reg"
 
 # Otherwise a pod whose file times differ from this build's would update its prefix at each start.
 echo disable >"$WINEPREFIX/.update-timestamp"

@@ -75,6 +75,9 @@ class Api(Protocol):
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         """Return uid and resourceVersion of all objects that we watch of a kind."""
 
+    async def schema(self, kind: Kind) -> Manifest:
+        """Return how a kind of a CRD looks to the API server (OpenAPI 3)."""
+
     async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
         """Tell of all objects that we watch of a kind; return the version to follow them from."""
 
@@ -209,6 +212,16 @@ class HttpApi:
             for meta in (item.metadata for item in page.items or []):
                 found[Key(meta.namespace, meta.name)] = (meta.uid, int(meta.resourceVersion))
         return found
+
+    async def schema(self, kind: Kind) -> Manifest:
+        """See `Api`."""
+        found = await self._send("GET", kind, f"/openapi/v3/apis/{kind.api}")
+        schemas = found.get("components", {}).get("schemas", {})
+        for schema in schemas.values():
+            told = schema.get("x-kubernetes-group-version-kind", [])
+            if any(each.get("kind") == kind.name for each in told):
+                return dict(schema)
+        raise NotFound(404, "NotFound", f"no schema of {kind.name}")
 
     async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
         """See `Api`. At any time one page is held as text, and one object as a dict."""

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from mt5_operator import metrics
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, WATCHED, Kind
+from mt5_operator.cluster.served import Listed, Served, Versions
 from mt5_operator.errors import ApiError, NotFound
 from mt5_operator.names import Key
 
 # Between looks at watches that are a moment behind: they are in nearly always.
 _LOOK_S: Final = 0.2
-Versions = dict[Key, tuple[str, int]]
 Vanished = Callable[[Kind, Key], None]
 
 
@@ -39,12 +40,13 @@ class Audit:
         owns: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._owns = owns
-        self._api = api
+        self._served = Served(api, namespaces)
         self._caches = caches
-        self._namespaces = namespaces
         self._vanished = vanished
         self._behind: dict[Kind, Versions] = {}
         self.stale: frozenset[Kind] = frozenset()
+        # Namespaces that are there and did not let us list their things at the last audit.
+        self.refusing: dict[str, ApiError] = {}
         # Set once every cache held, at some audit, all that the server held.
         self.synced = asyncio.Event()
 
@@ -56,15 +58,20 @@ class Audit:
             ApiUnavailable: the server could not be asked; nothing more was concluded.
         """
         refused: list[ApiError] = []
+        refusing: dict[str, ApiError] = {}
         for kind in WATCHED:
             started = self._caches.clock()
             try:
-                self._compare(kind, await self._listed(kind), started)
+                listed = await self._listed(kind)
             except ApiError as error:
                 refused.append(error)
+                continue
+            self._compare(kind, listed, started)
+            refusing |= listed.refused
+        self.refusing = refusing
         if refused:
             raise refused[0]
-        if not any(self._behind.values()):
+        if not refusing and not any(self._behind.values()):
             self.synced.set()
 
     async def caught_up(self) -> None:
@@ -85,38 +92,41 @@ class Audit:
             listed = await self._listed(kind)
         except NotFound:
             return False  # its CRD is gone, and all that was of it
+        for error in listed.refused.values():
+            raise error
         self._drop_gone(kind, listed, started)
-        return bool(behind(self._caches, kind, listed))
+        return bool(behind(self._caches, kind, listed.versions))
 
-    async def _listed(self, kind: Kind) -> Versions:
-        found: Versions = {}
-        for namespace in self._namespaces if kind.namespaced and self._namespaces else [""]:
-            found |= await self._api.versions(kind, namespace)
+    async def _listed(self, kind: Kind) -> Listed:
+        found = await self._served.listed(kind)
         if kind in (ACCOUNT, NODE, BROKER):  # known to every shard
             return found
-        return {key: seen for key, seen in found.items() if self._owns(key.namespace)}
+        ours = {key: seen for key, seen in found.versions.items() if self._owns(key.namespace)}
+        return replace(found, versions=ours)
 
-    def _compare(self, kind: Kind, listed: Versions, started: float) -> None:
+    def _compare(self, kind: Kind, listed: Listed, started: float) -> None:
         self._drop_gone(kind, listed, started)
         before = self._behind.get(kind, {})
-        now = behind(self._caches, kind, listed)
+        now = behind(self._caches, kind, listed.versions)
         self._behind[kind] = now
         stuck = [key for key, seen in now.items() if before.get(key) == seen]
         self.stale = self.stale | {kind} if stuck else self.stale - {kind}
         metrics.WATCH_STALE.labels(kind.name).set(bool(stuck))
 
-    def _drop_gone(self, kind: Kind, listed: Versions, started: float) -> None:
+    def _drop_gone(self, kind: Kind, listed: Listed, started: float) -> None:
         for key, uid in gone(self._caches, kind, listed, started):
             self._caches[kind].drop(key, uid)
             self._vanished(kind, key)
 
 
-def gone(caches: Caches, kind: Kind, listed: Versions, started: float) -> list[tuple[Key, str]]:
+def gone(caches: Caches, kind: Kind, listed: Listed, started: float) -> list[tuple[Key, str]]:
     """Return what the cache held before the list was asked for, and the list does not."""
     found = []
     for key in caches[kind].keys():  # noqa: SIM118 - not a dict
+        if listed.keeps_silent_of(key):
+            continue
         entry = caches[kind].entry(key)
-        if entry and entry.fed_at < started and listed.get(key, ("", 0))[0] != entry.uid:
+        if entry and entry.fed_at < started and listed.versions.get(key, ("", 0))[0] != entry.uid:
             found.append((key, entry.uid))
     return found
 

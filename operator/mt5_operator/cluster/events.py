@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -15,6 +15,7 @@ from mt5_operator.cluster.kinds import EVENT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.spec.parse import Manifest
 
+_NOTE_BYTES: Final = 1024
 _log = structlog.get_logger()
 
 
@@ -77,7 +78,8 @@ def event(
         "reportingInstance": instance[:128],
         "action": "Reconcile",
         "reason": reason,
-        "note": note[:1000],
+        # At most 1 kB, in bytes: a terminal's words may be in any script.
+        "note": note.encode()[:_NOTE_BYTES].decode(errors="ignore"),
         "type": "Warning" if warning else "Normal",
         "regarding": about,
     }

@@ -15,7 +15,7 @@ import structlog
 
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import Kind
-from mt5_operator.errors import ApiError, ApiUnavailable
+from mt5_operator.errors import ApiError, ApiUnavailable, Refused
 from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Manifest
 
@@ -50,12 +50,17 @@ class Reflector:
 
     async def run(self) -> None:
         """List and follow for ever."""
+        least_s, most_s = self._settings.watch_retry_s, self._settings.backoff_max_s
+        pause_s = least_s
         while True:
+            refused = False
             try:
                 await self.once()
             except (ApiError, ApiUnavailable) as error:
                 self._failed(error)
-            pause_s = self._settings.watch_retry_s
+                refused = isinstance(error, Refused)
+            # A namespace that is gone refuses for as long as it is served.
+            pause_s = min(most_s, pause_s * 2) if refused else least_s
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
 
     async def once(self) -> None:

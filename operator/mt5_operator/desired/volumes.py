@@ -23,6 +23,7 @@ _SIDECAR: Final = (
 )
 _TERMINAL: Final = (
     ("agent-token", "/run/mt5/agent"),
+    ("start-file", "/run/mt5/start"),
     ("terminal-data", "/var/lib/mt5/terminal"),
     ("terminal-tmp", "/tmp"),  # noqa: S108 - a volume of its own
 )
@@ -56,6 +57,8 @@ def volumes(account: Account) -> list[Manifest]:
         {"name": "account", "configMap": {"name": names.account_files(account.key.name)}},
         {"name": "access", "configMap": {"name": names.ACCESS, "optional": True}},
         {"name": "sidecar-tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        # The terminal's start file holds the password while it logs in: never on the node's disk.
+        {"name": "start-file", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
         {"name": "terminal-tmp", "emptyDir": {"sizeLimit": "1Gi"}},
     ]
     kept = [] if account.spec.storage else [{"name": name, "emptyDir": {}} for name in _KEPT]

@@ -16,13 +16,14 @@ from mt5_operator.fairness import may_take
 from mt5_operator.moving.failures import Failures
 from mt5_operator.moving.lines import Lines, Place
 from mt5_operator.moving.look import last_of, move_of, seconds
+from mt5_operator.moving.need import REASONS
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
 
 # These save an account from what happens to it anyway: a failed update elsewhere stops none.
 URGENT = ("NodeLeaving",)
 # Always the same words: what changes would be written to each waiting account.
-_TURN = "its turn has not come"
+_TURN = "its turn has not come: MT5_OPERATOR_MOVE_MAX accounts move at once"
 _PAUSED = "updates of all accounts are paused (MT5_OPERATOR_MOVE_MAX is 0)"
 _FAILED_HERE = "a move failed in this namespace: updates pause here"
 _FAILED = "moves failed in several namespaces: updates of all accounts pause"
@@ -65,6 +66,9 @@ class Fleet:
         # Of accounts that were lost after a move: when that move was done.
         self._lost: dict[Key, str] = {}
         self._began_s = float("-inf")
+        # A counter that begins with its first failure shows Prometheus no increase.
+        for reason in REASONS:
+            metrics.MOVES.labels(reason, "Failed")
         self._failures = Failures(
             pause_s=settings.move_failure_pause_s, many=settings.move_failure_namespaces
         )

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mt5_operator.moving.look import Look, Pod, Slot, seconds
+from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Disruption
 from mt5_operator.spec.status import Trader
 
+# All that `_reason` gives.
+REASONS: Final = ("RestartAsked", "TemplateChanged", "NodeLeaving")
+
 
 class Need(NamedTuple):
-    """A reason to move; `held` says why not now, `until_s` when to look again."""
+    """A reason to move; `held` says why not now, `shown` as what, `until_s` when to look again."""
 
     reason: str = ""
     held: str = ""
-    word: str = ""
+    shown: Reason = Reason.UPDATE_QUEUED
     until_s: float | None = None
 
 
@@ -30,10 +34,10 @@ def need(look: Look, trader: Trader) -> Need:
     if mine.serves and not _allowed(look.disruption, reason):
         told = "set the annotation mt5bridge.io/restart-at to move it at a time of your choice"
         held = f"spec.disruption is {look.disruption.value}: {told}"
-        return Need(reason, held, "UpdateHeld")
+        return Need(reason, held, Reason.UPDATE_HELD)
     if (until_s := _pause_ends_s(look, trader)) is not None:
         held = f"the last try failed: {look.last.message}" if look.last else ""
-        return Need(reason, held, "MoveFailed", until_s)
+        return Need(reason, held, Reason.MOVE_FAILED, until_s)
     return Need(reason)
 
 

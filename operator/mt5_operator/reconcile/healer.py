@@ -8,7 +8,7 @@ a node's wrong clock nor the time in which we were away can make it older than w
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -27,13 +27,59 @@ _MINUTE_S: Final = 60.0
 
 
 @dataclass
-class _Server:
-    """The accounts of one broker server that have a running pod, and those in trouble."""
+class _Group:
+    """Accounts that have a running pod, and those in trouble."""
 
     accounts: set[Key] = field(default_factory=set)
     down: set[Key] = field(default_factory=set)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many are in trouble, and how many there are."""
+        return len(self.down), len(self.accounts)
+
+    def note(self, key: Key, *, down: bool) -> None:
+        """Take in an account."""
+        self.accounts.add(key)
+        (self.down.add if down else self.down.discard)(key)
+
+    def forget(self, key: Key) -> None:
+        """Forget an account."""
+        self.accounts.discard(key)
+        self.down.discard(key)
+
+
+@dataclass
+class _Server:
+    """The accounts of one broker server, together and by namespace.
+
+    Together they are counted at every look at one of them, however many namespaces there are.
+    """
+
+    together: _Group = field(default_factory=_Group)
+    groups: defaultdict[str, _Group] = field(default_factory=lambda: defaultdict(_Group))
     told: bool = False
     ended: bool = False
+
+    def count_for(self, namespace: str, *, enough: int) -> tuple[int, int]:
+        """Return what counts for a namespace: its own accounts, if they are enough.
+
+        Whoever has most accounts of a server may have cut them off alone.
+        """
+        own = self.groups.get(namespace, _Group())
+        return (own if len(own.accounts) >= enough else self.together).count()
+
+    def note(self, key: Key, *, down: bool) -> None:
+        """Take in an account."""
+        for group in (self.together, self.groups[key.namespace]):
+            group.note(key, down=down)
+
+    def forget(self, key: Key) -> None:
+        """Forget an account."""
+        own = self.groups[key.namespace]
+        for group in (self.together, own):
+            group.forget(key)
+        if not own.accounts:
+            del self.groups[key.namespace]
 
 
 class Healer:
@@ -82,8 +128,7 @@ class Healer:
         self._well.pop(key, None)
         self._due.pop(key, None)
         if server := self._servers.get(self._where.pop(key, "")):
-            server.accounts.discard(key)
-            server.down.discard(key)
+            server.forget(key)
 
     def next_s(self, key: Key) -> float | None:
         """Return the seconds until an account should be looked at again; None if need not be."""
@@ -92,8 +137,8 @@ class Healer:
 
     def outages(self) -> dict[str, tuple[int, int]]:
         """Return the broker servers that are down: accounts in trouble, and all of them."""
-        found = {name: s for name, s in self._servers.items() if self._out(s)}
-        return {name: (len(s.down), len(s.accounts)) for name, s in found.items()}
+        found = {name: server.together.count() for name, server in self._servers.items()}
+        return {name: count for name, count in found.items() if self._out(*count)}
 
     def advise(
         self, account: Account, seen: Seen, *, now: str, short: bool = False
@@ -116,7 +161,7 @@ class Healer:
     def began_outage(self, server: str) -> bool:
         """Tell once for each outage of a broker server that it began."""
         found = self._servers.get(server)
-        if found is None or found.told or not self._out(found):
+        if found is None or found.told or not self._out(*found.together.count()):
             return False
         found.told = True
         return True
@@ -162,7 +207,9 @@ class Healer:
         if now < due:
             return False
         free_at = max(now, self._quiet_until, self._rate_allows_at(key, now))
-        if short or self._out(self._servers.get(server, _Server())):
+        enough = self._settings.heal_outage_accounts
+        count = self._servers.get(server, _Server()).count_for(key.namespace, enough=enough)
+        if short or self._out(*count):
             # Looked at again by its sidecar's next word; this is only for what nobody tells.
             free_at = max(free_at, now + self._settings.heal_grace_s)
         if free_at > now:
@@ -198,14 +245,12 @@ class Healer:
     def _note(self, key: Key, name: str, *, down: bool) -> None:
         server = self._servers.setdefault(name, _Server())
         self._where[key] = name
-        server.accounts.add(key)
-        (server.down.add if down else server.down.discard)(key)
-        if server.told and not self._out(server):
+        server.note(key, down=down)
+        if server.told and not self._out(*server.together.count()):
             server.told, server.ended = False, True
 
-    def _out(self, server: _Server) -> bool:
+    def _out(self, down: int, all_of_them: int) -> bool:
         settings = self._settings
-        down, all_of_them = len(server.down), len(server.accounts)
         return (
             down >= settings.heal_outage_accounts
             and down >= settings.heal_outage_share * all_of_them

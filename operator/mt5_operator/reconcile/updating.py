@@ -55,9 +55,5 @@ def updating(look: Look, *, why: str) -> Updating | None:
     found = need(look, look.trader)
     if not found.reason:
         return None
-    if found.held:
-        return Updating(
-            now=False, reason=Reason(found.word), message=f"{found.reason} waits: {found.held}"
-        )
-    told = why or "the slot that trades must answer first"
-    return Updating(now=False, reason=Reason.UPDATE_QUEUED, message=f"{found.reason} waits: {told}")
+    told = found.held or why or "the slot that trades must answer first"
+    return Updating(now=False, reason=found.shown, message=f"{found.reason} waits: {told}")

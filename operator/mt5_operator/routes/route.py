@@ -106,6 +106,16 @@ def shards_of(manifest: Manifest) -> int:
         return 0
 
 
+def installation_of(manifest: Manifest) -> str:
+    """Return whose shard this is; empty if it does not say so."""
+    try:
+        return str(
+            json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("installation", "")
+        )
+    except (ValueError, AttributeError):
+        return ""
+
+
 def routes_of(manifest: Manifest) -> dict[str, Route]:
     """Return the routes that a shard holds; what cannot be read is left out."""
     try:

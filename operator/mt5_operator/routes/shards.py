@@ -12,11 +12,31 @@ from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import CONFIG_MAP
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
-from mt5_operator.routes.route import ROUTES_FILE, Route, routes_of, shard, shard_of, shards_of
+from mt5_operator.routes.route import (
+    ROUTES_FILE,
+    Route,
+    installation_of,
+    routes_of,
+    shard,
+    shard_of,
+    shards_of,
+)
 from mt5_operator.spec.parse import Manifest
 
 # The settings allow no more.
 MOST: Final = 64
+
+
+async def installation(api: Api, namespace: str) -> str:
+    """Return which installation's routes are in a namespace, its own; empty if none are.
+
+    Raises:
+        ApiError, ApiUnavailable: it could not be read.
+    """
+    try:
+        return installation_of(await api.get(CONFIG_MAP, Key(namespace, names.route_shard(0))))
+    except NotFound:
+        return ""
 
 
 class Shards:

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,24 +55,29 @@ class Identity:
         return jwt.encode(claims, self.key, algorithm="EdDSA", headers=headers)
 
 
-async def identity(api: Api, namespace: str) -> Identity:
-    """Return the identity of this installation, making it at the first start."""
+async def identity(
+    api: Api, namespace: str, *, installation: Callable[[], Awaitable[str]]
+) -> Identity:
+    """Return the identity of this installation, making it at the first start.
+
+    Where its Secret was deleted, to have another key, it is still the `installation` that it was.
+    """
     key = Key(namespace, names.OPERATOR_KEY)
     try:
         return _read(await api.get(SECRET, key))
     except NotFound:
         pass
     try:
-        return _read(await api.create(SECRET, _new(key)))
+        return _read(await api.create(SECRET, _new(key, await installation())))
     except Conflict:  # another replica was faster
         return _read(await api.get(SECRET, key))
 
 
-def _new(key: Key) -> Manifest:
+def _new(key: Key, installation: str) -> Manifest:
     pem = Ed25519PrivateKey.generate().private_bytes(
         form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
     )
-    values = {_KEY: pem, _INSTALLATION: str(uuid.uuid4()).encode()}
+    values = {_KEY: pem, _INSTALLATION: (installation or str(uuid.uuid4())).encode()}
     return {
         "metadata": {
             "name": key.name,

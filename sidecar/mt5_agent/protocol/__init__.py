@@ -8,6 +8,7 @@ are maps, so that either side may learn a new optional field before the other.
 from mt5_agent.protocol.calls import POLLS, PRIORITY_OF, Priority, is_trading
 from mt5_agent.protocol.frames import (
     MAX_FRAME_BYTES,
+    MAX_SNAPSHOT_BYTES,
     READ_BYTES,
     SOCKET_NAME,
     Frames,
@@ -58,6 +59,7 @@ from mt5_agent.protocol.results import decode_result, decode_snapshot
 __all__ = [
     "MAX_ANSWER_BYTES",
     "MAX_FRAME_BYTES",
+    "MAX_SNAPSHOT_BYTES",
     "OLDEST_VERSION",
     "PART_BYTES",
     "POLLS",

@@ -13,6 +13,9 @@ from mt5_agent.protocol.messages import FromAgent, FromSidecar
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """Largest body that either side sends or accepts; larger results go in parts."""
 
+MAX_SNAPSHOT_BYTES: Final = MAX_FRAME_BYTES - 1024
+"""Largest `Snapshot.data`: some 40,000 positions. What is larger is named in `State.unshown`."""
+
 SOCKET_NAME: Final = "agent.sock"
 """Beside the token, where the sidecar listens as well: nearer than its port. Not on Windows."""
 

@@ -115,9 +115,13 @@ class State(Message, frozen=True, tag="state"):
     """Why `trade_allowed` is False, and what to do."""
     selftest: str = ""
     """What the image found wrong about itself at its start; empty: nothing."""
+    utc_offset_sure: bool = False
+    """Ticks that came over some seconds agree on `utc_offset_s`; otherwise a single one said so."""
     polls: dict[str, tuple[int, ...]] = {}
     """Microseconds that each look took since the last State, waiting included, by what was asked:
     names of `POLLS`."""
+    unshown: tuple[SnapshotKind, ...] = ()
+    """What is too large for a Snapshot, so that none of it is sent until it is smaller."""
 
 
 class Snapshot(Message, frozen=True, tag="snapshot"):

@@ -34,7 +34,11 @@ class Versions(msgspec.Struct, frozen=True):
 
 
 class StatusAnswer(Status, frozen=True, kw_only=True):
-    """The connection in detail; times are UTC, `instance_id` is the pod's name."""
+    """The connection in detail; times are UTC, `instance_id` is the pod's name.
+
+    `utc_offset_s` is the broker's clock minus UTC; `utc_offset_sure`: ticks of several seconds
+    agreed on it, or it is configured.
+    """
 
     account_id: str
     instance_id: str
@@ -47,6 +51,7 @@ class StatusAnswer(Status, frozen=True, kw_only=True):
     trade_allowed: bool | None
     trading_enabled: bool
     utc_offset_s: int | None
+    utc_offset_sure: bool
     versions: Versions
     websocket_clients: int
 

@@ -76,6 +76,9 @@ def demand_each_once(text: str | bytes) -> None:
         json.loads(text, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
     except RecursionError as error:
         raise BadBody("JSON is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        # What is not read yet (msgspec.Raw) has not been looked at.
+        raise BadBody("JSON is UTF-8") from error
 
 
 def wanted(
@@ -148,7 +151,7 @@ def taken_text(fields: Fields, name: str) -> str | None:
         return None
     try:
         return msgspec.json.decode(fields.pop(name), type=str | None)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadKey(f"{name} is text") from error
 
 

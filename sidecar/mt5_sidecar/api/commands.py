@@ -18,7 +18,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     timestamp: Any = None
 
 
-class Subscription(msgspec.Struct, frozen=True):
+class Subscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Channels (none: all), symbols for `tick_data` (none: all watched), interval (ms)."""
 
     channels: list[Channel] | None = None
@@ -26,7 +26,7 @@ class Subscription(msgspec.Struct, frozen=True):
     interval_ms: int | None = None
 
 
-class Symbols(msgspec.Struct, frozen=True):
+class Symbols(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The symbols that are asked about."""
 
     symbol: str | None = None
@@ -67,19 +67,19 @@ class HeartbeatResponse(Message, frozen=True, tag="heartbeat_response"):
 class AccountInfo(Message, frozen=True, tag="account_info"):
     """Send the account now."""
 
-    data: Any = None
+    data: dict[str, msgspec.Raw] | None = None
 
 
 class Positions(Message, frozen=True, tag="positions"):
     """Send the positions now."""
 
-    data: Any = None
+    data: dict[str, msgspec.Raw] | None = None
 
 
 class Orders(Message, frozen=True, tag="orders"):
     """Send the pending orders now."""
 
-    data: Any = None
+    data: dict[str, msgspec.Raw] | None = None
 
 
 class TickData(Message, frozen=True, tag="tick_data"):

@@ -127,8 +127,9 @@ async def _nothing(*_: Any) -> Answer:
 
 
 def _read(channel: Channel) -> Act:
-    async def read(context: Context, socket: Socket, _: Any) -> Answer:
+    async def read(context: Context, socket: Socket, said: Any) -> Answer:
         context.access.demand(socket.principal, Scope.READ)
+        _demand_known(context, channel, said.data or {})
         return f"{channel}_processed", _whole(context, channel)
 
     return read
@@ -141,7 +142,9 @@ async def _ticks(context: Context, socket: Socket, said: commands.TickData) -> A
         return "tick_data_processed", _whole(context, "tick_data")
     symbols = checked_symbols(",".join(named))
     watched = frozenset(symbols) & context.board.items("tick_data").keys()
-    more = await live_ticks(context, (name for name in symbols if name not in watched))
+    more = await live_ticks(
+        context, socket.principal.subject, (name for name in symbols if name not in watched)
+    )
     return "tick_data_processed", context.reads.body("tick_data", watched, more)
 
 

@@ -72,7 +72,7 @@ def outermost(handler: Handler, *, route: str) -> Handler:
 
 def all_else() -> web.RouteDef:
     """Return the route of what no other route takes, to be added last: 404, or 405."""
-    return web.route("*", "/{anything:.*}", outermost(_no_route, route=NO_ROUTE))
+    return web.route("*", r"/{anything:[\s\S]*}", outermost(_no_route, route=NO_ROUTE))
 
 
 async def _no_route(request: web.Request) -> web.StreamResponse:
@@ -162,8 +162,15 @@ def _told(request: web.Request, error: Told) -> web.Response:
             status=answer.status,
             problem=type(error).__name__,
             subject=_subject(request),
+            **limit_of(error),
         )
     return answer
+
+
+def limit_of(error: Told) -> dict[str, str]:
+    """Return the limit that was met, for a log line: whose it is decides who must act."""
+    limit = error.extra.get("limit")
+    return {} if limit is None else {"limit": str(limit)}
 
 
 def _subject(request: web.Request) -> str:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.middleware import PRINCIPAL, Handler, outermost
+from mt5_sidecar.api.parameters import demand_declared
 from mt5_sidecar.api.problems import slug
 from mt5_sidecar.auth.access import BEARER
 from mt5_sidecar.auth.principal import Principal, Scope
@@ -62,6 +63,8 @@ class Operation:
     keyed: bool = False
     """It is carried out once per Idempotency-Key, and may answer 202."""
     query: tuple[str, ...] = ()
+    query_aliases: tuple[str, ...] = ()
+    """Other names of these, which OpenAPI does not show."""
     may: frozenset[HTTPStatus] = frozenset()
     """Statuses of its own; those of its scope, body and key are known from these (`statuses`)."""
     aliases: tuple[str, ...] = ()
@@ -82,12 +85,28 @@ class Operation:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the operation's route and those of its aliases."""
-        inner = self.handler if self.scope is None else guarded(self.handler, self.scope)
+        inner = self.handler
+        if self.scope is not None:
+            # A trade looks at its parameters itself, together with its body.
+            known = (*self.query, *self.query_aliases)
+            asked = declared(inner, known) if self.method == "GET" else inner
+            inner = guarded(asked, self.scope)
         handler = outermost(inner, route=self.path)
         # HEAD has no use here, and aiohttp would add it to every GET.
         extra: dict[str, Any] = {"allow_head": False} if self.method == "GET" else {}
         paths = (self.path, *self.aliases)
         return [web.RouteDef(self.method, path, handler, extra) for path in paths]
+
+
+def declared(handler: Handler, names: tuple[str, ...]) -> Handler:
+    """Return `handler` for requests with no other parameters than `names`."""
+
+    def known(request: web.Request) -> Awaitable[web.StreamResponse]:
+        if "?" in request.raw_path:
+            demand_declared(request, names)
+        return handler(request)
+
+    return known
 
 
 def guarded(handler: Handler, scope: Scope) -> Handler:

@@ -111,6 +111,7 @@ READS: Final = (
         may=_SNAPSHOT | _LOOKUP,
         answers=answers.TicksAnswer,
         query=("symbols", *_SNAPSHOT_QUERY),
+        query_aliases=("symbol",),
         aliases=("/ticks",),
     ),
     Operation(

@@ -5,6 +5,8 @@ from datetime import datetime
 
 from aiohttp import web
 
+from mt5_sidecar.api.asks import ACCOUNT_FIELD
+from mt5_sidecar.api.middleware import parameters
 from mt5_sidecar.errors import InvalidRequest
 
 # 9999-12-31: later ones cannot be written as text.
@@ -52,3 +54,20 @@ def _parsed(name: str, text: str) -> int:
     if moment is None or moment.tzinfo is None:
         raise InvalidRequest(f"{name} is a time like 2026-11-21T10:00:00Z, or seconds")
     return int(moment.timestamp())
+
+
+def demand_declared(request: web.Request, names: tuple[str, ...]) -> None:
+    """Return if the query has nothing but `names` and the account, each once.
+
+    Passed over, `?Volume=0.01` would close all of a position, and `/api/positions?symbol=EURUSD` be
+    answered with those of all symbols.
+
+    Raises:
+        InvalidRequest: It has something else, or something twice.
+    """
+    known = (*names, ACCOUNT_FIELD)
+    for name in parameters(request):
+        if name not in known:
+            raise InvalidRequest(f"no such parameter here: {name[:64]!r}", parameters=known)
+        if len(request.query.getall(name)) > 1:
+            raise InvalidRequest(f"{name} is in the query more than once")

@@ -27,6 +27,7 @@ def performance_answer(context: Context) -> Performance:
     """Return the counters since the start."""
     m = context.metrics
     reads = _by_label(m.snapshot_reads.collect(), "_total", "body")
+    refused = _by_label(m.order_refusals.collect(), "_total", "problem")
     calls, requests = list(m.agent_calls.collect()), list(m.requests.collect())
     return Performance(
         uptime_s=round(time.monotonic() - context.started_s, 3),
@@ -49,7 +50,7 @@ def performance_answer(context: Context) -> Performance:
         http_request_seconds_p99=_percentile(requests, 99),
         sign_ins=_by_label(m.sign_ins.collect(), "_total", "outcome"),
         orders=_by_label(m.orders.collect(), "_total", "outcome"),
-        orders_refused=_by_label(m.order_refusals.collect(), "_total", "problem"),
+        orders_refused={problem: count for problem, count in refused.items() if count},
         orders_waiting=_sum(m.orders_waiting.collect(), ""),
         orders_unknown=_sum(m.orders_unknown.collect(), ""),
         journal_write_seconds_mean=_mean(m.journal_writes.collect()),

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mt5_sidecar.api.answers import RatesAnswer
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.parameters import moment_s, whole
 from mt5_sidecar.api.period import Period, between
 from mt5_sidecar.api.settled import open_s
@@ -33,9 +34,8 @@ async def rates(request: web.Request) -> web.Response:
     if timeframe not in TIMEFRAMES:
         raise InvalidRequest(f"timeframe is one of {', '.join(TIMEFRAMES)}")
     wanted = _wanted(request, timeframe, context.feed.zone_s)
-    columns = await _columns(
-        context, name, wanted.call, (name, TIMEFRAMES[timeframe], *wanted.args)
-    )
+    await _select(context, caller(request).subject, name)
+    columns = await _columns(context, wanted.call, (name, TIMEFRAMES[timeframe], *wanted.args))
     zone_s = context.feed.zone_s
     bars = past_views.bars(columns, context.feed.contracts.get(name), zone_s=zone_s)
     begins_s = [int(begin_s) for begin_s in columns.get("time", ())]
@@ -76,13 +76,14 @@ def _complete(
     return context.bars.for_s(question, begin_s) >= context.settings.order_settle_s
 
 
-async def _columns(
-    context: Context, name: str, call: str, args: tuple[object, ...]
-) -> past_views.Columns:
+async def _select(context: Context, subject: str, name: str) -> None:
     info = await symbol_info(context, name)
     if not info.select:
-        context.selected.take((name,))
+        context.selected.take(subject, (name,))
         await context.terminal.read("symbol_select", name, True)  # noqa: FBT003  the package's
+
+
+async def _columns(context: Context, call: str, args: tuple[object, ...]) -> past_views.Columns:
     try:
         columns: past_views.Columns = await context.terminal.read(call, *args)
     except TerminalRefused as error:

@@ -7,6 +7,7 @@ so many, and no more.
 
 from collections.abc import Iterable
 
+from mt5_sidecar.api.shares import demand_share
 from mt5_sidecar.errors import TooManySymbols
 from mt5_sidecar.settings import Settings
 
@@ -16,19 +17,23 @@ class Selected:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names: set[str] = set()
+        self._by: dict[str, str] = {}
+        """By name, whose key was the first."""
 
-    def take(self, names: Iterable[str]) -> None:
-        """Return if `names` may be selected.
+    def take(self, subject: str, names: Iterable[str]) -> None:
+        """Return if `names` may be selected for `subject`.
 
         Raises:
             TooManySymbols: With those that were selected before they are too many.
         """
-        wanted, most = self._names.union(names), self._settings.selected_symbols
-        if len(wanted) > max(most, len(self._names)):
-            raise TooManySymbols(
-                f"{len(self._names)} symbols were selected in the terminal for clients already",
-                limit="selected_symbols",
-                allowed=most,
+        added = dict.fromkeys(set(names) - self._by.keys(), subject)
+        if added:
+            demand_share(
+                self._settings,
+                TooManySymbols,
+                "selected_symbols",
+                most=self._settings.selected_symbols,
+                all_keys=len(self._by) + len(added),
+                this_key=list(self._by.values()).count(subject) + len(added),
             )
-        self._names = wanted
+            self._by |= added

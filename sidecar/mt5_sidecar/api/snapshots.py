@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from mt5_sidecar.api.context import CONTEXT, Context
 from mt5_sidecar.api.middleware import Handler, parameters
+from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.ready import Ready, fits, head
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.symbols import checked_symbols, live_ticks
@@ -97,7 +98,9 @@ async def ticks(request: web.Request) -> web.StreamResponse:
     fields = checked_fields("tick_data", query)
     symbols = checked_symbols(named)
     watched = frozenset(symbols) & context.board.items("tick_data").keys()
-    more = await live_ticks(context, (name for name in symbols if name not in watched))
+    more = await live_ticks(
+        context, caller(request).subject, (name for name in symbols if name not in watched)
+    )
     body = context.reads.body("tick_data", watched, more, fields=fields)
     return web.Response(body=body, content_type=JSON)
 

@@ -2,6 +2,7 @@
 """The open WebSockets: how many, whose, and the end of those whose grant ended."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 
@@ -36,8 +37,9 @@ class Sockets:
 
     def __init__(self) -> None:
         self._open: set[Socket] = set()
-        self.taken = 0
-        """Places, those of sockets that are being opened with them: the limit holds in a rush."""
+        self.taken: Counter[str] = Counter()
+        """Places by subject, those of sockets that are being opened with them: the limit holds in a
+        rush."""
         self.draining = False
         self._work: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()

@@ -44,6 +44,7 @@ def status_answer(context: Context) -> StatusAnswer:
         trade_allowed=seen.trade_allowed,
         trading_enabled=context.terminal.account_file.trading.enabled,
         utc_offset_s=context.feed.zone_s,
+        utc_offset_sure=seen.utc_offset_sure,
         versions=versions(context),
         websocket_clients=len(context.sockets),
     )

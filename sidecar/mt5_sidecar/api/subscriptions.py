@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client hears: choosing it, and having the terminal watch the symbols it takes."""
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from mt5_sidecar.api.commands import Subscription
 from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.shares import demand_share
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.symbols import checked_symbols, symbol_info
 from mt5_sidecar.errors import InvalidRequest, TooManySymbols
@@ -27,7 +30,7 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
 
     Raises:
         InvalidRequest, UnknownSymbol: what it asks for cannot be; nothing has changed.
-        TooManySymbols: others have too many watched; nothing has changed.
+        TooManySymbols: too many are watched; nothing has changed.
     """
     client = socket.client
     interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
@@ -36,7 +39,7 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     choice = client.choice.adding(channels, symbols)
     # All that are watched are heard already; what is named must be watched for that.
     named = socket.named | (symbols or frozenset()) if choice.symbols is None else frozenset()
-    demand_watchable(context, choice.symbols or named, socket)
+    demand_watchable(context, socket.principal.subject, choice.symbols or named, socket)
     client.choose(choice)
     socket.named = named
     client.wants = (client.wants or frozenset()) | channels
@@ -68,40 +71,48 @@ def subscribed(socket: Socket) -> Subscribed:
 
 def watch_wanted(context: Context) -> None:
     """Have the terminal watch what all clients together want, and nothing else."""
-    context.terminal.watch(tuple(sorted(_wanted(context))))
+    context.terminal.watch(tuple(sorted(_wanted(context.sockets))))
     context.feed.forget_unwatched()
 
 
-def demand_watchable(context: Context, named: frozenset[str], socket: Socket | None = None) -> None:
-    """Return if `named` may be the symbols of `socket`, or of a new client.
+def demand_watchable(
+    context: Context, subject: str, named: frozenset[str], socket: Socket | None = None
+) -> None:
+    """Return if `named` may be the symbols of `socket`, or of a new client of `subject`.
 
     Raises:
         InvalidRequest: These are too many symbols for one client.
-        TooManySymbols: With what the others want they are too many for the terminal.
+        TooManySymbols: With what the others want they are too many for the terminal, or more than
+            this key's share.
     """
     settings = context.settings
     if len(named) > settings.ws_max_symbols:
         most = settings.ws_max_symbols
         raise InvalidRequest(f"at most {most} symbols a client", limit="symbols", allowed=most)
     added = named - set(context.terminal.symbols)
-    wanted = _wanted(context, without=socket) | named
-    own = frozenset(context.terminal.account_file.symbols)
-    most = settings.ws_max_watched_symbols
     # What is watched already costs nothing more, whatever the limit is now.
-    if added and len(wanted - own) > most:
-        raise TooManySymbols(
-            f"the streams of this account have {most} symbols watched already",
-            limit="watched_symbols",
-            allowed=most,
+    if added:
+        others = [one for one in context.sockets if one is not socket]
+        anyway = frozenset(context.terminal.account_file.symbols)
+        demand_share(
+            settings,
+            TooManySymbols,
+            "watched_symbols",
+            most=settings.ws_max_watched_symbols,
+            all_keys=len((_wanted(others) | named) - anyway),
+            this_key=len((_wanted(_of(subject, others)) | named) - anyway),
         )
-    context.selected.take(added)
+    context.selected.take(subject, added)
 
 
-def _wanted(context: Context, *, without: Socket | None = None) -> set[str]:
+def _of(subject: str, sockets: Iterable[Socket]) -> Iterator[Socket]:
+    return (socket for socket in sockets if socket.principal.subject == subject)
+
+
+def _wanted(sockets: Iterable[Socket]) -> set[str]:
     wanted: set[str] = set()
-    for socket in context.sockets:
-        if socket is not without:
-            wanted |= socket.client.choice.symbols or socket.named
+    for socket in sockets:
+        wanted |= socket.client.choice.symbols or socket.named
     return wanted
 
 

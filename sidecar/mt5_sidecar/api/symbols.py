@@ -12,6 +12,7 @@ from aiohttp import web
 from mt5_agent import protocol
 from mt5_sidecar.api.answers import SymbolAnswer
 from mt5_sidecar.api.context import CONTEXT, Context
+from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.patience import awaited
@@ -32,7 +33,7 @@ async def symbol(request: web.Request) -> web.Response:
     """Answer with one symbol's contract and last prices."""
     context = request.app[CONTEXT]
     name = checked_symbol(request.match_info["symbol"])
-    info = await _priced_info(context, name)
+    info = await _priced_info(context, caller(request).subject, name)
     answer = SymbolAnswer(symbol_view(info, zone_s=context.feed.zone_s), context.feed.zone_s)
     return web.Response(body=encode(answer), content_type=JSON)
 
@@ -54,7 +55,7 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
     return info
 
 
-async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...]:
+async def live_ticks(context: Context, subject: str, names: Iterable[str]) -> tuple[bytes, ...]:
     """Return the prices of symbols that nobody watches, as JSON; waits for their first ones.
 
     Raises:
@@ -66,7 +67,7 @@ async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...
     ticks: dict[str, protocol.Tick | None] = dict.fromkeys(names)
     for name in ticks:
         if not (await symbol_info(context, name)).select:
-            await _select(context, name)
+            await _select(context, subject, name)
 
     async def look() -> bool:
         for name, seen in ticks.items():
@@ -81,14 +82,14 @@ async def live_ticks(context: Context, names: Iterable[str]) -> tuple[bytes, ...
     return tuple(context.feed.tick_json(name, tick) for name, tick in ticks.items() if tick)
 
 
-async def _priced_info(context: Context, name: str) -> protocol.SymbolInfo:
+async def _priced_info(context: Context, subject: str, name: str) -> protocol.SymbolInfo:
     info = await symbol_info(context, name)
     if info.select and _priced(info):
         return info
     # A contract is of use without prices, also where the terminal will not show any.
     with contextlib.suppress(UnknownSymbol, TooManySymbols):
         if not info.select:
-            await _select(context, name)
+            await _select(context, subject, name)
 
         async def look() -> protocol.SymbolInfo:
             nonlocal info
@@ -117,8 +118,8 @@ def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:
     return bool(seen.bid or seen.ask or seen.last)
 
 
-async def _select(context: Context, name: str) -> None:
-    context.selected.take((name,))
+async def _select(context: Context, subject: str, name: str) -> None:
+    context.selected.take(subject, (name,))
     await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
 
 

@@ -9,11 +9,10 @@ from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from mt5_sidecar.api.answers import CheckAnswer
 from mt5_sidecar.api.asks import (
-    ACCOUNT_FIELD,
     CLIENT_ORDER_ID,
     Fields,
     Wanted,
@@ -24,13 +23,14 @@ from mt5_sidecar.api.asks import (
 )
 from mt5_sidecar.api.asks import wanted as wanted_of
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import Handler, named, of_another, parameters
+from mt5_sidecar.api.middleware import Handler, named, of_another
 from mt5_sidecar.api.operation import caller
+from mt5_sidecar.api.parameters import demand_declared
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.trades import carry_out, demand_trading, ended, refusals
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.numbers import fixed, plain
-from mt5_sidecar.errors import BridgeError, InvalidRequest, Misdirected
+from mt5_sidecar.errors import BridgeError, Misdirected
 from mt5_sidecar.logs import bound
 from mt5_sidecar.orders import Outcome
 from mt5_sidecar.orders.bodies import Operation
@@ -42,6 +42,8 @@ KEY_HEADER: Final = "Idempotency-Key"
 CHECKED_OK: Final = 0
 # An unknown outcome is looked for once a second.
 ASK_AGAIN_S: Final = "1"
+# The one Content-Encoding that changes nothing.
+PLAIN: Final = "identity"
 
 
 def trade(operation: Operation, *, query: tuple[str, ...] = ()) -> Handler:
@@ -68,7 +70,7 @@ async def check(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     demand_trading(context)
     demand_declared(request, ())
-    fields = fields_of(await request.read())
+    fields = fields_of(await _body(request))
     with _one_account(request):
         for_this_account(fields, context.settings.account_id)
     fields.pop(CLIENT_ORDER_ID, None)
@@ -87,22 +89,6 @@ async def check(request: web.Request) -> web.Response:
         margin_level=plain(found.margin_level),
     )
     return web.Response(body=encode(answer), content_type=JSON)
-
-
-def demand_declared(request: web.Request, names: tuple[str, ...]) -> None:
-    """Return if the query has nothing but `names` and the account, each once.
-
-    `?Volume=0.01`, passed over, would close all of a position.
-
-    Raises:
-        InvalidRequest: It has something else, or something twice.
-    """
-    known = (*names, ACCOUNT_FIELD)
-    for name in parameters(request):
-        if name not in known:
-            raise InvalidRequest(f"no such parameter here: {name[:64]!r}", parameters=known)
-        if len(request.query.getall(name)) > 1:
-            raise InvalidRequest(f"{name} is in the query more than once")
 
 
 async def _wanted(request: web.Request, operation: Operation, query: tuple[str, ...]) -> Wanted:
@@ -140,9 +126,17 @@ def _key_header(request: web.Request) -> str | None:
     return keys[0] if keys else None
 
 
+async def _body(request: web.Request) -> bytes:
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, PLAIN)
+    if encoding.lower() != PLAIN:
+        # 60 MB fit 64 KiB, and whoever sends them would hold up everybody's orders.
+        raise BadBody("send the body as it is, without Content-Encoding")
+    return await request.read()
+
+
 async def _fields(request: web.Request, query: tuple[str, ...]) -> Fields:
     demand_declared(request, query)
-    fields = fields_of(await request.read())
+    fields = fields_of(await _body(request))
     for name in query:
         if (value := request.query.get(name)) is None:
             continue

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, cast, get_args
 
@@ -17,6 +18,7 @@ from mt5_sidecar.api.features import features
 from mt5_sidecar.api.middleware import Handler, named
 from mt5_sidecar.api.operation import caller
 from mt5_sidecar.api.said import ApiVersions, Limits, Welcome
+from mt5_sidecar.api.shares import demand_share
 from mt5_sidecar.api.sockets import Socket
 from mt5_sidecar.api.status import stream_health
 from mt5_sidecar.api.subscriptions import (
@@ -54,15 +56,14 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
         choice = await _choice(context, request) if account else STATUS_ONLY
         resume = _resume(request)
         interval_ms = _interval(context, request)
-        with _place(context):
-            demand_watchable(context, choice.symbols or frozenset())
+        principal = caller(request)
+        with _place(context, principal.subject):
+            demand_watchable(context, principal.subject, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
             client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
             client.wants = choice.channels
-            socket = Socket(
-                client, wire, caller(request), scope, _bucket(context), tells_health=health
-            )
+            socket = Socket(client, wire, principal, scope, _bucket(context), tells_health=health)
             # What this client asks for is found in the log under the id of its upgrade.
             with bound(**named(request)):
                 await _serve(context, ws, socket, resume)
@@ -140,17 +141,24 @@ def _limits(settings: Settings) -> Limits:
 
 
 @contextlib.contextmanager
-def _place(context: Context) -> Iterator[None]:
-    sockets = context.sockets
+def _place(context: Context, subject: str) -> Iterator[None]:
+    sockets, settings = context.sockets, context.settings
     if sockets.draining:
         raise Draining("the pod is going away")
-    if sockets.taken >= context.settings.ws_max_sockets:
-        raise TooManySockets(f"{context.settings.ws_max_sockets} sockets are open")
-    sockets.taken += 1
+    demand_share(
+        settings,
+        TooManySockets,
+        "sockets",
+        most=settings.ws_max_sockets,
+        all_keys=sockets.taken.total() + 1,
+        this_key=sockets.taken[subject] + 1,
+    )
+    sockets.taken[subject] += 1
     try:
         yield
     finally:
-        sockets.taken -= 1
+        sockets.taken[subject] -= 1
+        sockets.taken += Counter()  # who has none is forgotten
 
 
 async def _opened(context: Context, request: web.Request) -> web.WebSocketResponse:

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from mt5_sidecar.api import commands
 from mt5_sidecar.api.asks import Fields, taken_text, taken_ticket, wanted
 from mt5_sidecar.api.context import Context
+from mt5_sidecar.api.middleware import limit_of
 from mt5_sidecar.api.problems import document
 from mt5_sidecar.api.said import TradeFailed, TradeTold
 from mt5_sidecar.api.sockets import Socket
@@ -56,7 +57,8 @@ async def trade(
 
 def log_refusal(principal: Principal, error: BridgeError | OrderError) -> None:
     """Leave the line that every refusal leaves, over HTTP as over WebSocket."""
-    logger.info("refused", route="ws", problem=type(error).__name__, subject=principal.subject)
+    problem, limit = type(error).__name__, limit_of(error)
+    logger.info("refused", route="ws", problem=problem, subject=principal.subject, **limit)
 
 
 async def outcome_of(context: Context, params: Fields) -> TradeResult:

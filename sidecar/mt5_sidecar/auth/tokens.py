@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """JWTs of the installation's own issuer: from claims to the same grants that API keys have."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from mt5_sidecar.settings import Settings
 # Clocks of issuer and node differ a little.
 LEEWAY_S: Final = 5
 LONGEST_SUBJECT: Final = 64
+# Of what stands for the rest of a longer one: enough that nobody finds another's.
+DIGEST_LENGTH: Final = 32
 PREFIX: Final = "jwt:"
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -87,15 +90,23 @@ class Tokens:
 
     def _granted(self, claims: dict[str, Any], kid: str) -> Principal:
         ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
-        # It stands in log lines, which are UTF-8; JSON may hold what is not.
-        subject = str(claims["sub"]).encode(errors="replace").decode()
         return Principal(
-            f"{PREFIX}{subject[:LONGEST_SUBJECT]}",
+            f"{PREFIX}{_short(str(claims['sub']))}",
             frozenset(_words(claims, self._settings.jwt_accounts_claim)),
             frozenset(_words(claims, self._settings.jwt_scopes_claim)),
             ends,
             kid,
         )
+
+
+def _short(subject: str) -> str:
+    """Return `subject` as logs and limits may hold it: short, UTF-8, and one caller's alone."""
+    # JSON may hold what is not UTF-8.
+    told = subject.encode(errors="replace").decode()[:LONGEST_SUBJECT]
+    if told == subject:
+        return subject
+    digest = hashlib.sha256(subject.encode(errors="surrogatepass")).hexdigest()[:DIGEST_LENGTH]
+    return f"{told[: LONGEST_SUBJECT - DIGEST_LENGTH - 1]}~{digest}"
 
 
 def _words(claims: dict[str, Any], path: str) -> list[str]:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the account's connection is: one pure function of what agent and files say."""
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from mt5_agent.protocol import Evidence, State, Versions
+from mt5_agent.protocol import Evidence, SnapshotKind, State, Versions
 
 StateName = Literal[
     "AgentMissing", "TerminalStarting", "LoggingIn", "Connected", "Disconnected", "Refused"
@@ -28,9 +29,11 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials = "Unknown"
     last_contact_ms: int = 0
     utc_offset_s: int | None = None
+    utc_offset_sure: bool = False
     trade_allowed: bool | None = None
     trade_message: str = ""
     selftest: str = ""
+    unshown: tuple[SnapshotKind, ...] = ()
     versions: Versions = Versions()
     evidence: Evidence = Evidence()
 
@@ -59,7 +62,7 @@ def connection(
     )
     if utc_offset_s is None:
         return seen
-    return msgspec.structs.replace(seen, utc_offset_s=utc_offset_s)
+    return msgspec.structs.replace(seen, utc_offset_s=utc_offset_s, utc_offset_sure=True)
 
 
 def _connection(
@@ -75,15 +78,26 @@ def _connection(
     return Connection(
         state=state,
         reason=agent.reason,
-        message=agent.message,
+        message=agent.message or _too_large(agent.unshown),
         credentials=_credentials(agent, login_id, password_mounted=password_mounted),
         last_contact_ms=agent.last_contact_ms,
         utc_offset_s=agent.utc_offset_s,
+        utc_offset_sure=agent.utc_offset_sure,
         trade_allowed=agent.trade_allowed,
         trade_message=agent.trade_message,
         versions=agent.versions,
         selftest=agent.selftest,
+        unshown=agent.unshown,
         evidence=agent.evidence,
+    )
+
+
+def _too_large(unshown: Sequence[str]) -> str:
+    if not unshown:
+        return ""
+    return (
+        f"the account has more {' and '.join(unshown)} than can be shown (some 40,000): those that"
+        " are told are of before; close or cancel some"
     )
 
 
@@ -121,6 +135,7 @@ def _logged_out(agent: State) -> Connection:
         message="an admin has logged the account out: POST /api/connect logs in again",
         last_contact_ms=agent.last_contact_ms,
         utc_offset_s=agent.utc_offset_s,
+        utc_offset_sure=agent.utc_offset_sure,
         versions=agent.versions,
         selftest=agent.selftest,
         evidence=agent.evidence,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a symbol's contract decides how its numbers are written."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -26,7 +25,6 @@ class Contract:
 
 
 UNKNOWN_CONTRACT = Contract()
-Contracts = Mapping[str, Contract]
 
 
 def contract(info: SymbolInfo) -> Contract:

@@ -9,7 +9,6 @@ from mt5_sidecar.orders import handover
 from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.gate import Gate
 from mt5_sidecar.orders.ledger import Ledger
-from mt5_sidecar.orders.settings import OrderSettings
 
 
 class Activation:
@@ -21,7 +20,6 @@ class Activation:
         gate: Gate,
         earlier: EarlierLife,
         turn: asyncio.Lock,
-        settings: OrderSettings,
         *,
         clock: Callable[[], int],
         recall_trades: Callable[[], Awaitable[None]],
@@ -31,7 +29,6 @@ class Activation:
         self._gate = gate
         self._earlier = earlier
         self._turn = turn
-        self._settings = settings
         self._clock = clock
         self._recall_trades = recall_trades
 
@@ -43,7 +40,7 @@ class Activation:
     @property
     def active(self) -> bool:
         """Tell whether this slot trades."""
-        return self._gate.epoch > 0 and not self._gate.fenced
+        return self._gate.active
 
     async def recall(self) -> None:
         """Be as the journal says: a restart neither activates nor revives a fenced slot."""
@@ -85,8 +82,7 @@ class Activation:
     async def export(self) -> bytes:
         """Return what the account's other slot must know; fence first."""
         read = self._journal.read
-        oldest_ms = self._clock() - int(self._settings.retention_s * 1000)
-        records = await read(lambda store: store.since_or_open(oldest_ms))
+        records = await read(lambda store: store.since(0))
         return handover.packed(
             handover.Handover(
                 account=await read(lambda store: store.fact("account")),

@@ -81,14 +81,19 @@ class OrderDesk:
         looker = Looker(terminal, settings, clock)
         self._earlier = EarlierLife(journal, looker, self._gate, settings, clock=clock)
         self._reconciler = Reconciler(
-            self._ledger, looker, self._gate, settings, clock=clock, on_outcome=on_outcome
+            self._ledger,
+            looker,
+            self._gate,
+            settings,
+            clock=clock,
+            steady=steady,
+            on_outcome=on_outcome,
         )
         self.activation = Activation(
             self._ledger,
             self._gate,
             self._earlier,
             self._turn,
-            settings,
             clock=clock,
             recall_trades=self._recall_trades,
         )
@@ -147,6 +152,8 @@ class OrderDesk:
         """
         record = await self._ledger.journal.get(checked_key(key))
         if record is not None:
+            if self._running.fingerprint(key) is None:
+                self._ledger.take_up(record)
             return told(record, replayed=True)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)

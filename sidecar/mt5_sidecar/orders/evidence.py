@@ -18,7 +18,7 @@ CLOCK_TOLERANCE_MS = 300_000
 # time for which a key is kept (a day).
 MARK_TOLERANCE_MS = 18 * 3_600_000
 # A person's phone, a stop or a stop-out made the others.
-_OUR_REASONS = (mt5.ORDER_REASON_CLIENT, mt5.ORDER_REASON_EXPERT)
+OUR_REASONS = (mt5.ORDER_REASON_CLIENT, mt5.ORDER_REASON_EXPERT)
 
 
 def mark(record: Record, comment: str, magic: int) -> Evidence | None:
@@ -145,7 +145,7 @@ def _same_shape(record: Record, order: Order) -> bool:
         and order.type == wanted.get("type")
         and order.magic == record.magic
         and decimal(order.volume_initial) == decimal(float(wanted.get("volume", 0.0)))
-        and order.reason in _OUR_REASONS
+        and order.reason in OUR_REASONS
         and not is_token(order.comment)
     )
 

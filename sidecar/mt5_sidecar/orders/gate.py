@@ -28,14 +28,19 @@ class Gate:
         """
         if self.stopping:
             raise Stopping("the sidecar is going away", retry_after_s=5)
-        if self.fenced or self.epoch < 1:
+        if not self.active:
             raise Fenced("this slot is not the one that trades", epoch=self.epoch, retry_after_s=5)
         if not self.reconciled:
             raise Reconciling("looking for what was open when the sidecar ended", retry_after_s=2)
         if not self.earlier_known:
             raise Settling(
-                "the journal is new: first the terminal's history must settle", retry_after_s=5
+                "first the terminal must show what the journal may not know", retry_after_s=5
             )
+
+    @property
+    def active(self) -> bool:
+        """Tell whether this slot is the one that trades."""
+        return self.epoch > 0 and not self.fenced
 
     @property
     def open(self) -> bool:

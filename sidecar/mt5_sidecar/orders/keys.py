@@ -13,8 +13,6 @@ from typing import Final
 from mt5_sidecar.orders.errors import BadKey
 
 PREFIX: Final = "mt5b-"
-# Source: MT5.md 3.5: the package refuses a comment of 30 characters.
-TOKEN_LENGTH: Final = 29
 # Magics of ours lie in [2^52, 2^53): a JSON number of JavaScript holds them exactly.
 FIRST_OWN_MAGIC: Final = 2**52
 
@@ -22,6 +20,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _STEPS: Final = frozenset({".", ".."})
 # Ten characters, 50 bits of the hash, must be left of a comment that a broker cut.
 _TOKEN: Final = re.compile(r"mt5b-[a-z2-7]{10,24}")
+_CUT_LENGTH: Final = len(PREFIX) + 10
 
 
 def checked_key(key: str) -> str:
@@ -40,6 +39,7 @@ def checked_key(key: str) -> str:
 
 def token_of(account_id: str, key: str) -> str:
     """Return the order's comment: 29 characters, 120 bits of a hash."""
+    # Source: MT5.md 3.5: the package refuses a comment of 30 characters.
     text = base64.b32encode(_digest(account_id, key)[:15]).decode().lower()
     return PREFIX + text
 
@@ -61,6 +61,12 @@ def carries(comment: str, token: str) -> bool:
 def is_token(comment: str) -> bool:
     """Tell whether `comment` has a token of any key: then it is that key's order and no other's."""
     return _TOKEN.search(comment) is not None
+
+
+def start_of(comment: str) -> str:
+    """Return what is left of the token in `comment` wherever it was cut; "" where there is none."""
+    found = _TOKEN.search(comment)
+    return found[0][:_CUT_LENGTH] if found else ""
 
 
 def _digest(account_id: str, key: str) -> bytes:

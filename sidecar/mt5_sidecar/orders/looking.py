@@ -24,6 +24,11 @@ class Looker:
         self._settings = settings
         self._clock = clock
 
+    @property
+    def connected_ms(self) -> int | None:
+        """Since when the terminal is connected; None while it is not."""
+        return self._terminal.since_ms if self._terminal.connection.connected else None
+
     async def look(
         self,
         *,

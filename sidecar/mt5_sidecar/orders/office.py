@@ -53,6 +53,9 @@ class Office:
         metrics.orders_unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
         metrics.orders_waiting.set_function(lambda: self._desk.waiting if self._desk else 0)
         metrics.orders_ready.set_function(lambda: bool(self._desk and self._desk.ready))
+        for fault in JournalError.__subclasses__():
+            # There from the start: the first of them is a rise from 0, and raises the alert.
+            metrics.order_refusals.labels(fault.slug)
 
     @property
     def desk(self) -> OrderDesk:
@@ -136,6 +139,7 @@ def order_settings(settings: Settings) -> OrderSettings:
         settle_s=settings.order_settle_s,
         retention_s=settings.order_retention_days * DAY_S,
         newborn_s=settings.order_newborn_s,
+        compare_patience_s=settings.order_compare_patience_s,
         reconcile_interval_s=settings.order_reconcile_interval_s,
         plan_max_age_s=settings.order_plan_max_age_s,
         change_shown_timeout_s=settings.order_change_shown_timeout_s,

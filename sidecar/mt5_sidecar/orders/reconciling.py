@@ -33,6 +33,7 @@ class Reconciler:
         settings: OrderSettings,
         *,
         clock: Callable[[], int],
+        steady: Callable[[], int],
         on_outcome: Callable[[Outcome], None],
     ) -> None:
         self._ledger = ledger
@@ -40,8 +41,10 @@ class Reconciler:
         self._gate = gate
         self._settings = settings
         self._clock = clock
+        self._steady = steady
         self._on_outcome = on_outcome
-        self._compacted_ms = clock()
+        self._compacted_ms = steady()
+        self._apart_ms = clock() - steady()
 
     async def once(self) -> None:
         """Look, if anything is open, and close what the look decides.
@@ -100,8 +103,10 @@ class Reconciler:
         return dataclasses.replace(sight, claimed=sight.claimed | {verdict.order})
 
     async def _compact(self) -> None:
-        now_ms = self._clock()
-        if now_ms - self._compacted_ms < self._settings.compact_interval_s * 1000:
+        steady_ms = self._steady()
+        if steady_ms - self._compacted_ms < self._settings.compact_interval_s * 1000:
             return
-        self._compacted_ms = now_ms
+        self._compacted_ms = steady_ms
+        # A clock that is set forward makes all keys old at once; a forgotten one is sent again.
+        now_ms = min(self._clock(), self._apart_ms + steady_ms)
         await self._ledger.journal.compact(now_ms - int(self._settings.retention_s * 1000))

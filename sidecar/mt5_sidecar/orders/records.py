@@ -93,13 +93,13 @@ def told(record: Record, *, replayed: bool = False) -> Outcome:
 def shape(record: Record) -> tuple[Any, ...]:
     """Return what two trades have in common that nobody could tell apart at the broker.
 
-    For a new order: symbol, kind, volume and magic of the caller. For the others: the target; two
-    positions are closed by each other whichever of them is named first.
+    For a new order: symbol, kind, volume and magic of the caller (0 is none). For the others: the
+    target; two positions are closed by each other whichever of them is named first.
     """
     body: AnyBody = record.ask.body
     if isinstance(body, CloseBy):
         return (record.operation, frozenset({record.ask.ticket, body.position_by}))
     if record.operation != "order":
         return (record.operation, record.ask.ticket)
-    names = ("symbol", "side", "type", "volume", "magic")
-    return ("order", *(getattr(body, name) for name in names))
+    magic = None if record.own_magic else record.magic
+    return ("order", magic, *(getattr(body, name) for name in ("symbol", "side", "type", "volume")))

@@ -41,6 +41,10 @@ class OrderSettings:
     """While the journal does not know all keys of this span, each new key is looked for at the
     terminal before it is sent. Longer than clients go on retrying a key."""
 
+    compare_patience_s: float = 60.0
+    """How long no new key is sent after a start while the terminal is connected and does not show
+    what a journal that knows all is compared with."""
+
     retention_s: float = 30 * 86_400.0
     """How long an answer is kept at least; its key is free again after that."""
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from mt5_agent.protocol import SymbolInfo
 from mt5_sidecar.domain.numbers import plain
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.errors import NoPrice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,21 @@ class Symbol:
 
     @property
     def has_price(self) -> bool:
-        """Tell whether the market has said a price."""
+        """Tell whether the market has said a price; the book of an exchange may have one side."""
+        if self.execution == mt5.SYMBOL_TRADE_EXECUTION_EXCHANGE:
+            return self.bid > 0 or self.ask > 0
         return self.bid > 0 and self.ask > 0
+
+    def price(self, *, buying: bool) -> Decimal:
+        """Return at what it can be bought, or sold, now.
+
+        Raises:
+            NoPrice: Nobody is on the other side.
+        """
+        price = self.ask if buying else self.bid
+        if price <= 0:
+            raise NoPrice(f"nobody {'sells' if buying else 'buys'} {self.name}", retry_after_s=1)
+        return price
 
 
 def symbol(info: SymbolInfo) -> Symbol:

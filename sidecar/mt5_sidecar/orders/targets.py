@@ -28,6 +28,8 @@ _REMEMBERED = {"stoplimit": "stop_limit_price"}
 # Ends that are no moment of their own: servers say none, or when the day is over.
 _WITHOUT_MOMENT = (mt5.ORDER_TIME_GTC, mt5.ORDER_TIME_DAY)
 
+# Of one that was filled in part, the rest.
+_REMOVED = (mt5.ORDER_STATE_CANCELED, mt5.ORDER_STATE_PARTIAL)
 _REQUESTED = (mt5.ORDER_STATE_REQUEST_MODIFY, mt5.ORDER_STATE_REQUEST_CANCEL)
 
 CHANGES = {"modify_position": ("sl", "tp"), "modify_order": tuple(_ORDER_FIELDS)}
@@ -82,7 +84,7 @@ def _removal(record: Record, sight: Sight) -> Verdict | None:
         return _gone(record)
     if order in sight.orders:
         return None
-    if order.state == mt5.ORDER_STATE_CANCELED:
+    if order.state in _REMOVED:
         return Verdict(outcome="Done", evidence="state", order=order.ticket)
     return Verdict(
         outcome="NotSent", evidence="state", reason="TargetGone", detail="the order ended otherwise"

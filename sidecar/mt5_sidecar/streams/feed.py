@@ -8,6 +8,7 @@ from mt5_agent import protocol
 from mt5_sidecar.domain import past_views, views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.domain.encoding import encode
+from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
@@ -48,6 +49,8 @@ class Feed:
         self._clock = clock
         self._records: dict[Channel, Any] = {}
         self._positions = PositionBodies()
+        self._unshown: set[Channel] = set()
+        """What is too large for the agent to tell: until it tells it again, ours is of before."""
         self._contact_ms = 0
         self._zone_s: int | None = terminal.connection.utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
@@ -88,6 +91,7 @@ class Feed:
         channel = CHANNEL_OF[snapshot.kind]
         records = protocol.decode_snapshot(snapshot)
         self._contact_ms = snapshot.utc_ms
+        self._unshown.discard(channel)
         if channel == "tick_data":
             self._records[channel] = self._watched(self._records.get(channel, {}) | records)
         else:
@@ -138,6 +142,10 @@ class Feed:
             self._zone_s = zone_s
             self._metrics.broker_offset.set(zone_s)
             self._render_all()
+        unshown = {CHANNEL_OF[kind] for kind in self._terminal.connection.unshown}
+        if not unshown <= self._unshown:
+            logger.warning("account_too_large", parts=sorted(unshown))
+            self._unshown |= unshown
         if self._terminal.connection.connected:
             self.deals.look()
         self.review()
@@ -155,6 +163,7 @@ class Feed:
             self.stale_since_ms = min(self.stale_since_ms, self._clock())
         self._metrics.connected.set(self._terminal.connection.connected)
         self._metrics.stale.set(self.stale_since_ms is not None)
+        self._metrics.unshown.set(len(self._unshown))
         if self.status != self._told:
             self._told = self.status
             self._happened("status", self._told)
@@ -178,7 +187,8 @@ class Feed:
 
     def _current(self) -> bool:
         age_s = (self._clock() - self.contact_ms) / 1000
-        return self._terminal.connection.connected and age_s <= self._settings.stale_after_s
+        in_time = age_s <= self._settings.stale_after_s
+        return self._terminal.connection.connected and in_time and not self._unshown
 
     def _render_all(self) -> None:
         # A list: every channel is to be rendered, not only up to the first that changed.

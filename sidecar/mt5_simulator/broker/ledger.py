@@ -125,7 +125,8 @@ def _add(book: Book, order: Order, held: Position, match: Match) -> Deal:
     together = round(held.volume + match.volume, _LOT_DIGITS)
     held.price_open = (held.price_open * held.volume + match.price * match.volume) / together
     held.volume, held.updated_ms = together, match.prices.utc_ms
-    held.sl, held.tp = order.sl or held.sl, order.tp or held.tp
+    # Also by none. Source: metatrader5.com help, "Stop Loss and Take Profit inheritance", netting.
+    held.sl, held.tp = order.sl, order.tp
     finish(book, order, match.prices, filled=match.volume, position=held.ticket)
     return _record(book, order, match, entry=mt5.DEAL_ENTRY_IN)
 

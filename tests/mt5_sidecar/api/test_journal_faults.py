@@ -30,6 +30,9 @@ async def limit_pages(rig: Rig, pages: int) -> None:
 async def test_a_full_disk_is_told_nothing_is_sent_and_the_key_stays_free(
     rig: Rig, broker: ScriptedBroker
 ) -> None:
+    # There before the first: an alert sees it rise.
+    untouched = 'mt5_sidecar_order_refusals_total{problem="journal-failed"} 0.0'
+    assert untouched in (await rig.ops("/metrics")).body.decode()
     await limit_pages(rig, 0)
     done, refused = 0, None
     for number in range(50):

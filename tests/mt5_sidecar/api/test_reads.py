@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from account_records import ACCOUNT, order, position, symbol_info, tick
 from scripted_agent import UTC_MS, done
-from sidecar_rig import KEY, Rig, eventually
+from sidecar_rig import KEY, Rig, eventually, heard
 
 from mt5_agent import protocol
 from mt5_sidecar import __version__
@@ -138,6 +138,35 @@ async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_bro
     assert younger.json["reason"] == "BrokerUnreachable"
     assert named.status == 503
     assert (older.status, older.json["stale"]) == (200, True)
+
+
+async def test_positions_that_are_too_many_to_be_told_are_stale_and_the_status_says_why(
+    bridge: Rig,
+) -> None:
+    socket = await bridge.ws()
+    await heard(socket, "snapshot")
+    bridge.agent.shows("positions", [position(1)])
+    await heard(socket, "positions")
+
+    bridge.agent.says("Connected", unshown=("positions",))
+    told = (await heard(socket, "status"))["data"]
+    answer = await bridge.get("/api/positions")
+    metrics = (await bridge.ops("/metrics")).body
+    # Small enough again: of this, too, the state is told before the positions are.
+    bridge.agent.says("Connected")
+    await eventually(lambda: not bridge.context.terminal.connection.unshown)
+    between = (await bridge.get("/api/positions")).json["stale"]
+    bridge.agent.shows("positions", [position(1), position(2)])
+    later = (await heard(socket, "positions"))["data"]
+    bridge.look()
+
+    assert (told["state"], told["connected"], told["stale"]) == ("Connected", True, True)
+    assert "more positions than can be shown" in told["message"]
+    assert (answer.status, answer.json["stale"]) == (200, True)
+    assert b"mt5_sidecar_unshown 1.0" in metrics
+    assert between is True
+    assert len(later["changed"]) == 1
+    assert (await bridge.get("/api/positions")).json["stale"] is False
 
 
 async def test_what_is_stale_passes_no_max_age_because_the_clock_was_set_back(
@@ -432,3 +461,35 @@ async def test_every_alias_answers_as_its_path_does(bridge: Rig, operation: Oper
     for alias in operation.aliases:
         other = await bridge.get(alias)
         assert (other.status, set(other.json)) == (answer.status, set(answer.json)), alias
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/positions?symbol=EURUSD",
+        "/api/positions?Max_age=5",
+        "/api/positions?max_age=1&max_age=100",
+        "/api/history?from=1&since=2",
+        "/api/symbols/EURUSD?fields=bid",
+        "/ws?symbol=EURUSD",
+    ],
+)
+async def test_a_parameter_that_would_be_passed_over_is_refused(bridge: Rig, path: str) -> None:
+    answer = await bridge.get(path)
+
+    assert (answer.status, answer.problem) == (400, "/problems/invalid-request")
+    assert "parameter" in answer.json["detail"] or "more than once" in answer.json["detail"]
+
+
+async def test_the_account_may_be_named_in_each_query(bridge: Rig) -> None:
+    paths = ("/api/positions?account_id=10001", "/api/ticks?symbol=EURUSD&account_id=10001")
+
+    assert [(await bridge.get(path)).status for path in paths] == [200, 200]
+
+
+@pytest.mark.parametrize("path", ["/api/account%0A", "/api%0Aorder", "/%0A"])
+async def test_a_path_of_several_lines_is_unknown_like_any_other(bridge: Rig, path: str) -> None:
+    answer = await bridge.get(path)
+
+    assert (answer.status, answer.problem) == (404, "/problems/unknown-path")
+    assert answer.headers["X-Request-Id"]

@@ -4,6 +4,7 @@
 import asyncio
 import json
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -46,6 +47,37 @@ async def test_the_same_key_is_answered_again_and_sent_once(
 
     assert len(broker.sent) == 1
     assert again.json == first.json | {"replayed": True} == asked.json
+
+
+@pytest.mark.parametrize("path", ["/api/order", "/api/order/check"])
+async def test_a_compressed_body_is_refused_with_words(
+    rig: Rig, broker: ScriptedBroker, path: str
+) -> None:
+    data, headers = zlib.compress(json.dumps(BUY).encode()), {"Content-Encoding": "deflate"}
+    own = {"X-API-Key": api_key("trader"), KEY_HEADER: "k1"}
+
+    answer = await rig.request("POST", path, key=None, data=data, headers=headers | own)
+    plain = {"Content-Encoding": "Identity"} | own
+    taken = await rig.request("POST", path, key=None, data=json.dumps(BUY), headers=plain)
+
+    assert (answer.status, answer.problem) == (400, "/problems/bad-body")
+    assert "Content-Encoding" in answer.json["detail"]
+    assert taken.status == 200
+
+
+@pytest.mark.parametrize("door", ["api_port", "ops_port"])
+async def test_nothing_that_a_stranger_sends_is_inflated(
+    bridge: Rig, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inflated: list[object] = []
+    monkeypatch.setattr("aiohttp.http_parser.DeflateBuffer.__init__", inflated.append)
+    bomb = {"data": zlib.compress(bytes(10_000)), "headers": {"Content-Encoding": "deflate"}}
+    port = getattr(bridge.sidecar, door)
+
+    answer = await bridge.request("POST", "/api/order", key=None, port=port, **bomb)
+
+    assert answer.status in {401, 404}
+    assert inflated == []
 
 
 async def test_a_key_with_another_body_is_refused(rig: Rig, broker: ScriptedBroker) -> None:
@@ -469,4 +501,27 @@ async def test_a_body_that_says_something_twice_is_refused(
 
     assert (told.status, told.problem) == (400, "/problems/bad-body")
     assert "more than once" in told.json["detail"]
+    assert not broker.sent
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b'{"client_order_id":"k","comment":"\xff"}', "bad-body"),
+        (b'{"client_order_id":"\xed\xa0\x80"}', "bad-key"),
+    ],
+)
+async def test_a_body_that_is_no_utf_8_is_the_clients_fault(
+    rig: Rig, broker: ScriptedBroker, body: bytes, problem: str
+) -> None:
+    key = [("X-API-Key", api_key("trader"))]
+    url = f"http://127.0.0.1:{rig.sidecar.api_port}/api/order"
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, headers=CIMultiDict(key), data=body) as answer,
+    ):
+        told = await answer.json(content_type=None)
+
+    assert (answer.status, told["type"]) == (400, f"/problems/{problem}")
     assert not broker.sent

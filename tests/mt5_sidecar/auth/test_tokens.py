@@ -276,7 +276,7 @@ async def test_a_subject_that_is_no_text_can_be_logged(
     finally:
         structlog.reset_defaults()
 
-    assert '"subject":"jwt:?"' in capsys.readouterr().out
+    assert '"subject":"jwt:?~' in capsys.readouterr().out
 
 
 async def test_no_token_is_in_the_log(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,3 +295,31 @@ async def listen(rig: Rig, presented: str) -> Any:
     socket = await rig.ws(key=None, bearer=presented)
     await heard(socket, "welcome")
     return socket
+
+
+LONG = "https://issuer.example/tenants/0b0f6c9e-7a55-4c57-9d6b-0a1e6a7c55aa/users/"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (f"{LONG}1", f"{LONG}2"),
+        (LONG[:64], f"{LONG[:64]}1"),
+        ("half \ud800", "half \ud801"),
+    ],
+)
+async def test_subjects_that_begin_alike_do_not_share_a_bucket(
+    rig_with: RigWith, tmp_path: Any, first: str, second: str
+) -> None:
+    path = tmp_path / "jwks.json"
+    path.write_text(jwks("one"))
+    limits = {"key_requests_per_s": 0.001, "key_request_burst": 2}
+    rig = await rig_with(**OURS, jwt_jwks_file=path, **limits)
+
+    greedy = [await status(rig, token(sub=first)) for _ in range(3)]
+    other = await status(rig, token(sub=second))
+
+    assert 429 not in greedy[:2]
+    assert greedy[2] == 429
+    assert other != 429
+    assert all(len(name) <= len("jwt:") + 64 for name in rig.context.limits._callers)

@@ -362,9 +362,10 @@ def test_a_removal_shows_in_what_became_of_the_order() -> None:
     record = sent(Ask("cancel_order", CancelOrder(), 5))
 
     canceled, filled = sight(past_orders=(order(state=2),)), sight(past_orders=(order(state=4),))
-    waiting = sight(orders=(order(state=1),))
+    waiting, rest = sight(orders=(order(state=1),)), sight(past_orders=(order(state=3),))
 
     assert outcome(decide(record, canceled, SETTINGS)) == "Done"
+    assert outcome(decide(record, rest, SETTINGS)) == "Done"
     assert outcome(decide(record, filled, SETTINGS)) == "NotSent"
     assert outcome(decide(record, waiting, SETTINGS)) == "NotSent"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,9 @@ from mt5_sidecar.orders.errors import (
     UnknownTarget,
 )
 
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
 
 def buy(volume: str = "0.1", **fields: Any) -> Ask:
     body = NewOrder(symbol="EURUSD", side="buy", type="market", volume=Decimal(volume), **fields)
@@ -97,6 +100,20 @@ async def test_a_key_with_another_body_is_refused_and_sends_nothing(shop: Shop) 
     with pytest.raises(KeyReused):
         await shop.desk.submit("k", buy("0.2"))
 
+    assert shop.sends == 1
+
+
+async def test_a_clock_that_is_set_forward_makes_no_key_be_forgotten(shop: Shop) -> None:
+    await shop.desk.submit("k", buy())
+
+    shop.world.set_clock(40 * DAY_MS)
+    shop.world.advance(2 * HOUR_MS)
+    keeping = asyncio.ensure_future(shop.desk.reconcile_forever())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    keeping.cancel()
+
+    assert (await shop.desk.submit("k", buy())).replayed
     assert shop.sends == 1
 
 
@@ -258,9 +275,6 @@ async def test_an_order_that_was_never_made_is_proven_absent_and_not_sent_again(
     assert shop.sends == 1
 
 
-HOUR_MS = 3_600_000
-
-
 @pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS], ids=["forward", "back"])
 async def test_a_clock_that_is_set_proves_nothing_and_holds_nothing_up(
     shop: Shop, step_ms: int
@@ -327,6 +341,8 @@ async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
         await shop.desk.submit("twin", buy())
 
     assert refused.value.extra["other_key"] == "k"
+    with pytest.raises(LookalikeUnknown):
+        await shop.desk.submit("twin-magic-0", buy(magic=0))
     assert (await shop.desk.submit("other", buy("0.2"))).outcome == "Done"
     assert shop.desk.unknown == {"k": ""}
 
@@ -398,6 +414,79 @@ async def reborn(shop: Shop) -> Shop:
     await again.begin()
     again.terminal.quiet = True
     return again
+
+
+async def put_back(shop: Shop, *, after: Callable[[Shop], Awaitable[object]]) -> Shop:
+    """Return the shop with its journal of before `after`, as it comes from a backup."""
+    file = shop.settings.journal_file
+    await shop.kill()
+    backup = file.read_bytes()
+    await shop.begin()
+    await shop.desk.reconcile()
+    await after(shop)
+    await shop.kill()
+    shop.lose_journal()
+    file.write_bytes(backup)
+    shop.world.advance(60_000)
+    await shop.begin()
+    shop.terminal.quiet = True
+    return shop
+
+
+@pytest.mark.parametrize("comments", ["keep", "cut", "drop"])
+@pytest.mark.parametrize("offset_s", [0, 10_800, None])
+async def test_a_journal_put_back_from_a_backup_is_noticed_and_nothing_is_sent_twice(
+    tmp_path: Path, comments: str, offset_s: int | None
+) -> None:
+    world = World(1, comments=comments, offset_s=offset_s)
+    shop = await Shop(world, tmp_path).opened()
+    world.advance(15 * HOUR_MS)
+
+    again = await put_back(shop, after=lambda desk: desk.desk.submit("k", buy()))
+    await again.desk.reconcile()
+    with pytest.raises(Settling):
+        await again.desk.submit("k", buy())
+    world.advance(30_000)
+    await again.desk.reconcile()
+    answer = await again.desk.submit("k", buy())
+
+    assert (answer.outcome, answer.replayed, again.sends) == ("Done", True, 0)
+    await again.desk.stop()
+
+
+async def test_a_terminal_that_never_shows_its_orders_keeps_a_journal_from_trading_for_a_minute(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = await put_back(shop, after=lambda desk: desk.desk.submit("k", buy()))
+    call = again.terminal.call
+
+    async def history_is_too_long(name: str, /, *args: Any, **kwargs: Any) -> Any:
+        if name == "history_orders_get":
+            raise TerminalTimeout("no answer")
+        return await call(name, *args, **kwargs)
+
+    monkeypatch.setattr(again.terminal, "call", history_is_too_long)
+    for _ in range(2):
+        await again.desk.reconcile()
+        with pytest.raises(Settling):
+            await again.desk.submit("k2", buy())
+        again.world.advance(31_000)
+    await again.desk.reconcile()
+
+    assert (await again.desk.submit("k2", buy())).outcome == "Done"
+
+
+async def test_what_others_trade_and_stops_close_makes_no_journal_a_new_one(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+
+    async def others(_: Shop) -> None:
+        shop.world.broker.trade_by_hand("EURUSD", 0, 0.1, magic=7, reason=3)
+        shop.world.broker.stop_out(held)
+
+    again = await put_back(shop, after=others)
+    await again.desk.reconcile()
+
+    assert (await again.desk.submit("k2", buy())).outcome == "Done"
 
 
 async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> None:
@@ -510,6 +599,20 @@ async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> Non
 
     assert (await other.desk.submit("done", buy())).order == done.order
     assert (await other.desk.submit("lost", buy("0.2"))).outcome in ("Done", "Partial")
+    assert other.sends == 0
+    await other.desk.stop()
+
+
+async def test_the_other_slot_knows_every_key_of_a_pod_whose_clock_was_set_forward(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.desk.submit("k", buy())
+    shop.world.set_clock(40 * DAY_MS)
+    other = Shop(shop.world, tmp_path, name="b")
+
+    await moved(shop, other)
+
+    assert (await other.desk.submit("k", buy())).replayed
     assert other.sends == 0
     await other.desk.stop()
 
@@ -792,8 +895,9 @@ async def test_what_cannot_be_written_is_not_sent(shop: Shop, failing: str) -> N
     assert shop.sends == 0
 
 
+@pytest.mark.parametrize("asked_by", ["retry", "key"])
 async def test_an_intent_that_is_on_disk_though_its_write_failed_gets_its_outcome(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, asked_by: str
 ) -> None:
     assert shop.store is not None
     write = shop.store.insert
@@ -806,7 +910,8 @@ async def test_an_intent_that_is_on_disk_though_its_write_failed_gets_its_outcom
         patched.setattr(shop.store, "insert", written_and_failed)
         with pytest.raises(JournalFailed):
             await shop.desk.submit("k", buy())
-    assert (await shop.desk.submit("k", buy())).outcome == "Unknown"
+    asked = shop.desk.submit("k", buy()) if asked_by == "retry" else shop.desk.outcome("k")
+    assert (await asked).outcome == "Unknown"
 
     await shop.desk.reconcile()
 

@@ -8,14 +8,14 @@ from order_world.records import made, symbol_info
 
 from mt5_agent.protocol import Order, Position
 from mt5_sidecar.orders import Ask, CloseBy, ClosePosition, ModifyOrder, ModifyPosition, NewOrder
-from mt5_sidecar.orders.errors import BadBody, BadTrade, BrokenLimit, BrokerTimeUnknown
+from mt5_sidecar.orders.errors import BadBody, BadTrade, BrokenLimit, BrokerTimeUnknown, NoPrice
 from mt5_sidecar.orders.expirations import expiration
 from mt5_sidecar.orders.planning.new_order import plan_order
 from mt5_sidecar.orders.planning.position import plan_close, plan_close_by, plan_modify_position
 from mt5_sidecar.orders.planning.terms import Terms
 from mt5_sidecar.orders.planning.waiting_order import plan_cancel, plan_modify_order
 from mt5_sidecar.orders.records import MtRequest, draft
-from mt5_sidecar.orders.symbols import symbol
+from mt5_sidecar.orders.symbols import Symbol, symbol
 
 D = Decimal
 EURUSD = symbol(symbol_info())
@@ -28,12 +28,16 @@ WAITING = made(
 )
 
 
-def planned(**fields: Any) -> MtRequest:
+# Limit-down: everybody sells, and nobody buys.
+NO_BUYERS = replace(EURUSD, execution=3, bid=D(0))
+
+
+def planned(*, on: Symbol = EURUSD, **fields: Any) -> MtRequest:
     usual: dict[str, Any] = {
         "symbol": "EURUSD", "side": "buy", "type": "market", "volume": D("0.1"),
     }  # fmt: skip
     body = NewOrder(**{**usual, **fields})
-    return plan_order(draft("1", "k", Ask("order", body)), body, EURUSD, TERMS).request
+    return plan_order(draft("1", "k", Ask("order", body)), body, on, TERMS).request
 
 
 def test_a_market_order_goes_at_the_market_with_token_and_magic() -> None:
@@ -61,6 +65,25 @@ def test_the_callers_magic_is_kept_and_its_comment_is_not_sent() -> None:
 
     assert sent["magic"] == 42
     assert "strategy" not in str(sent["comment"])
+
+
+def test_a_book_with_one_side_takes_what_needs_no_other() -> None:
+    assert NO_BUYERS.has_price
+    assert not replace(EURUSD, bid=D(0)).has_price, "its first price is still to come"
+    assert planned(on=NO_BUYERS, sl=D("1.05"))["price"] == 1.1001
+    assert planned(on=NO_BUYERS, side="sell", type="limit", price=D("1.05"))["price"] == 1.05
+    assert planned(on=NO_BUYERS, side="sell", type="stop", price=D("1.05"))["price"] == 1.05
+    with pytest.raises(NoPrice):
+        planned(on=NO_BUYERS, side="sell")
+
+
+def test_a_book_with_one_side_closes_what_it_can() -> None:
+    body = ClosePosition()
+    long, short = (draft("1", "k", Ask("close_position", body, n)) for n in (7, 8))
+
+    assert plan_close(short, body, SHORT, NO_BUYERS, TERMS).request["price"] == 1.1001
+    with pytest.raises(NoPrice):
+        plan_close(long, body, LONG, NO_BUYERS, TERMS)
 
 
 def test_a_stop_limit_order_has_a_trigger_and_a_limit() -> None:

@@ -100,6 +100,19 @@ def test_a_waiting_price_keeps_its_side_and_its_distance(
         prices.check_pending_price(order_type, D(bad), FAR)
 
 
+@pytest.mark.parametrize(("order_type", "price"), [(2, "1.2"), (3, "1.0")])
+def test_an_exchange_takes_a_limit_order_beyond_the_market(order_type: int, price: str) -> None:
+    prices.check_pending_price(order_type, D(price), replace(FAR, execution=3))
+    with broken("stops_level"):
+        prices.check_pending_price(order_type, D(price), replace(FAR, execution=2))
+
+
+@pytest.mark.parametrize(("order_type", "price"), [(4, "1.0"), (5, "1.2")])
+def test_a_stop_order_keeps_its_side_on_an_exchange_too(order_type: int, price: str) -> None:
+    with broken("stops_level"):
+        prices.check_pending_price(order_type, D(price), replace(FAR, execution=3))
+
+
 @pytest.mark.parametrize(
     ("is_buy", "sl", "tp", "fits"),
     [
@@ -226,6 +239,7 @@ def test_the_rate_counts_the_last_minute_only_and_says_how_long_to_wait() -> Non
         account.check_rate([30_000, 61_500], now_ms=62_000, trading=limits)
 
     assert refused.value.extra["retry_after_s"] == 28
+    account.check_rate([3_662_000, 3_662_001], now_ms=62_000, trading=limits)  # set back an hour
 
 
 def test_no_orders_a_minute_means_none() -> None:

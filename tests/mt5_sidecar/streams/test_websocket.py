@@ -605,7 +605,7 @@ async def test_the_health_stream_tells_how_the_streams_are(rig_with: RigWith, pa
     later = (await heard(socket, "health"))["data"]
 
     assert (first["status"], later["status"]) == ("ok", "draining")
-    assert (first["clients"], first["clients_limit"], first["slow_clients"]) == (2, 100, 0)
+    assert (first["clients"], first["clients_limit"], first["slow_clients"]) == (2, 125, 0)
     assert (first["connected"], first["stale"]) == (True, False)
     assert later["messages"] > first["messages"] > 0
 
@@ -631,3 +631,33 @@ async def test_an_admin_reaches_everybody_who_listens(bridge: Rig) -> None:
 
     assert (await heard(listener, "broadcast"))["data"] == {"text": "maintenance at 10"}
     assert (await heard(boss, "broadcast_response"))["data"]["listeners"] == 2
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("positions", {"symbol": "EURUSD"}),
+        ("orders", {"ticket": 7}),
+        ("tick_data", {"Symbol": "EURUSD"}),
+        ("subscribe", {"symbol": "EURUSD"}),
+        ("unsubscribe", {"channel": "positions"}),
+    ],
+)
+async def test_what_would_be_passed_over_in_a_message_is_refused(
+    bridge: Rig, type_: str, data: dict[str, Any]
+) -> None:
+    socket = await bridge.ws()
+    await ask(socket, type_, data=data)
+
+    told = await heard(socket, "error")
+
+    assert (told["id"], told["data"]["type"]) == (1, "/problems/invalid-request")
+    assert next(iter(data)) in told["data"]["detail"]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"account_id": "10001"}])
+async def test_a_read_over_a_stream_may_name_the_account(bridge: Rig, data: Any) -> None:
+    socket = await bridge.ws()
+    await ask(socket, "positions", data=data)
+
+    assert await heard(socket, "positions_processed")

@@ -4,9 +4,11 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sidecar_rig import Rig
+from sidecar_rig import OWN, TRADER, Rig, eventually
 
 ENDS_WITHIN_S = 30.0
 
@@ -58,6 +60,21 @@ class RealAgent:
         assert self._process.stdout is not None
         while data := await self._process.stdout.read(65_536):
             self.log += data
+
+
+@asynccontextmanager
+async def trading(rig: Rig, folder: Path) -> AsyncIterator[RealAgent]:
+    """Run an agent for the rig's account from when a trade would be taken."""
+    rig.put_account(enabled=True)
+    rig.put_keys([OWN, TRADER])
+    rig.look()
+    agent = RealAgent(rig, folder)
+    await agent.start()
+    try:
+        await eventually(lambda: rig.context.office.desk.ready, timeout_s=30)
+        yield agent
+    finally:
+        await agent.stop()
 
 
 def _environment(pid: int) -> bytes:

@@ -89,6 +89,7 @@ class ScriptedAgent:
         last_contact_ms: int = UTC_MS,
         utc_offset_s: int | None = 7200,
         since_ms: int = 0,
+        unshown: tuple[protocol.SnapshotKind, ...] = (),
     ) -> None:
         self.send(
             protocol.State(
@@ -104,6 +105,7 @@ class ScriptedAgent:
                 evidence=protocol.Evidence(logins=1),
                 utc_offset_s=utc_offset_s,
                 trade_allowed=True,
+                unshown=unshown,
             )
         )
 

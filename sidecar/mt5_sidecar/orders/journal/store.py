@@ -80,9 +80,10 @@ class Store:
         """Return all records from `created_ms` on, oldest first."""
         return self._records("created_ms >= ? ORDER BY created_ms", created_ms)
 
-    def since_or_open(self, created_ms: int) -> list[Record]:
-        """Return all records from `created_ms` on, and older ones that are open, oldest first."""
-        return self._records("created_ms >= ? OR settled = 0 ORDER BY created_ms", created_ms)
+    def marks(self) -> list[tuple[str, int]]:
+        """Return token and magic of every trade."""
+        with self._errors():
+            return [(row[0], row[1]) for row in self._db.execute("SELECT token, magic FROM trade")]
 
     def order_tickets(self, since_ms: int, *operations: Operation) -> list[int]:
         """Return the orders that such trades are known to have made since then, oldest first."""
@@ -112,13 +113,16 @@ class Store:
             self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
 
     def forget(self, before_ms: int) -> int:
-        """Remove at most BATCH settled records older than `before_ms`; return how many."""
+        """Remove at most BATCH records settled before `before_ms`; return how many.
+
+        A trade may be open for days: who asks for it gets its end for as long as any other's.
+        """
         sql = (
-            "DELETE FROM trade WHERE key IN (SELECT key FROM trade "
-            "WHERE created_ms < ? AND settled = 1 ORDER BY created_ms LIMIT ?)"
+            "DELETE FROM trade WHERE key IN (SELECT key FROM trade WHERE created_ms < ?"
+            " AND ended_ms < ? AND settled = 1 ORDER BY created_ms LIMIT ?)"
         )
         with self._transaction():
-            return self._db.execute(sql, (before_ms, BATCH)).rowcount
+            return self._db.execute(sql, (before_ms, before_ms, BATCH)).rowcount
 
     def checkpoint(self) -> None:
         """Fold the WAL into the file and give free pages back; for idle moments."""

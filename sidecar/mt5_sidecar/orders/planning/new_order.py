@@ -19,6 +19,7 @@ def plan_order(record: Record, body: NewOrder, symbol: Symbol, terms: Terms) -> 
 
     Raises:
         BadTrade: It does not fit the symbol, or its parts do not fit each other.
+        NoPrice: A market order, and nobody is on the other side.
     """
     _check_parts(body)
     modes.check_trade_mode(body.side, symbol)
@@ -67,7 +68,7 @@ def _market(body: NewOrder, symbol: Symbol, terms: Terms) -> dict[str, int | str
         "action": mt5.TRADE_ACTION_DEAL,
         "type": mt5.ORDER_TYPE_BUY if is_buy else mt5.ORDER_TYPE_SELL,
         "volume": body.volume,
-        "price": body.price or (symbol.ask if is_buy else symbol.bid),
+        "price": body.price or symbol.price(buying=is_buy),
         "sl": body.sl or ZERO,
         "tp": body.tp or ZERO,
         "deviation": deviation(body.deviation, terms),

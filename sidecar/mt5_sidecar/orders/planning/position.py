@@ -28,12 +28,13 @@ def plan_close(
 
     Raises:
         BadTrade: The symbol does not allow it now.
+        NoPrice: Nobody is on the other side.
     """
     held = decimal(position.volume)
     volume = held if body.volume is None else body.volume
     modes.check_can_close(symbol)
     volumes.check_close_volume(volume, held, symbol)
-    price = _close_price(position, symbol)
+    price = symbol.price(buying=position.type != 0)
     for name, level in (("sl", position.sl), ("tp", position.tp)):
         prices.check_not_frozen(name, decimal(level), price, symbol)
     built = request(

@@ -43,7 +43,8 @@ def check_rate(earlier_ms: Sequence[int], *, now_ms: int, trading: Trading) -> N
     """
     if trading.orders_per_minute is None:
         return
-    recent = sorted(ms for ms in earlier_ms if ms > now_ms - MINUTE_MS)
+    # Of a time to come: the clock was set back, and they would count until it is there again.
+    recent = sorted(ms for ms in earlier_ms if now_ms - MINUTE_MS < ms <= now_ms)
     if len(recent) >= trading.orders_per_minute:
         oldest = recent[-trading.orders_per_minute] if trading.orders_per_minute else now_ms
         raise TooManyOrders(

@@ -14,6 +14,7 @@ INVALID_PRICE = 10015
 INVALID_STOPS = 10016
 FROZEN = 10029
 
+_LIMITS = (mt5.ORDER_TYPE_BUY_LIMIT, mt5.ORDER_TYPE_SELL_LIMIT)
 _BELOW_THE_MARKET = (
     mt5.ORDER_TYPE_BUY_LIMIT,
     mt5.ORDER_TYPE_SELL_STOP,
@@ -47,10 +48,14 @@ def check_pending_price(order_type: int, price: Decimal, symbol: Symbol) -> None
     Raises:
         BrokenLimit: `stops_level`.
     """
+    if symbol.execution == mt5.SYMBOL_TRADE_EXECUTION_EXCHANGE and order_type in _LIMITS:
+        # Source: metatrader5.com help, "Types of orders": an exchange takes any price of a limit
+        # order, and fills at once what is beyond the market, at no worse a price.
+        return
     market = symbol.ask if buying(order_type) else symbol.bid
     below = order_type in _BELOW_THE_MARKET
     distance = market - price if below else price - market
-    if distance <= 0 or distance < symbol.stops_distance:
+    if market and (distance <= 0 or distance < symbol.stops_distance):
         side = "below" if below else "above"
         allowed = f"{symbol.stops_level} points or more {side} {market}"
         raise BrokenLimit("stops_level", value=price, allowed=allowed, retcode=INVALID_PRICE)
@@ -74,7 +79,8 @@ def check_stops(
 ) -> None:
     """Let pass stops on their sides of `reference`, far enough away; 0 is no stop.
 
-    `reference` is the price at which the position would be closed now, or the waiting price.
+    `reference` is the price at which the position would be closed now, or the waiting price; 0
+    where there is none.
 
     Raises:
         BrokenLimit: `stops_level`.
@@ -101,7 +107,7 @@ def check_not_frozen(name: str, level: Decimal, market: Decimal, symbol: Symbol)
 def _check_stop(
     name: Literal["sl", "tp"], stop: Decimal, reference: Decimal, *, below: bool, symbol: Symbol
 ) -> None:
-    if not stop:
+    if not stop or not reference:
         return
     distance = reference - stop if below else stop - reference
     if distance <= 0 or distance < symbol.stops_distance:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.orders import Journal, OrderDesk, OrderSettings, Store
+from mt5_sidecar.orders.errors import JournalFailed
 from order_world.terminal import Killed, Terminal, World
 
 ACCOUNT_ID = "10001"
@@ -28,15 +29,23 @@ class Inline(Executor):
 
 
 class MortalStore(Store):
-    """A store in a process that dies before or after its next writes."""
+    """A store in a process that dies before or after its next writes, on a disk that may fail."""
 
     dead = False
     kill_at = 0
     kill_before = True
+    fail_at = 0
+    fail_before = True
 
     def _step(self, write: Callable[..., None], *args: Any) -> None:
         if self.dead:
             raise Killed
+        self.fail_at -= 1
+        if self.fail_at == 0:
+            if not self.fail_before:
+                # A write that is told to have failed may be on disk all the same.
+                write(*args)
+            raise JournalFailed("disk full")
         self.kill_at -= 1
         if self.kill_at == 0 and self.kill_before:
             self.dead = True
@@ -118,6 +127,11 @@ class House:
         """Come back on another disk."""
         for end in ("", "-wal", "-shm"):
             Path(f"{self.settings.journal_file}{end}").unlink(missing_ok=True)
+
+    def put_back_journal(self, backup: bytes) -> None:
+        """Come back with the journal of an earlier day."""
+        self.lose_journal()
+        self.settings.journal_file.write_bytes(backup)
 
     async def _sleep(self, seconds: float) -> None:
         self.world.advance(int(seconds * 1000))

@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mt5_sidecar.errors import BridgeError
 from mt5_sidecar.orders import (
     Ask,
@@ -38,6 +40,17 @@ OFFSETS = (0, 7200, 10_800, -18_000, None)
 
 Asked = tuple[Ask, tuple[Any, ...]]
 """What a client asks for, and what makes it unique in the broker's book."""
+
+
+def _as_it_was(ask: Ask) -> Ask:
+    return ask
+
+
+def _with_more_zeros(ask: Ask) -> Ask:
+    """Return the same trade as another program writes it: `1.100` is 1.1."""
+    fields = msgspec.structs.asdict(ask.body).items()
+    longer = {name: value * Decimal("1.00") for name, value in fields if type(value) is Decimal}
+    return msgspec.structs.replace(ask, body=msgspec.structs.replace(ask.body, **longer))
 
 
 def _level(number: int, field: str, *, buy: bool) -> Decimal:
@@ -95,7 +108,7 @@ class Story:
 
     async def retry(self) -> None:
         if trade := self._retried():
-            await self._submit(trade)
+            await self._submit(trade, written=self.random.choice([_as_it_was, _with_more_zeros]))
 
     async def submit_twice_at_once(self) -> None:
         trade = self._any_trade()
@@ -194,6 +207,40 @@ class Story:
         await self.moved_to_the_other_slot()
         await self._submit(trade)
 
+    async def journal_put_back(self) -> None:
+        """The pod goes, and its volume comes back from a backup, without the last trades."""
+        if self._leaves_nothing():
+            return
+        self._disarm()
+        await self._wait_until_open()
+        await self._settle()
+        await self.house.kill()
+        backup = self.house.settings.journal_file.read_bytes()
+        await self._begin()
+        first, since = len(self.trades), self.life
+        for _ in range(self.random.randrange(1, 5)):
+            await self.submit_new()
+            if self.house.dead:
+                await self._restart()
+        await self.house.kill()
+        self.house.put_back_journal(backup)
+        self.lost_lives |= set(range(since, self.life + 1))
+        for trade in self.trades[first:]:
+            trade.journal_lost = True
+        self.count["journals put back"] += 1
+        self.world.restore()
+        self.world.advance(4 * SETTLE_MS)
+        await self._begin()
+
+    async def disk_is_full(self) -> None:
+        store = self.house.store
+        assert store is not None
+        store.fail_at, store.fail_before = self.random.randrange(1, 4), self.random.random() < 0.5
+        trade = self._any_trade()
+        for _ in range(self.random.randrange(1, 4)):
+            await self._submit(trade)
+        store.fail_at = 0
+
     async def other_slot_waits(self) -> None:
         if self.other is None:
             folder = self.house.settings.journal_file.parent
@@ -236,9 +283,9 @@ class Story:
 
     # How.
 
-    async def _submit(self, trade: Trade) -> None:
+    async def _submit(self, trade: Trade, *, written: Callable[[Ask], Ask] = _as_it_was) -> None:
         self.count["submits"] += 1
-        await self._tell(trade, lambda: self.house.desk.submit(trade.key, trade.ask))
+        await self._tell(trade, lambda: self.house.desk.submit(trade.key, written(trade.ask)))
 
     async def _tell(self, trade: Trade, ask: Callable[[], Awaitable[Outcome]]) -> None:
         try:
@@ -392,7 +439,7 @@ class Story:
             self.world.advance(2000)
             await self.house.desk.reconcile()
 
-    async def _ending(self) -> None:
+    async def _settle(self) -> None:
         self.house.terminal.quiet = True
         self._disarm()
         self.world.restore()
@@ -401,8 +448,17 @@ class Story:
             await self.house.desk.reconcile()
         if self.house.desk.unknown:
             raise Wrong(f"still unknown: {self.house.desk.unknown}")
+
+    async def _ending(self) -> None:
+        await self._settle()
         for trade in self.trades:
             await self._tell(trade, lambda key=trade.key: self.house.desk.outcome(key))  # type: ignore[misc]
+        await self._settle()
+        for trade in self.trades:
+            count = len(trade.told)
+            await self._tell(trade, lambda key=trade.key: self.house.desk.outcome(key))  # type: ignore[misc]
+            if len(trade.told) > count and not trade.told[-1].final:
+                raise Wrong(f"nobody looks for {trade.key}: {trade.told[-1]}")
             judge(trade, self.world.broker)
         await self.house.desk.stop()
         if self.other is not None:
@@ -419,8 +475,9 @@ _HAPPENINGS = (
     Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
     Story.others_trade, Story.market_moves, Story.change_one_target_twice,
     Story.other_slot_waits, Story.clock_is_set, Story.journal_lost_in_the_call,
+    Story.journal_put_back, Story.disk_is_full,
 )  # fmt: skip
-_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5, 0.3)
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5, 0.3, 0.3, 1)
 
 
 def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:
