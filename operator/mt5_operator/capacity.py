@@ -98,15 +98,15 @@ def lines(everybody: Iterable[Waiting]) -> Mapping[str, list[Waiting]]:
 
 
 def places(
-    line: Iterable[Waiting], *, window: int, held: Collection[Key] = ()
+    line: Iterable[Waiting], *, window: int, unanswered: Collection[Key] = ()
 ) -> Mapping[Key, Place]:
-    """Return everyone's place in a line; `held` are those held so far.
+    """Return everyone's place in a line; `unanswered` had one and heard nothing since.
 
-    While nobody is refused or held, all may go. Else the first `window` of the best class stand
-    before the scheduler, and who asks for more than others holds nobody back.
+    While nobody is refused or unanswered, all may go. Else the first `window` of the best class
+    stand before the scheduler, and who asks for more than others holds nobody back.
     """
     ranked = sorted(line, key=lambda who: (not who.vip, who.created, who.uid))
-    if not any(who.short or who.key in held for who in ranked):
+    if not any(who.short or who.key in unanswered for who in ranked):
         return {who.key: Place(number) for number, who in enumerate(ranked, 1)}
     vip_first = any(who.vip and who.ordinary for who in ranked)
     found, let_in = {}, 0

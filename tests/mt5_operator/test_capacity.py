@@ -34,7 +34,8 @@ def who(number: int, *, vip: bool = False, refused: str = "", ordinary: bool = T
 
 
 def goes(line: list[Waiting], *, window: int = 2, held: tuple[int, ...] = ()) -> list[str]:
-    found = places(line, window=window, held=[Key("ns", f"a{number}") for number in held])
+    unanswered = [Key("ns", f"a{number}") for number in held]
+    found = places(line, window=window, unanswered=unanswered)
     return sorted(key.name for key, place in found.items() if not place.held)
 
 
@@ -108,7 +109,7 @@ def test_somebody_always_goes_and_no_standard_account_before_a_waiting_vip(
     ]
     held = [w.key for w, (*_, was_held) in zip(everyone, line, strict=True) if was_held]
 
-    found = places(everyone, window=window, held=held)
+    found = places(everyone, window=window, unanswered=held)
 
     assert set(found) == {w.key for w in everyone}
     assert sorted(p.position for p in found.values()) == list(range(1, len(everyone) + 1))
@@ -124,6 +125,21 @@ def test_a_long_line_that_moves_does_not_change_every_word() -> None:
 
     assert "place 3 in the queue for Linux (VIP first, then age)" in words
     assert len(words) == 17
+
+
+def test_the_last_of_a_line_keeps_its_place_until_the_scheduler_has_answered_its_turn() -> None:
+    room = Admission()
+    room.wait(who(0, refused=NO))
+    assert room.wait(who(1)) == Place(2, held=True)
+    room.leave(who(0).key, LINUX)
+
+    assert room.decide(window=1) == {who(1).key}
+    assert room.decide(window=1) == set()
+
+    assert room.wait(who(1)) == Place(1)
+    room.leave(who(1).key, LINUX)
+    room.decide(window=1)
+    assert room.wait(who(2)) is None  # nobody is short any more
 
 
 def test_a_new_leader_sends_nobody_forward_who_was_held() -> None:

@@ -35,6 +35,11 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ("no Secret", replace(WELL, secret_problem="x", sidecar=BAD), Reason.SECRET_MISSING),
     ("no pod", replace(WELL, pod=None, sidecar=None), Reason.POD_STARTING),
     ("no pod, no node", replace(WELL, pod=None, no_capacity="x"), Reason.NO_CAPACITY),
+    (
+        "its turn in line, not answered yet",
+        replace(WELL, pod=PodSeen("u"), place="place 1"),
+        Reason.NO_CAPACITY,
+    ),
     ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
     ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
     ("refused", replace(WELL, pod=None, podless="demo-a"), Reason.WORKLOAD_REFUSED),

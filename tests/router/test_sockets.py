@@ -77,7 +77,12 @@ async def test_one_worker_holds_thousands_of_idle_sockets(
 ) -> None:
     assert many_files >= 3 * SOCKETS, "this test needs more open files: raise `ulimit -Hn`"
     router = await _serving(
-        make_router, redis, upstream.address, WORKERS=1, open_files=(FILES_AT_FIRST, many_files)
+        make_router,
+        redis,
+        upstream.address,
+        WORKERS=1,
+        CLIENT_REQUEST_BURST=2 * SOCKETS,  # one client opens them all, as fast as it can
+        open_files=(FILES_AT_FIRST, many_files),
     )
     port = router.port
 

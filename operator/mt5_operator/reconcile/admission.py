@@ -55,10 +55,11 @@ class Admission:
         self._short = set()
         for platform, everybody in self._lines().items():
             for namespace, line in lines(everybody).items():
-                held = {who.key for who in line if before.get(who.key, Place(0)).held}
-                if held or any(who.short for who in line):
+                # Held, or let in and not answered: a line lasts until the last of it has its word.
+                unanswered = {w.key for w in line if w.key in before and not w.refused}
+                if unanswered or any(who.short for who in line):
                     self._short.add((platform, namespace))
-                    now |= places(line, window=window, held=held)
+                    now |= places(line, window=window, unanswered=unanswered)
         self._places = now
         return {
             key

@@ -91,13 +91,14 @@ def _secret(seen: Seen) -> Verdict | None:
 def _pod(seen: Seen) -> Verdict | None:
     pod = seen.pod
     if pod is None:
-        told = "; ".join(filter(None, [seen.no_capacity, seen.place if seen.held else ""]))
+        told = "; ".join(filter(None, [seen.no_capacity, seen.place]))
         if told:
             return Verdict(Reason.NO_CAPACITY, told)
         if seen.podless:
             return Verdict(Reason.WORKLOAD_REFUSED, _no_pod(seen.podless))
         return Verdict(Reason.POD_STARTING, "the pod is starting")
-    if not pod.node and (seen.no_capacity or pod.unschedulable):
+    # With a place in line it waits, also while the scheduler has not answered its turn yet.
+    if not pod.node and (seen.no_capacity or seen.place or pod.unschedulable):
         if not seen.no_capacity and for_its_volume(pod.unschedulable):
             return Verdict(Reason.VOLUME_UNAVAILABLE, _no_volume(pod))
         scheduler = f"scheduler: {pod.unschedulable}" if pod.unschedulable else ""
