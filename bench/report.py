@@ -43,8 +43,8 @@ the core away, and not from all alike. Figures beside give the order of magnitud
   listens does not sleep while a message is on its way: clients are on other machines, and it would
   be the server here that is billed for waking them.
 - **P7's clock** runs from the agent's telling, its records being read already, to the last client.
-  Idle cores are kept from halting for it as for P5, for P3 and P4 as well and for all whom they
-  compare; what it takes where they halt stands beside.
+  It has no reference, so its rounds are its own; what it takes in turns with those that P3 compares
+  stands beside.
 
 `make bench-quick`, a part of `make test`, measures P1, P2 and P8 by bursts instead of seconds of
 wrk: each ends when the server has spent 80 ms of CPU, however long a neighbour makes that, and what
