@@ -55,13 +55,13 @@ def create_context(settings: Settings) -> Context:
         evidence=EvidenceKeeper(settings, terminal),
         board=board,
         feed=feed,
-        reads=Reads(board, feed, metrics),
+        reads=Reads(board, feed, metrics.account),
         catalogue=Catalogue(terminal),
         limits=Limits(settings),
         selected=Selected(settings),
         turns=Turns(settings),
         tracing=traces,
-        office=Office(settings, terminal, metrics, on_outcome=feed.traded),
+        office=Office(settings, terminal, metrics.orders, on_outcome=feed.traded),
     )
 
 

@@ -50,7 +50,7 @@ class Housekeeping:
         if self.reloading is not None:
             self.reloading.look()
         context.access.refresh()
-        context.metrics.access_unreadable.set(context.access.unreadable)
+        context.metrics.files.access_unreadable.set(context.access.unreadable)
         context.sockets.close_ended(context.access)
         context.terminal.refresh()
         context.evidence.look()

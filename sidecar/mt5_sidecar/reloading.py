@@ -69,7 +69,7 @@ class Reloading:
             logger.warning("settings_need_new_pod", names=sorted(then))
 
     def _told(self, outcome: str) -> None:
-        self._context.metrics.settings_reloads.labels(outcome).inc()
+        self._context.metrics.files.settings_reloads.labels(outcome).inc()
 
 
 def _versions(files: tuple[Path, ...]) -> list[str]:

@@ -76,7 +76,7 @@ async def test_the_agents_own_looks_are_timed_by_what_was_asked(bridge: Rig) -> 
 
     looks = {"positions_get": (1_500, 250_000), "ticks": (900,), "what_a_later_agent_asks": (1,)}
     bridge.agent.send(protocol.State(state="Connected", login_id=1, polls=looks))
-    await eventually(lambda: bridge.context.metrics.polls.labels("ticks")._sum.get() > 0)
+    await eventually(lambda: bridge.context.metrics.agent.polls.labels("ticks")._sum.get() > 0)
 
     assert await metric(bridge, f"{name}_count", call="positions_get") == 2
     assert await metric(bridge, f"{name}_sum", call="positions_get") == pytest.approx(0.2515)

@@ -20,7 +20,7 @@ FILE = "access/mt5_bridge.yaml"
 
 
 def reloads(rig: Rig) -> dict[str, float]:
-    (family,) = rig.context.metrics.settings_reloads.collect()
+    (family,) = rig.context.metrics.files.settings_reloads.collect()
     return {s.labels["outcome"]: s.value for s in family.samples if s.name.endswith("_total")}
 
 

@@ -77,7 +77,7 @@ def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any =
         return
     payload = messages.reply(type_, data, id_=id_, now_ms=now_ms())
     socket.wire.send(text_frame(payload))
-    context.metrics.sent({type_: 1})
+    context.metrics.streams.sent({type_: 1})
 
 
 async def _act(context: Context, socket: Socket, said: commands.Incoming) -> None:
@@ -96,8 +96,7 @@ async def _act(context: Context, socket: Socket, said: commands.Incoming) -> Non
         outcome = "failed"
         logger.exception("unexpected_error", ws_message=type_)
         _refuse(context, socket, Unexpected("see the sidecar's log"), id_=said.id)
-    context.metrics.ws_commands.labels(type_, outcome).inc()
-    context.metrics.ws_command_seconds.labels(type_).observe(time.perf_counter() - began_s)
+    context.metrics.commands.answered(type_, outcome, seconds=time.perf_counter() - began_s)
 
 
 def _refuse(context: Context, socket: Socket, error: Told, *, id_: Any) -> None:

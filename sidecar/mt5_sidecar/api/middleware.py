@@ -64,7 +64,9 @@ def outermost(handler: Handler, *, route: str) -> Handler:
             if (origin := request.headers.get("Origin")) is not None:
                 cors.share(request.app[CONTEXT].settings, origin, answer)
         seconds = time.perf_counter() - started_s
-        request.app[CONTEXT].metrics.answered(request.method, route, answer.status, seconds=seconds)
+        request.app[CONTEXT].metrics.http.answered(
+            request.method, route, answer.status, seconds=seconds
+        )
         return answer
 
     return answered

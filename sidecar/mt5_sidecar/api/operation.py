@@ -144,7 +144,7 @@ def _admit(request: web.Request, context: Context, principal: Principal, scope: 
     except BridgeError as error:
         _count(context, error)
         raise
-    context.metrics.accepted.inc()
+    context.metrics.http.accepted.inc()
 
 
 def _demand(context: Context, principal: Principal, scope: Scope) -> None:
@@ -157,7 +157,7 @@ def _demand(context: Context, principal: Principal, scope: Scope) -> None:
 
 
 def _count(context: Context, refusal: BridgeError) -> None:
-    context.metrics.sign_ins.labels(slug(type(refusal))).inc()
+    context.metrics.http.sign_ins.labels(slug(type(refusal))).inc()
 
 
 def presented_key(request: web.Request) -> str:

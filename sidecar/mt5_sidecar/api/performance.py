@@ -26,9 +26,9 @@ async def performance(request: web.Request) -> web.Response:
 def performance_answer(context: Context) -> Performance:
     """Return the counters since the start."""
     m = context.metrics
-    reads = _by_label(m.snapshot_reads.collect(), "_total", "body")
-    refused = _by_label(m.order_refusals.collect(), "_total", "problem")
-    calls, requests = list(m.agent_calls.collect()), list(m.requests.collect())
+    reads = _by_label(m.account.reads.collect(), "_total", "body")
+    refused = _by_label(m.orders.refusals.collect(), "_total", "problem")
+    calls, requests = list(m.agent.calls.collect()), list(m.http.requests.collect())
     return Performance(
         uptime_s=round(time.monotonic() - context.started_s, 3),
         cache_hit_rate=_share(reads["kept"], sum(reads.values())),
@@ -39,27 +39,27 @@ def performance_answer(context: Context) -> Performance:
         agent_calls_by_outcome=_by_label(calls, "_count", "outcome"),
         agent_call_seconds_mean=_mean(calls),
         agent_call_seconds_mean_by_call=_means(calls, "call"),
-        agent_calls_waiting=_sum(m.agent_waiting.collect(), ""),
-        agent_connections=_sum(m.agent_connections.collect(), "_total"),
-        terminal_events=_by_label(m.terminal_events.collect(), "", "kind"),
+        agent_calls_waiting=_sum(m.agent.waiting.collect(), ""),
+        agent_connections=_sum(m.agent.connections.collect(), "_total"),
+        terminal_events=_by_label(m.agent.events.collect(), "", "kind"),
         http_requests=_sum(requests, "_count"),
         http_requests_by_status=_by_label(requests, "_count", "status"),
         http_request_seconds_mean=_mean(requests),
         http_request_seconds_p50=_percentile(requests, 50),
         http_request_seconds_p95=_percentile(requests, 95),
         http_request_seconds_p99=_percentile(requests, 99),
-        sign_ins=_by_label(m.sign_ins.collect(), "_total", "outcome"),
-        orders=_by_label(m.orders.collect(), "_total", "outcome"),
+        sign_ins=_by_label(m.http.sign_ins.collect(), "_total", "outcome"),
+        orders=_by_label(m.orders.outcomes.collect(), "_total", "outcome"),
         orders_refused={problem: count for problem, count in refused.items() if count},
-        orders_waiting=_sum(m.orders_waiting.collect(), ""),
-        orders_unknown=_sum(m.orders_unknown.collect(), ""),
-        journal_write_seconds_mean=_mean(m.journal_writes.collect()),
-        websocket_clients=_sum(m.sockets.collect(), ""),
-        websocket_messages=_by_label(m.ws_messages.collect(), "_total", "type"),
-        websocket_conflated=_sum(m.ws_conflated.collect(), "_total"),
-        websocket_conflated_bytes=_sum(m.ws_conflated_bytes.collect(), "_total"),
-        websocket_flush_seconds_mean=_mean(m.ws_flushes.collect()),
-        websocket_closed=_by_label(m.ws_closed.collect(), "_total", "code"),
+        orders_waiting=_sum(m.orders.waiting.collect(), ""),
+        orders_unknown=_sum(m.orders.unknown.collect(), ""),
+        journal_write_seconds_mean=_mean(m.orders.journal_writes.collect()),
+        websocket_clients=_sum(m.streams.sockets.collect(), ""),
+        websocket_messages=_by_label(m.streams.messages.collect(), "_total", "type"),
+        websocket_conflated=_sum(m.streams.conflated.collect(), "_total"),
+        websocket_conflated_bytes=_sum(m.streams.conflated_bytes.collect(), "_total"),
+        websocket_flush_seconds_mean=_mean(m.streams.flushes.collect()),
+        websocket_closed=_by_label(m.streams.closed.collect(), "_total", "code"),
     )
 
 

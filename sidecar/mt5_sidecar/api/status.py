@@ -52,7 +52,7 @@ def status_answer(context: Context) -> StatusAnswer:
 
 def stream_health(context: Context) -> StreamHealth:
     """Return how the streams of this pod are."""
-    metrics, status_ = context.metrics, context.feed.status
+    metrics, status_ = context.metrics.streams, context.feed.status
     return StreamHealth(
         status="draining" if context.sockets.draining else "ok",
         version=__version__,
@@ -63,8 +63,8 @@ def stream_health(context: Context) -> StreamHealth:
         clients=len(context.sockets),
         clients_limit=context.settings.ws_max_sockets,
         slow_clients=sum(s.client.stalled_s is not None for s in context.sockets),
-        messages=metrics.messages_sent,
-        conflated=metrics.conflated,
+        messages=metrics.sent_total,
+        conflated=metrics.held_back_total,
     )
 
 

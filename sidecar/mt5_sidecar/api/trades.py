@@ -62,7 +62,7 @@ def refusals(context: Context) -> Iterator[None]:
     try:
         yield
     except (OrderError, BridgeError) as error:
-        context.metrics.order_refusals.labels(slug(type(error))).inc()
+        context.metrics.orders.refusals.labels(slug(type(error))).inc()
         raise
 
 

@@ -11,7 +11,7 @@ import contextlib
 
 from aiohttp import web
 
-from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.metrics.streams import StreamMetrics
 from mt5_sidecar.streams.codes import Close
 from mt5_sidecar.streams.frame import close_frame
 
@@ -25,7 +25,7 @@ class SocketWire:
         self,
         ws: web.WebSocketResponse,
         transport: asyncio.WriteTransport,
-        metrics: Metrics,
+        metrics: StreamMetrics,
         *,
         grace_s: float,
     ) -> None:
@@ -47,7 +47,7 @@ class SocketWire:
     def close(self, code: int, reason: str) -> None:
         """Say why, give the client the grace to hear it, then cut the connection."""
         if self._closing is None:
-            self._metrics.ws_closed.labels(str(int(code))).inc()
+            self._metrics.closed.labels(str(int(code))).inc()
             end = self._hang_up if code == Close.TOO_MANY_MESSAGES else self._end
             self._closing = asyncio.create_task(end(code, reason))
 

@@ -76,7 +76,7 @@ async def _serve(
     context: Context, ws: web.WebSocketResponse, socket: Socket, resume: tuple[str, int] | None
 ) -> None:
     context.sockets.add(socket)
-    context.metrics.sockets.inc()
+    context.metrics.streams.sockets.inc()
     try:
         _welcome(context, socket, resume)
         if socket.tells_health:
@@ -88,7 +88,7 @@ async def _serve(
         logger.exception("stream_failed")
         socket.client.close(Close.INTERNAL, "a fault of ours; see the sidecar's log")
     finally:
-        context.metrics.sockets.dec()
+        context.metrics.streams.sockets.dec()
         context.sockets.remove(socket)
         context.feed.hub.leave(socket.client)
         watch_wanted(context)
@@ -181,7 +181,9 @@ async def _opened(context: Context, request: web.Request) -> web.WebSocketRespon
 def _wire(context: Context, request: web.Request, ws: web.WebSocketResponse) -> SocketWire:
     # Typed as a bare transport; every loop gives one that writes (uvloop's has no asyncio base).
     transport = cast("asyncio.WriteTransport", request.transport)
-    return SocketWire(ws, transport, context.metrics, grace_s=context.settings.ws_close_grace_s)
+    return SocketWire(
+        ws, transport, context.metrics.streams, grace_s=context.settings.ws_close_grace_s
+    )
 
 
 def _bucket(context: Context) -> Bucket:

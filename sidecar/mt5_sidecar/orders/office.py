@@ -12,7 +12,7 @@ from typing import Final
 
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.logs import logger
-from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.metrics.orders import OrderMetrics
 from mt5_sidecar.orders.desk import OrderDesk
 from mt5_sidecar.orders.errors import JournalError, Stopping
 from mt5_sidecar.orders.journal import Journal, Store
@@ -36,7 +36,7 @@ class Office:
         self,
         settings: Settings,
         terminal: Terminal,
-        metrics: Metrics,
+        metrics: OrderMetrics,
         *,
         on_outcome: Callable[[Outcome], None] = lambda _outcome: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -50,12 +50,12 @@ class Office:
         self._fault = JournalError("the journal is not open yet")
         self._work: asyncio.Task[None] | None = None
         self._stopping = False
-        metrics.orders_unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
-        metrics.orders_waiting.set_function(lambda: self._desk.waiting if self._desk else 0)
-        metrics.orders_ready.set_function(lambda: bool(self._desk and self._desk.ready))
+        metrics.unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
+        metrics.waiting.set_function(lambda: self._desk.waiting if self._desk else 0)
+        metrics.ready.set_function(lambda: bool(self._desk and self._desk.ready))
         for fault in JournalError.__subclasses__():
             # There from the start: the first of them is a rise from 0, and raises the alert.
-            metrics.order_refusals.labels(fault.slug)
+            metrics.refusals.labels(fault.slug)
 
     @property
     def desk(self) -> OrderDesk:
@@ -123,7 +123,7 @@ class Office:
         )
 
     def _told(self, outcome: Outcome) -> None:
-        self._metrics.orders.labels(outcome.operation, outcome.outcome).inc()
+        self._metrics.outcomes.labels(outcome.operation, outcome.outcome).inc()
         try:
             self._on_outcome(outcome)
         except Exception:  # noqa: BLE001  a listener's fault must not cost the client its answer

@@ -45,7 +45,7 @@ class Feed:
         self._settings = settings
         self._terminal = terminal
         self._board = board
-        self._metrics = metrics
+        self._metrics = metrics.account
         self._clock = clock
         self._records: dict[Channel, Any] = {}
         self._positions = PositionBodies()
@@ -58,9 +58,9 @@ class Feed:
         self.changed_ms: dict[Channel, int] = {}
         self.stale_since_ms: int | None = clock()
         if self._zone_s is not None:
-            metrics.broker_offset.set(self._zone_s)
+            self._metrics.broker_utc_offset_s.set(self._zone_s)
         self._told: Status = self.status
-        self.hub = Hub(settings, board, metrics, status=self.status_json, clock=clock)
+        self.hub = Hub(settings, board, metrics.streams, status=self.status_json, clock=clock)
         terminal.tell(self)
 
     @property
@@ -140,7 +140,7 @@ class Feed:
         zone_s = self._terminal.connection.utc_offset_s
         if zone_s is not None and zone_s != self._zone_s:
             self._zone_s = zone_s
-            self._metrics.broker_offset.set(zone_s)
+            self._metrics.broker_utc_offset_s.set(zone_s)
             self._render_all()
         unshown = {CHANNEL_OF[kind] for kind in self._terminal.connection.unshown}
         if not unshown <= self._unshown:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mt5_sidecar.domain.clock import now_ms
-from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.metrics.streams import StreamMetrics
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.client import Client
@@ -40,7 +40,7 @@ class Hub:
         self,
         settings: Settings,
         board: Board,
-        metrics: Metrics,
+        metrics: StreamMetrics,
         *,
         status: Callable[[], bytes],
         clock: Callable[[], int] = now_ms,
@@ -136,7 +136,7 @@ class Hub:
                 client.seq = client.passed_seq = seq
                 client.wants = None
         self._metrics.sent(sent)
-        self._metrics.ws_flushes.observe(time.perf_counter() - began_s)
+        self._metrics.flushes.observe(time.perf_counter() - began_s)
 
     def _can_be_made_whole(self, client: Client) -> bool:
         """Say whether a client that was away for too long can be told all that it lacks; what was

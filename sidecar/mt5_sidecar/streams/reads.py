@@ -8,7 +8,7 @@ import msgspec
 
 from mt5_sidecar.domain.clock import utc_iso
 from mt5_sidecar.domain.encoding import encode
-from mt5_sidecar.metrics import Metrics
+from mt5_sidecar.metrics.account import AccountMetrics
 from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
 from mt5_sidecar.streams.feed import Feed
@@ -42,7 +42,7 @@ State = tuple[int, int | None, int | None]
 class Reads:
     """The last bodies of each channel, made again when its version or staleness is another."""
 
-    def __init__(self, board: Board, feed: Feed, metrics: Metrics) -> None:
+    def __init__(self, board: Board, feed: Feed, metrics: AccountMetrics) -> None:
         self._metrics = metrics
         self._board = board
         self._feed = feed
@@ -53,9 +53,9 @@ class Reads:
         state = (self._board.version(channel), self._feed.zone_s, self._feed.stale_since_ms)
         made = self._made.get((channel, fields))
         if made is not None and made[0] == state:
-            self._metrics.snapshot_kept.inc()
+            self._metrics.bodies_kept.inc()
             return made[1]
-        self._metrics.snapshot_made.inc()
+        self._metrics.bodies_made.inc()
         read = Read(self._etag(state, fields), self.body(channel, fields=fields))
         self._made[channel, fields] = (state, read)
         self._made.move_to_end((channel, fields))

@@ -67,8 +67,8 @@ class Terminal:
         self.since_ms = clock()
         self.agent_epoch = ""
         self._agent_since_ms = 0
-        metrics.agent_waiting.set_function(lambda: self._session.waiting if self._session else 0)
-        metrics.watched.set_function(lambda: len(self.symbols))
+        metrics.agent.waiting.set_function(lambda: self._session.waiting if self._session else 0)
+        metrics.account.watched_symbols.set_function(lambda: len(self.symbols))
 
     @property
     def agent_port(self) -> int:
@@ -166,7 +166,7 @@ class Terminal:
             # It may have happened: what cannot be read is no answer.
             raise TerminalTimeout(f"{call}: the answer is none of this call") from error
         finally:
-            self._metrics.called(call, outcome, seconds=time.perf_counter() - started_s)
+            self._metrics.agent.called(call, outcome, seconds=time.perf_counter() - started_s)
 
     async def read(self, call: str, *args: Any, **kwargs: Any) -> Any:
         """Return the same, for who can wait: a crowd of readers is not lined up before a trade.
@@ -200,7 +200,7 @@ class Terminal:
         self._session = session
         self._agent = protocol.State(state="TerminalStarting")
         self.agent_epoch = session.epoch
-        self._metrics.agent_connections.inc()
+        self._metrics.agent.connections.inc()
         logger.info("agent_connected", epoch=session.epoch)
         self._log_in()
         self._review()
@@ -209,7 +209,7 @@ class Terminal:
         """Take in a state or a snapshot; a goodbye is followed by the end of the connection."""
         if isinstance(message, protocol.State):
             self._agent = message
-            self._metrics.polled(message.polls)
+            self._metrics.agent.polled(message.polls)
             self._review()
         elif isinstance(message, protocol.Snapshot):
             for audience in self._audience:
@@ -247,12 +247,12 @@ class Terminal:
             changed = self._account.refresh()
         except (msgspec.MsgspecError, ValueError) as error:
             logger.error("account_file_unreadable", error=type(error).__name__)
-            self._metrics.account_unreadable.set(1)
+            self._metrics.files.account_unreadable.set(1)
             # Trading may have been switched off, or limited, in it; prices harm nobody.
             self._account.value = msgspec.structs.replace(self._account.value, trading=Trading())
             return False
         if changed:
-            self._metrics.account_unreadable.set(0)
+            self._metrics.files.account_unreadable.set(0)
         return changed
 
     def _result(self, call: str, answer: protocol.Answer) -> Any:
@@ -291,7 +291,7 @@ class Terminal:
             logger.info("connection", state=self.connection.state, reason=self.connection.reason)
         for kind in ("logins", "drops", "worker_restarts", "terminal_restarts"):
             counted = getattr(self.connection.evidence, kind)
-            self._metrics.terminal_events.labels(kind).set(counted)
+            self._metrics.agent.events.labels(kind).set(counted)
         if before != self.connection:
             for audience in self._audience:
                 audience.connection_changed()

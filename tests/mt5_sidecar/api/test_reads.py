@@ -84,8 +84,8 @@ async def test_a_body_is_made_once_for_all_readers_of_a_version(bridge: Rig) -> 
     for _ in range(5):
         await bridge.get("/api/account")
 
-    assert bridge.context.metrics.snapshot_made._value.get() == 1
-    assert bridge.context.metrics.snapshot_kept._value.get() == 4
+    assert bridge.context.metrics.account.bodies_made._value.get() == 1
+    assert bridge.context.metrics.account.bodies_kept._value.get() == 4
 
 
 async def test_before_the_first_snapshot_reads_say_why_there_is_none(rig: Rig) -> None:
@@ -259,7 +259,7 @@ async def test_a_choice_of_fields_has_an_etag_of_its_own_and_is_kept(bridge: Rig
     whole = await bridge.get("/api/account")
     some = await bridge.get("/api/account?fields=login,balance")
     same = await bridge.get("/api/account?fields=balance,login")
-    made = bridge.context.metrics.snapshot_made._value.get()
+    made = bridge.context.metrics.account.bodies_made._value.get()
 
     crossed = await bridge.get("/api/account", headers={"If-None-Match": some.headers["ETag"]})
     kept = await bridge.get(
@@ -268,7 +268,7 @@ async def test_a_choice_of_fields_has_an_etag_of_its_own_and_is_kept(bridge: Rig
 
     assert whole.headers["ETag"] != some.headers["ETag"] == same.headers["ETag"]
     assert (crossed.status, kept.status) == (200, 304)
-    assert bridge.context.metrics.snapshot_made._value.get() == made == 2
+    assert bridge.context.metrics.account.bodies_made._value.get() == made == 2
 
 
 @pytest.mark.parametrize("fields", ["nope", "", "login,", "login,balance,x"])

@@ -158,7 +158,7 @@ async def test_no_answer_is_202_and_looked_for_until_it_is_known(
     broker.silent = True
 
     answer = await rig.trade("POST", "/api/order", "k/1", json=BUY)
-    gauge = rig.context.metrics.orders_unknown
+    gauge = rig.context.metrics.orders.unknown
     assert (answer.status, answer.json["outcome"], answer.json["final"]) == (202, "Unknown", False)
     assert answer.headers["Location"] == "order/k%2F1"
     assert _value(gauge) == 1

@@ -75,7 +75,7 @@ class Stage:
     def __init__(self, folder: Path, *, reads: bool) -> None:
         self.board = Board(max_events=8)
         settings = Rig(folder, ws_stall_timeout_s=1e9).settings
-        self.hub = Hub(settings, self.board, Metrics(), status=lambda: b"{}")
+        self.hub = Hub(settings, self.board, Metrics().streams, status=lambda: b"{}")
         self.wires = [Wire(reads=reads) for _ in range(CLIENTS)]
         for wire in self.wires:
             self.hub.join(Client(wire, Choice(), interval_ms=0, seq=self.board.seq))

@@ -45,7 +45,7 @@ class Stage:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings = Rig(folder, ws_stall_timeout_s=10, ws_max_pending_events=3).settings
         self.board = Board(max_events=8)
-        self.metrics = Metrics()
+        self.metrics = Metrics().streams
         self.hub = Hub(self.settings, self.board, self.metrics, status=lambda: b"{}")
         self.now_s = 0.0
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now_s)
@@ -286,7 +286,7 @@ def test_taking_away_symbols_leaves_the_others() -> None:
 
 async def test_state_that_a_slow_client_is_spared_is_counted_in_bytes_once(stage: Stage) -> None:
     slow, quick = stage.client(), stage.client()
-    conflated = stage.metrics.ws_conflated_bytes._value.get
+    conflated = stage.metrics.conflated_bytes._value.get
     body = len(b'{"changed":[{"ticket":1,"n":1}],"removed":[]}')
     pending(slow, 1 << 20)
 

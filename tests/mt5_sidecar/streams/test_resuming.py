@@ -24,7 +24,7 @@ from mt5_sidecar.streams.hub import Hub
 
 BUFFER_BYTES = 1000
 FEW_EVENTS, FEW_PENDING, FEW_MARKERS = 8, 5, 4
-METRICS = Metrics()
+METRICS = Metrics().streams
 STATUS = b'{"state":"Connected"}'
 COLLECTIONS: tuple[Channel, ...] = ("positions", "orders", "tick_data")
 

@@ -505,7 +505,7 @@ async def test_a_stalled_client_is_closed_4008_and_the_others_hear_everything(
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", rig.sidecar.api_port))
     slow = await rig.ws("/ws?channels=positions", sock=raw, max_queue=1)
 
-    codes = rig.context.metrics.ws_closed.labels("4008")
+    codes = rig.context.metrics.streams.closed.labels("4008")
     comment = "x" * 20_000
     for n in range(2000):
         positions = [position(t, comment=f"{comment}{n}") for t in range(10)]
