@@ -6,20 +6,14 @@ been connected for the settle time, begun after the last moment at which the ord
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from mt5_sidecar.orders.evidence import lookalikes
 from mt5_sidecar.orders.findings import executing, found, standing
-from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.outcomes import Verdict, Waiting
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.targets import being_worked_on, judged_by_target
-
-Waiting = Literal["Settling", "HistoryIncomplete", "Executing", "Ambiguous"]
-"""Settling: too early to believe in absence. HistoryIncomplete: an order that is known to exist is
-missing. Executing: the broker is at it. Ambiguous: several orders could be it; a person must say.
-"""
 
 
 @dataclass(frozen=True, slots=True)

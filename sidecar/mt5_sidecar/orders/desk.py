@@ -154,7 +154,7 @@ class OrderDesk:
         if record is not None:
             if self._running.fingerprint(key) is None:
                 self._ledger.take_up(record)
-            return told(record, replayed=True)
+            return self._told_again(record)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
         self._earlier.deny(self._account_id, key)
@@ -191,20 +191,24 @@ class OrderDesk:
             self._earlier.wait_anew()
         await self._earlier.once()
 
+    def _told_again(self, record: Record) -> Outcome:
+        waits_for = self._ledger.waiting.get(record.key, "")
+        return told(record, replayed=True, waits_for=waits_for)
+
     async def _replayed(self, wanted: Record) -> Outcome:
         """Answer a key that is known, while there is room for no other."""
         known = await self._ledger.journal.get(wanted.key)
         if known is None:
             raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
         _check_same(wanted, known.fingerprint)
-        return told(known, replayed=True)
+        return self._told_again(known)
 
     async def _carry_out(self, wanted: Record) -> Outcome:
         known = await self._ledger.journal.get(wanted.key)
         if known is not None:
             _check_same(wanted, known.fingerprint)
             self._ledger.take_up(known)
-            return told(known, replayed=True)
+            return self._told_again(known)
         self._check_open()
         if verdict := self._earlier.find(wanted):
             return await self._met_again(wanted, verdict)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from mt5_agent.protocol import Deal, Order, Position
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders import evidence
-from mt5_sidecar.orders.outcomes import Evidence, Verdict
+from mt5_sidecar.orders.outcomes import Evidence, Reason, Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.symbols import decimal
@@ -89,7 +89,7 @@ def _by_order(record: Record, order: Order, by: Evidence, sight: Sight) -> Verdi
     if filled > 0 and not (_waits(record) and _is_live(order, sight)):
         return _filled(order, deals, by, filled=filled)
     if _waits(record) and order.state not in _UNDECIDED:
-        since = "CanceledSince" if order.state in _ENDED else ""
+        since: Reason = "CanceledSince" if order.state in _ENDED else ""
         return Verdict(
             outcome="Placed",
             evidence=by,

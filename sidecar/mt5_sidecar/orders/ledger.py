@@ -3,10 +3,9 @@
 
 import msgspec
 
-from mt5_sidecar.orders.decisions import Waiting
 from mt5_sidecar.orders.errors import JournalError
 from mt5_sidecar.orders.journal import Journal
-from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.outcomes import Verdict, Waiting
 from mt5_sidecar.orders.records import Record, shape
 from mt5_sidecar.orders.verdicts import not_sent, unknown
 

@@ -24,6 +24,36 @@ order of its shape; the target being as asked; its absence from a whole history;
 called; not at all."""
 
 
+Waiting = Literal["Settling", "HistoryIncomplete", "Executing", "Ambiguous"]
+"""Why an outcome is still looked for.
+
+Settling           too early to believe in absence
+HistoryIncomplete  an order that is known to exist is missing
+Executing          the broker is at it
+Ambiguous          several orders could be it; a person must say
+"""
+
+Reason = Literal[
+    "",
+    "LookingForIt",
+    Waiting,
+    "AlreadyAsAsked",
+    "AlreadyClosed",
+    "CanceledSince",
+    "Canceled",
+    "Rejected",
+    "NotCalled",
+    "NeverCalled",
+    "E_INVALID_PARAMS",
+    "E_AUTO_TRADING_DISABLED",
+    "E_INTERNAL_FAIL_CONNECT",
+    "ProvenAbsent",
+    "TargetGone",
+    "Superseded",
+]
+"""Every word that an outcome's `reason` may be; docs/orders.md says what each means."""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the evidence says. Tickets are 0 and volume and price None where there are none.
 

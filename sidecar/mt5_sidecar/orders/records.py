@@ -65,8 +65,11 @@ def draft(account_id: str, key: str, ask: Ask) -> Record:
     )
 
 
-def told(record: Record, *, replayed: bool = False) -> Outcome:
-    """Return the record as its client is told; one without a verdict yet is Unknown."""
+def told(record: Record, *, replayed: bool = False, waits_for: str = "") -> Outcome:
+    """Return the record as its client is told; one without a verdict yet is Unknown.
+
+    `waits_for`: what the last look lacked, where the outcome is being looked for.
+    """
     verdict = record.verdict
     return Outcome(
         key=record.key,
@@ -82,7 +85,7 @@ def told(record: Record, *, replayed: bool = False) -> Outcome:
         price=verdict.price,
         time=utc_iso(record.ended_ms or record.sent_ms or record.created_ms),
         evidence=verdict.evidence,
-        reason=verdict.reason,
+        reason=verdict.reason if record.settled else waits_for or verdict.reason,
         detail=verdict.detail,
         retry=verdict.retry,
         comment=comment_of(record.ask),

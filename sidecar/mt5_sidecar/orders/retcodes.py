@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
+from mt5_sidecar.orders.outcomes import Reason
+
 Class = Literal["made", "partial", "no_changes", "gone", "refused", "later", "ambiguous"]
 """What the broker's answer proves.
 
@@ -67,7 +69,7 @@ RETCODES: Final[Mapping[int, tuple[str, Class]]] = MappingProxyType(
     }
 )
 
-NOT_SENT_FAULTS: Final[Mapping[int, str]] = MappingProxyType(
+NOT_SENT_FAULTS: Final[Mapping[int, Reason]] = MappingProxyType(
     {
         -2: "E_INVALID_PARAMS",
         -8: "E_AUTO_TRADING_DISABLED",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from mt5_agent.protocol import Order
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.expirations import DAY_S
-from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.outcomes import Reason, Verdict
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.sight import Sight
 
@@ -113,7 +113,7 @@ def _gone(record: Record) -> Verdict | None:
     return _unknowable(record, "TargetGone", "it ended before anybody could look")
 
 
-def _unknowable(record: Record, reason: str, detail: str) -> Verdict:
+def _unknowable(record: Record, reason: Reason, detail: str) -> Verdict:
     return Verdict(
         outcome="Unknown",
         evidence="none",

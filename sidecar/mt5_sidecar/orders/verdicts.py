@@ -4,7 +4,7 @@
 from mt5_agent.protocol import OrderSendResult
 from mt5_sidecar.errors import TerminalRefused, TerminalUnavailable
 from mt5_sidecar.orders import constants as mt5
-from mt5_sidecar.orders.outcomes import Verdict, Word
+from mt5_sidecar.orders.outcomes import Reason, Verdict, Word
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.retcodes import (
     NOT_SENT_FAULTS,
@@ -49,7 +49,7 @@ def from_error(error: Exception) -> Verdict:
     return unknown(f"{type(error).__name__}: {error}")
 
 
-def not_sent(reason: str, detail: str = "", *, evidence_of_call: bool) -> Verdict:
+def not_sent(reason: Reason, detail: str = "", *, evidence_of_call: bool) -> Verdict:
     """Return that nothing was made; `evidence_of_call`: because the package said so."""
     return Verdict(
         outcome="NotSent",

@@ -162,6 +162,13 @@ async def test_no_answer_is_202_and_looked_for_until_it_is_known(
     assert (answer.status, answer.json["outcome"], answer.json["final"]) == (202, "Unknown", False)
     assert answer.headers["Location"] == "order/k%2F1"
     assert _value(gauge) == 1
+    assert answer.json["reason"] == "LookingForIt"
+
+    desk = rig.context.office.desk
+    await eventually(lambda: desk.unknown == {"k/1": "Settling"})
+    waits = await rig.get("/api/order/k%2F1")
+    again = await rig.trade("POST", "/api/order", "k/1", json=BUY)
+    assert [seen.json["reason"] for seen in (waits, again)] == ["Settling", "Settling"]
 
     sent = broker.sent[0]
     marks = {"comment": sent["comment"], "magic": sent["magic"]}

@@ -2,12 +2,15 @@
 """Our numbers and words against the package's, and against the documents."""
 
 import inspect
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mt5_agent.protocol import TradeRequest
 from mt5_sidecar.orders import constants, errors
+from mt5_sidecar.orders.outcomes import Evidence, Reason
 from mt5_sidecar.orders.requests import EMPTY, request
 from mt5_sidecar.orders.retcodes import NOT_SENT_FAULTS, RETCODES
 from mt5_simulator import constants as package
@@ -68,3 +71,14 @@ def test_every_error_is_documented(kind: type[errors.OrderError]) -> None:
 
 def test_every_fault_that_proves_nothing_was_sent_is_documented() -> None:
     assert all(str(code) in DOC for code in NOT_SENT_FAULTS)
+
+
+def test_every_reason_and_kind_of_evidence_is_documented_and_no_other() -> None:
+    words = DOC.split("### What an outcome says of itself")[1].split("\n## ")[0]
+    documented = [
+        name
+        for row in re.findall(r"^\| (.+?) \|", words, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    ]
+
+    assert sorted(documented) == sorted({*get_args(Reason), *get_args(Evidence)} - {""})

@@ -2,9 +2,10 @@
 """Compare what clients were told with what is in the broker's book."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from mt5_sidecar.orders import Ask, Outcome
+from mt5_sidecar.orders.outcomes import Reason
 from order_world.broker import Broker
 
 LEAST_LOT = 0.01
@@ -42,6 +43,8 @@ def judge(trade: Trade, broker: Broker) -> None:
     if times > 1 and trade.ask.operation in MARKED:
         raise Wrong(f"{trade.key} was executed {times} times")
     for outcome in trade.told:
+        if outcome.reason not in get_args(Reason):
+            raise Wrong(f"{trade.key} was told a reason that is no word of ours: {outcome}")
         if outcome.final:
             _judge_final(trade, outcome, broker, made=times > 0)
 
