@@ -4,8 +4,9 @@ them; P4: the same while one of them reads nothing.
 
 All are told of a change at a fixed rate, in turns; the clock runs from telling them until each
 client has the whole message. P7 compares nothing: it has rounds of its own, in which the others'
-megabytes do not pass through the caches between two changes. Ours decodes the agent's message and renders 20 positions first. The
-third, `bench.bare_server`, only sends: what it takes is the kernel's, and nobody takes less.
+megabytes do not pass through the caches between two changes. Ours decodes the agent's message and
+renders 20 positions first. The third, `bench.bare_server`, only sends: what it takes is the
+kernel's, and nobody takes less.
 """
 
 import asyncio
@@ -76,8 +77,9 @@ async def _measure(folder: Path, effort: Effort, count: int) -> list[Finding]:
         findings = [*_findings(ours, naive, count), *_floor(ours, naive, bare, count)]
         findings.append(_by_default(ours, default, count))
         if count <= FEW:
-            alone = [await _by_itself(stage, effort) for stage in (ours, bare)]
-            findings += _last(*alone, in_turns=ours)
+            alone = await _by_itself(ours, effort)
+            bare_alone = await _by_itself(bare, effort)
+            findings += _last(alone, bare_alone, in_turns=ours)
             findings.append(await _beside_one_that_stalls(ours, effort, count))
         return findings
 
@@ -244,7 +246,7 @@ def _by_default(ours: Stage, default: Stage, count: int) -> Finding:
     )
 
 
-def _last(ours: Stage, bare: Stage, in_turns: Stage) -> list[Finding]:
+def _last(ours: Stage, bare: Stage, *, in_turns: Stage) -> list[Finding]:
     """Return what P7 asks for."""
     return [
         Finding(
