@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deals as events: found in the terminal's history whenever the account moved.
 
-Nothing polls here. What the agent's poll shows (positions, orders, balance) says when to look,
-and history may lag behind what it tells, so each move is looked at three times.
+What the agent's poll shows (positions, orders, balance) says when to look, and history may lag
+behind what it tells, so each move is looked at three times. A glance whenever the agent says how it
+is (every 5 s) finds what moved nothing: what was bought and sold again between two polls.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ from mt5_sidecar.logs import logger
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.terminal.terminal import Terminal
 
-# Waits before each look after a move: history follows an execution within seconds.
-LOOKS_S: Final = (0.0, 0.5, 3.0)
+# Between two looks, however much moves: trades wait behind them.
+REST_S: Final = 0.5
+# Waits for the further looks at a move: history follows an execution within seconds.
+FURTHER_S: Final = (0.0, 2.5)
 # How far before the newest deal history is read again, for what arrives out of order.
 LATE_S: Final = 600
 # A terminal that has just begun may load old deals for a while; those are no news.
@@ -43,7 +46,7 @@ class DealWatch:
         self._known: dict[int, int] | None = None
         """Times by ticket; None before the first look, which tells nothing."""
         self._shapes: dict[Channel, Any] = {}
-        self._moved = False
+        self._moved = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
     def seen(self, channel: Channel, records: Any) -> None:
@@ -55,7 +58,11 @@ class DealWatch:
 
     def look(self) -> None:
         """Look for deals now and a little later."""
-        self._moved = True
+        self._moved.set()
+        self.glance()
+
+    def glance(self) -> None:
+        """Look once, if nobody looks: also for what a look that failed has missed."""
         if self._looking is None and self._terminal.connection.connected:
             self._looking = asyncio.create_task(self._looks())
 
@@ -67,16 +74,33 @@ class DealWatch:
 
     async def _looks(self) -> None:
         try:
-            while self._moved:
-                self._moved = False
-                for wait_s in LOOKS_S:
-                    await self._sleep(wait_s)
-                    await self._once()
+            moved = True
+            while moved:
+                further_s = FURTHER_S if self._moved.is_set() else ()
+                self._moved.clear()
+                await self._look_and_rest()
+                for wait_s in further_s:
+                    await self._until_moved(wait_s)
+                    await self._look_and_rest()
+                moved = self._moved.is_set()
         except (BridgeError, protocol.ProtocolError) as error:
-            # The next move, or the terminal's return, looks again: news is late, not lost.
+            # The next move or glance looks again: news is late, not lost.
             logger.warning("deals_not_read", why=str(error))
         finally:
             self._looking = None
+
+    async def _until_moved(self, at_most_s: float) -> None:
+        ends = [asyncio.ensure_future(self._sleep(at_most_s))]
+        ends.append(asyncio.ensure_future(self._moved.wait()))
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
+    async def _look_and_rest(self) -> None:
+        await self._once()
+        await self._sleep(REST_S)
 
     async def _once(self) -> None:
         zone_s = self._terminal.connection.utc_offset_s

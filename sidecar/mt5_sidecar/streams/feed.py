@@ -146,8 +146,7 @@ class Feed:
         if not unshown <= self._unshown:
             logger.warning("account_too_large", parts=sorted(unshown))
             self._unshown |= unshown
-        if self._terminal.connection.connected:
-            self.deals.look()
+        self.deals.glance()
         self.review()
 
     def review(self) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -7,9 +8,10 @@ from account_records import ACCOUNT, blank, position
 from scripted_broker import ScriptedBroker
 from sidecar_rig import Rig, eventually, heard
 
+from mt5_agent import protocol
 from mt5_agent.protocol import records
 from mt5_sidecar.errors import TerminalUnavailable
-from mt5_sidecar.streams.deals import LOOKS_S, DealWatch
+from mt5_sidecar.streams.deals import FURTHER_S, REST_S, DealWatch
 
 NOW_MS = 1_795_000_000_000
 ZONE_S = 7200
@@ -52,6 +54,8 @@ class Watch:
         self.terminal = Terminal()
         self.told: list[int] = []
         self.waits: list[float] = []
+        self.long: Callable[[], Awaitable[object]] | None = None
+        """What the wait for the last look is, if it is to last."""
         self.watch = DealWatch(
             self.terminal,  # type: ignore[arg-type]
             tell=lambda d: self.told.append(d.ticket),
@@ -65,6 +69,8 @@ class Watch:
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
+        if self.long is not None and seconds == FURTHER_S[-1]:
+            await self.long()
         await asyncio.sleep(0)
 
 
@@ -85,8 +91,45 @@ async def test_a_move_is_looked_at_again_because_history_lags() -> None:
 
     await seen.looked()
 
-    assert seen.waits == list(LOOKS_S)
-    assert seen.terminal.looks == len(LOOKS_S)
+    assert seen.waits == [REST_S, FURTHER_S[0], REST_S, FURTHER_S[1], REST_S]
+    assert seen.terminal.looks == 3
+
+
+async def test_a_move_amid_the_wait_for_a_last_look_is_not_left_waiting() -> None:
+    seen = Watch()
+    await seen.looked()
+    never = asyncio.Event()
+    seen.long = never.wait
+    seen.watch.look()
+    await eventually(lambda: seen.waits[-1] == FURTHER_S[-1])
+
+    seen.terminal.deals = [deal(1, after_ms=5)]
+    seen.watch.look()
+    await eventually(lambda: seen.told == [1])
+
+    await seen.watch.stop()
+
+
+async def test_an_agent_that_says_how_it_is_is_worth_one_look(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    deals = rig.context.feed.deals
+    await deals.stop()
+    deals._sleep = lambda _seconds: asyncio.sleep(0)
+    await eventually(lambda: deals._looking is None)
+    before = _looks(rig)
+
+    for said in (1, 2, 3):
+        broker.agent.says("Connected", last_contact_ms=said)
+        await eventually(lambda: _looks(rig) == before + said)  # noqa: B023  awaited here
+        await eventually(lambda: deals._looking is None)
+
+    assert _looks(rig) == before + 3
+
+
+def _looks(rig: Rig) -> int:
+    asked = rig.agent.heard_of(protocol.Request)
+    return sum(request.call == "history_deals_get" for request in asked)
 
 
 async def test_old_deals_that_load_late_are_no_news() -> None:
