@@ -90,8 +90,10 @@ class DealWatch:
             self._looking = None
 
     async def _until_moved(self, at_most_s: float) -> None:
-        ends = [asyncio.ensure_future(self._sleep(at_most_s))]
-        ends.append(asyncio.ensure_future(self._moved.wait()))
+        ends: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._sleep(at_most_s)),
+            asyncio.ensure_future(self._moved.wait()),
+        ]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
