@@ -13,17 +13,26 @@ import os
 import statistics
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from kubernetes.aio.config import kube_config
 
 from bench import report
-from bench.processes import descendants, peak_rss_bytes, rss_bytes
+from bench.operator_seen import (
+    Count,
+    Written,
+    busy_s,
+    config_maps_written,
+    cpu_used_s,
+    peak_mb,
+    rss_mb,
+    shares_of_cores,
+    until_idle,
+    until_quiet,
+)
 from cluster import packages
 from cluster.control_plane import ControlPlane
 from cluster.fixtures import fresh_control_plane
@@ -41,10 +50,8 @@ PAGE: Final = REPOSITORY / "docs" / "benchmarks-operator.md"
 NAMESPACE: Final = Kind("Namespace", "v1", "namespaces", namespaced=False)
 SYSTEM: Final = "mt5-system"
 ROUTE_CHANGES: Final = 30
-_IDLE_PER_S: Final = 20  # reconciles: fewer than the slowest resync has
 # A look at /metrics costs the operator some 5 ms, which count as its own.
 _LOOK_S: Final = 0.1
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 PAGE_TEXT: Final = """# The operator at scale (P10)
 
 Written by `python -m bench.operator_scale --accounts {accounts} --nodes {nodes}`; do not edit.
@@ -129,7 +136,7 @@ class Scale:
         )
 
     async def _cold_start(self, leader: Operator) -> None:
-        began, busy, writes = time.monotonic(), _busy_s(), self._all_writes()
+        began, busy, writes = time.monotonic(), busy_s(), self._all_writes()
         leader.start(wait=False)
         await _until(
             lambda: leader.exit_code() is not None or self._routed() == len(self.keys),
@@ -139,8 +146,8 @@ class Scale:
         if leader.exit_code() is not None:
             raise RuntimeError(f"the operator ended, too little CPU?\n{leader.last_words()}")
         took_s = time.monotonic() - began
-        shares, writes = _shares(busy, _busy_s(), took_s), self._all_writes() - writes
-        await _quiet(leader)
+        shares, writes = shares_of_cores(busy, busy_s(), took_s), self._all_writes() - writes
+        await until_quiet(leader)
         number = len(self.keys)
         self._tell("cold start: until every account is routed", f"{took_s:.0f} s")
         self._tell("accounts a second, all controllers together", f"{number / took_s:.0f} /s")
@@ -148,15 +155,15 @@ class Scale:
         self._tell("API writes of the operator an account", f"{leader.writes() / number:.2f}", "8")
         self._tell("API writes of all programs an account, Leases aside", f"{writes / number:.1f}")
         done = leader.metric("mt5_operator_reconciles_total")
-        cpu = _cpu_s(leader) / number * 1000
+        cpu = cpu_used_s(leader) / number * 1000
         self._tell("reconciles an account", f"{done / number:.1f}")
         self._tell("CPU of the operator an account, all in all", f"{cpu:.1f} ms")
 
     async def _resync(self, leader: Operator) -> None:
-        await _quiet(leader)
-        await _idle(leader)
-        told = _Written(leader)
-        before, number = _Count(leader), len(self.keys)
+        await until_quiet(leader)
+        await until_idle(leader)
+        told = Written(leader)
+        before, number = Count(leader), len(self.keys)
         # Its middle: a few accounts are looked at between resyncs as well. From the last look
         # before it to the first one after, so the rate is at least this, and CPU at most.
         first, _, slow = await self._done(leader, before.done + number * 0.2)
@@ -168,45 +175,45 @@ class Scale:
         self._tell("no-op resync: Secrets read meanwhile", f"{last.secrets - first.secrets:.0f}")
         self._tell("no-op resync: longest answer of /metrics", f"{max(slow, slower) * 1000:.0f} ms")
         # What it does besides: looks at sidecars once a minute, audits of its caches, Secrets.
-        await _quiet(leader)
-        idle = _Count(leader)
+        await until_quiet(leader)
+        idle = Count(leader)
         await asyncio.sleep(self.words.resync_s / 2)
-        now = _Count(leader)
+        now = Count(leader)
         share = (now.cpu_s - idle.cpu_s) / (now.at - idle.at)
         self._tell("between two resyncs: CPU of the operator", f"{share:.0%} of a core")
         read = (now.secrets - idle.secrets) / (now.at - idle.at)
         self._tell("between two resyncs: Secrets read", f"{read:.1f} /s")
         self._tell("no-op resync, and all of the above: writes", told.since(), "0")
-        self._tell("memory of the leader", f"{_rss_mb(leader):.0f} MB", "<= 250 at 5,000")
-        self._tell("the most that it ever had", f"{_peak_mb(leader):.0f} MB")
+        self._tell("memory of the leader", f"{rss_mb(leader):.0f} MB", "<= 250 at 5,000")
+        self._tell("the most that it ever had", f"{peak_mb(leader):.0f} MB")
 
-    async def _done(self, leader: Operator, count: float) -> tuple["_Count", "_Count", float]:
+    async def _done(self, leader: Operator, count: float) -> tuple[Count, Count, float]:
         """Return the last look before so many reconciles, the first after, and the slowest one."""
-        before = after = _Count(leader)
+        before = after = Count(leader)
         slowest_s = after.took_s
         async with asyncio.timeout(4 * self.words.resync_s):
             while after.done < count:
                 await asyncio.sleep(_LOOK_S)
-                before, after = after, _Count(leader)
+                before, after = after, Count(leader)
                 slowest_s = max(slowest_s, after.took_s)
         return before, after, slowest_s
 
     async def _burst(self, api: HttpApi, leader: Operator) -> None:
         chosen = self.keys[:: max(1, len(self.keys) // self.words.burst)][: self.words.burst]
-        written = _config_maps(leader)
-        began, cpu_s, writes = time.monotonic(), _cpu_s(leader), leader.writes()
+        written = config_maps_written(leader)
+        began, cpu_s, writes = time.monotonic(), cpu_used_s(leader), leader.writes()
         change = {"spec": {"symbols": ["EURUSD"]}}
         await _together(api.merge(ACCOUNT, key, change, manager="bench") for key in chosen)
         asked_s = time.monotonic() - began
-        await _until(lambda: _config_maps(leader) >= written + len(chosen), timeout_s=300)
+        await _until(lambda: config_maps_written(leader) >= written + len(chosen), timeout_s=300)
         took_s = time.monotonic() - began
-        await _quiet(leader)
+        await until_quiet(leader)
         what = f"burst of {len(chosen)} changed specs"
         self._tell(f"{what}: asked for in", f"{asked_s:.1f} s")
         self._tell(f"{what}: brought about after", f"{took_s:.1f} s")
         each = (leader.writes() - writes) / len(chosen)
         self._tell(f"{what}: writes a change", f"{each:.2f}")
-        cpu = (_cpu_s(leader) - cpu_s) / len(chosen) * 1000
+        cpu = (cpu_used_s(leader) - cpu_s) / len(chosen) * 1000
         self._tell(f"{what}: CPU a change", f"{cpu:.1f} ms")
 
     async def _routes(self, api: HttpApi) -> None:
@@ -233,10 +240,10 @@ class Scale:
         standby.start(wait=False)
         await _until(lambda: standby.answers("/readyz") == 200, timeout_s=300)
         what = "a replica that starts beside all of them"
-        self._tell(f"{what}: memory", f"{_rss_mb(standby):.0f} MB")
-        self._tell(f"{what}: the most that it ever had", f"{_peak_mb(standby):.0f} MB")
-        await _quiet(leader)
-        told, began = _Written(standby), time.monotonic()
+        self._tell(f"{what}: memory", f"{rss_mb(standby):.0f} MB")
+        self._tell(f"{what}: the most that it ever had", f"{peak_mb(standby):.0f} MB")
+        await until_quiet(leader)
+        told, began = Written(standby), time.monotonic()
         leader.kill()
         await _until(standby.leads, timeout_s=60)
         self._tell(
@@ -273,63 +280,12 @@ class Scale:
         return str(json.loads(text)["address"]) if text else ""
 
 
-class _Count:
-    """Reconciles and CPU of an operator at one moment."""
-
-    def __init__(self, operator: Operator) -> None:
-        asked = time.monotonic()
-        self.done = operator.metric("mt5_operator_reconciles_total")
-        if not self.done:
-            raise RuntimeError(f"no answer of /metrics\n{operator.last_words()}")
-        self.took_s = time.monotonic() - asked
-        self.cpu_s = _cpu_s(operator)
-        self.at = time.monotonic()
-        self.secrets = operator.metric("mt5_operator_api_requests_total", kind="Secret", verb="GET")
-
-
-class _Written:
-    """What an operator writes from now on, and of statuses: which parts of them."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
-        self._before = operator.written()
-        self._logged = operator.log.stat().st_size
-
-    def since(self) -> str:
-        """Return how many writes were made, what they were, and what of a status changed."""
-        new = self._operator.written() - self._before
-        if not new:
-            return "0"
-        told = [f"{count} x {what}" for what, count in sorted(new.items())]
-        changed = self._changed().most_common(6)
-        return f"{new.total()} ({', '.join(told + [f'{path}: {n}' for path, n in changed])})"
-
-    def _changed(self) -> Counter[str]:
-        with self._operator.log.open("rb") as log:
-            log.seek(self._logged)
-            lines = [line for line in log if b'"status written"' in line]
-        return Counter(path for line in lines for path in json.loads(line)["changed"])
-
-
 def _placed(manifest: dict[str, Any], key: Key) -> dict[str, Any]:
     return manifest | {"metadata": {"name": key.name, "namespace": key.namespace}}
 
 
 def _with_its_secret(login: int, key: Key) -> dict[str, Any]:
     return account(login=login, credentialsSecretRef={"name": key.name})
-
-
-def _config_maps(operator: Operator) -> float:
-    return operator.metric("mt5_operator_api_requests_total", kind="ConfigMap", verb="PATCH")
-
-
-def _cpu_s(operator: Operator) -> float:
-    fields = Path(f"/proc/{operator.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _rss_mb(operator: Operator) -> float:
-    return rss_bytes(operator.pid) / 1e6
 
 
 async def _together(calls: Iterator[Awaitable[Any]]) -> None:
@@ -346,57 +302,6 @@ async def _until(done: Callable[[], bool], *, timeout_s: float, pause_s: float =
     async with asyncio.timeout(timeout_s):
         while not done():
             await asyncio.sleep(pause_s)
-
-
-def _peak_mb(operator: Operator) -> float:
-    return peak_rss_bytes(operator.pid) / 1e6
-
-
-def _busy_s() -> dict[str, float]:
-    """Return the CPU time of all that this benchmark started, and its own, by program."""
-    found: dict[str, float] = defaultdict(float)
-    for pid in [os.getpid(), *descendants(os.getpid())]:
-        with suppress(FileNotFoundError, ProcessLookupError):
-            head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            fields = rest.split()
-            name = "stub and measuring" if pid == os.getpid() else _program(pid, head)
-            found[name] += (int(fields[11]) + int(fields[12])) / _TICKS
-    return found
-
-
-def _program(pid: int, head: str) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_text()
-    return "our operator" if "mt5_operator" in words else head.partition("(")[2]
-
-
-def _shares(before: dict[str, float], after: dict[str, float], took_s: float) -> str:
-    whole = took_s * (os.cpu_count() or 1)
-    used = {name: (spent - before.get(name, 0)) / whole for name, spent in after.items()}
-    most = sorted(used.items(), key=lambda item: -item[1])
-    told = [f"{name} {share:.0%}" for name, share in most if share >= 0.01]
-    return f"{', '.join(told)}; all {sum(used.values()):.0%}"
-
-
-async def _quiet(operator: Operator, *, for_s: float = 3) -> None:
-    """Wait until nothing was written for a while."""
-    before, since = -1.0, time.monotonic()
-    async with asyncio.timeout(300):
-        while time.monotonic() - since < for_s:
-            if (now := operator.writes()) != before:
-                before, since = now, time.monotonic()
-            await asyncio.sleep(0.2)
-
-
-async def _idle(operator: Operator, *, for_s: float = 2) -> None:
-    """Wait until no resync is under way: what finds nothing to do writes nothing either."""
-    before = _Count(operator)
-    async with asyncio.timeout(300):
-        while True:
-            await asyncio.sleep(for_s)
-            now = _Count(operator)
-            if (now.done - before.done) / (now.at - before.at) < _IDLE_PER_S:
-                return
-            before = now
 
 
 @contextmanager
