@@ -215,6 +215,3 @@ def _ending(done: Done, duration_s: float) -> Ending:
     if not done.made:
         return _not_sent(done.text)
     return Ending("failed", done, Fault(done.code, done.text), duration_us)
-
-
-__all__ = ["Calls", "Ending", "WorkerGone", "WorkerHangs"]

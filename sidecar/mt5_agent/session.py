@@ -20,7 +20,7 @@ from mt5_agent.report import Report
 from mt5_agent.settings import Settings
 from mt5_agent.terminals import STEADY_S, Terminal
 from mt5_agent.wanted import Wanted
-from mt5_agent.watch import Watch
+from mt5_agent.watch import JournalWatch
 from mt5_agent.workers import WorkerGone, WorkerProcess
 
 _NO_PIPE: Final = -10003
@@ -43,7 +43,7 @@ class Session:
         calls: Calls,
         board: Board,
         report: Report,
-        watch: Watch,
+        watch: JournalWatch,
     ) -> None:
         """Put together what the loop needs."""
         self._settings, self._terminal, self._wanted = settings, terminal, wanted

@@ -37,7 +37,7 @@ from mt5_agent.tail import JournalTail
 from mt5_agent.terminals import Terminal
 from mt5_agent.upkeep import Condition, Upkeep
 from mt5_agent.wanted import Wanted
-from mt5_agent.watch import Watch as JournalWatch
+from mt5_agent.watch import JournalWatch
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ _LINES: Final = 200
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class JournalWatch:
     """The evidence since the last log-in began."""
 
     def __init__(

@@ -10,7 +10,7 @@ from mt5_agent.protocol import Login
 from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
 from mt5_agent.tail import JournalTail
-from mt5_agent.watch import Watch
+from mt5_agent.watch import JournalWatch
 
 CANARY = "canary-77d0"
 
@@ -18,7 +18,7 @@ CANARY = "canary-77d0"
 async def test_a_password_in_the_terminals_journal_is_never_passed_on(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     report = Report(backend="simulator", platform="Linux", changed=lambda: None)
-    watch = Watch(JournalTail(tmp_path), report, platform="Linux", silence_s=1)
+    watch = JournalWatch(JournalTail(tmp_path), report, platform="Linux", silence_s=1)
     watch.begin(Login(login_id=1, login=1, server="S", password=CANARY))
 
     (tmp_path / "20261121.log").write_text(f"A\t0\t1\tNetwork\tused {CANARY} \n", "utf-16-le")
@@ -36,12 +36,12 @@ def journal(folder: Path, *lines: str) -> None:
 
 
 @pytest.fixture
-def watched(tmp_path) -> tuple[Watch, Report]:
+def watched(tmp_path) -> tuple[JournalWatch, Report]:
     """A journal that begins empty, and who reads it."""
     report = Report(backend="simulator", platform="Linux", changed=lambda: None)
     (tmp_path / "20261121.log").touch()
     tail = JournalTail(tmp_path)
-    return Watch(tail, report, platform="Linux", silence_s=1), report
+    return JournalWatch(tail, report, platform="Linux", silence_s=1), report
 
 
 async def test_the_password_before_is_not_passed_on_either(watched, tmp_path):
