@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's part of the closed list of reasons (DESIGN 5.3); `docs/reasons.md` says what to do
-for each."""
+"""The agent's part of the closed list of reasons; `docs/reasons.md` says what to do for each."""
 
 from enum import StrEnum
 
