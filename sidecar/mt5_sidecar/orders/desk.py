@@ -143,10 +143,11 @@ class OrderDesk:
         return result
 
     async def outcome(self, key: str) -> Outcome:
-        """Return what became of `key`.
+        """Return what became of `key`, or what it waits for.
 
         Raises:
             KeyInFlight: It is being looked at just now.
+            Fenced: Another slot trades, and may have sent it since.
             Settling, KeyOfEarlierLife: The journal is new, and an earlier life may have sent it.
             KeyUnknown: It was never sent, or is forgotten.
         """
@@ -157,6 +158,7 @@ class OrderDesk:
             return self._told_again(record)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        self._gate.check_active()
         self._earlier.deny(self._account_id, key)
         raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
 
