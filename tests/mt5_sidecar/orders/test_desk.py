@@ -885,6 +885,28 @@ async def test_too_many_waiting_trades_are_told_to_come_back(tmp_path: Path) -> 
     await small.desk.stop()
 
 
+async def test_trades_of_one_caller_leave_places_to_the_others(tmp_path: Path) -> None:
+    sizes = {"max_waiting": 10, "kept_ratio": 0.4, "kept_keys": 2}
+    small = await Shop(World(1), tmp_path, **sizes).opened()
+
+    def ask(key: str, by: str) -> Awaitable[Any]:
+        return asyncio.ensure_future(small.desk.submit(key, buy(), by=by))
+
+    mine = [ask(f"m{number}", "me") for number in range(6)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await ask("m6", "me")
+    theirs = [ask(f"{by}{number}", by) for by in ("you", "they") for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await ask("they2", "they")
+
+    done = await asyncio.gather(*mine, *theirs)
+    assert {outcome.outcome for outcome in done} == {"Done"}
+    assert (await ask("m6", "me")).outcome == "Done"
+    await small.desk.stop()
+
+
 async def test_a_known_key_is_answered_where_there_is_room_for_no_other(tmp_path: Path) -> None:
     small = await Shop(World(1), tmp_path, max_waiting=1).opened()
     done = await small.desk.submit("k", buy())
