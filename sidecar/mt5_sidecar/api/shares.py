@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one key may have of what all keys of the account share: streams, and symbols.
 
-A key that is alone may have most of it. The rest is kept for keys that have little, so that none
-can shut the others out.
+Of trades that wait, the desk itself sees to it (`orders.desk`): a key that is known is answered.
 """
 
+from mt5_sidecar.domain.shares import shares
 from mt5_sidecar.errors import Unavailable
 from mt5_sidecar.settings import Settings
 
@@ -23,22 +23,21 @@ def demand_share(
     Raises:
         Unavailable: A `refusal`: too many of them all, or of this key.
     """
-    kept = int(most * settings.kept_ratio)
-    # Up: what is kept must be of use to somebody.
-    each = -(-kept // settings.kept_keys)
+    of = shares(most, kept_ratio=settings.kept_ratio, kept_keys=settings.kept_keys)
+    if of.allow(all_keys=all_keys, this_key=this_key):
+        return
     if all_keys > most:
         raise refusal(
             f"all keys of this account together have {most} {_in_words(what)}",
             limit=what,
             allowed=most,
         )
-    if all_keys > most - kept and this_key > each:
-        raise refusal(
-            f"the last {kept} of {most} {_in_words(what)} are kept for keys with fewer: give some"
-            f" back, or have at most {each}",
-            limit=f"key_{what}",
-            allowed=each,
-        )
+    raise refusal(
+        f"the last {of.kept} of {most} {_in_words(what)} are kept for keys with fewer: give some"
+        f" back, or have at most {of.each}",
+        limit=f"key_{what}",
+        allowed=of.each,
+    )
 
 
 def _in_words(what: str) -> str:

@@ -47,7 +47,7 @@ async def carry_out(context: Context, caller: Principal, wanted: Wanted) -> Outc
     """
     started_s = time.perf_counter()
     try:
-        outcome = await context.office.desk.submit(wanted.key, wanted.ask)
+        outcome = await context.office.desk.submit(wanted.key, wanted.ask, by=caller.subject)
     except (OrderError, BridgeError) as error:
         _audit(caller, wanted, problem=slug(type(error)), limit=error.extra.get("limit"))
         raise

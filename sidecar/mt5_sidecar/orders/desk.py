@@ -9,6 +9,7 @@ import msgspec
 from mt5_agent.protocol import OrderCheckResult
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.domain.shares import shares
 from mt5_sidecar.logs import logger
 from mt5_sidecar.orders.activation import Activation
 from mt5_sidecar.orders.bodies import Ask
@@ -75,6 +76,9 @@ class OrderDesk:
         # Trades that had their turn: what was read of the account before the last one is old.
         self._turns = 0
         self._running = Running()
+        self._shares = shares(
+            settings.max_waiting, kept_ratio=settings.kept_ratio, kept_keys=settings.kept_keys
+        )
         self._ledger = Ledger(journal)
         self._market = Market(terminal, settings, sleep, steady)
         self._preparer = Preparer(self._market, settings)
@@ -115,10 +119,11 @@ class OrderDesk:
         await self._running.finished()
         await self._ledger.journal.close()
 
-    async def submit(self, key: str, ask: Ask) -> Outcome:
+    async def submit(self, key: str, ask: Ask, *, by: str = "") -> Outcome:
         """Carry out `ask` once in the life of `key`, and return what became of it.
 
-        The trade goes on when the caller is cancelled: ask for its outcome later.
+        The trade goes on when the caller is cancelled: ask for its outcome later. `by`: who asks;
+        nobody's trades fill the line so that there is no place for others'.
 
         Raises:
             KeyReused, KeyInFlight: The key says something else.
@@ -128,9 +133,9 @@ class OrderDesk:
         if (earlier := self._running.fingerprint(key)) is not None:
             _check_same(wanted, earlier)
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
-        if len(self._running) >= self._settings.max_waiting:
+        if not self._may_wait(by):
             return await self._replayed(wanted)
-        return await self._running.run(key, wanted.fingerprint, self._carry_out(wanted))
+        return await self._running.run(key, wanted.fingerprint, self._carry_out(wanted), by=by)
 
     async def check(self, ask: Ask) -> OrderCheckResult:
         """Return what the terminal thinks of `ask`; nothing is sent and nothing written.
@@ -143,10 +148,11 @@ class OrderDesk:
         return result
 
     async def outcome(self, key: str) -> Outcome:
-        """Return what became of `key`.
+        """Return what became of `key`, or what it waits for.
 
         Raises:
             KeyInFlight: It is being looked at just now.
+            Fenced: Another slot trades, and may have sent it since.
             Settling, KeyOfEarlierLife: The journal is new, and an earlier life may have sent it.
             KeyUnknown: It was never sent, or is forgotten.
         """
@@ -157,6 +163,7 @@ class OrderDesk:
             return self._told_again(record)
         if self._running.fingerprint(key) is not None:
             raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        self._gate.check_active()
         self._earlier.deny(self._account_id, key)
         raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
 
@@ -195,11 +202,19 @@ class OrderDesk:
         waits_for = self._ledger.waiting.get(record.key, "")
         return told(record, replayed=True, waits_for=waits_for)
 
+    def _may_wait(self, by: str) -> bool:
+        return self._shares.allow(
+            all_keys=len(self._running) + 1, this_key=self._running.taken[by] + 1
+        )
+
     async def _replayed(self, wanted: Record) -> Outcome:
         """Answer a key that is known, while there is room for no other."""
         known = await self._ledger.journal.get(wanted.key)
         if known is None:
-            raise Busy(f"{len(self._running)} trades wait already", retry_after_s=1)
+            raise Busy(
+                f"{len(self._running)} trades wait already, as many as this caller may add to",
+                retry_after_s=1,
+            )
         _check_same(wanted, known.fingerprint)
         return self._told_again(known)
 

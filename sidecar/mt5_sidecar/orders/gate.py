@@ -28,14 +28,22 @@ class Gate:
         """
         if self.stopping:
             raise Stopping("the sidecar is going away", retry_after_s=5)
-        if not self.active:
-            raise Fenced("this slot is not the one that trades", epoch=self.epoch, retry_after_s=5)
+        self.check_active()
         if not self.reconciled:
             raise Reconciling("looking for what was open when the sidecar ended", retry_after_s=2)
         if not self.earlier_known:
             raise Settling(
                 "first the terminal must show what the journal may not know", retry_after_s=5
             )
+
+    def check_active(self) -> None:
+        """Let pass where this slot is the one that trades.
+
+        Raises:
+            Fenced: It is not.
+        """
+        if not self.active:
+            raise Fenced("this slot is not the one that trades", epoch=self.epoch, retry_after_s=5)
 
     @property
     def active(self) -> bool:

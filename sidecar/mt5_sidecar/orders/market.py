@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plan needs to know of the account and its symbols, read from the terminal when asked."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from mt5_sidecar.orders.rules.volumes import held_volume
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.symbols import Symbol, symbol
 
-T = TypeVar("T", Position, Order)
+T = TypeVar("T")
 
 
 class Market:
@@ -101,9 +101,19 @@ class Market:
 
         Raises:
             UnknownTarget: It is not open.
-            Settling: On a netting account: the terminal does not show that trade yet.
+            Settling: On a netting account: that trade is not carried out, or not shown yet.
         """
-        return await self._shown(lambda: self.position(ticket), self._netting.shown)
+        held = await self.position(ticket)
+        if await self.hedging():
+            return held
+
+        async def look() -> tuple[list[Order], Position]:
+            # Orders first: what is carried out meanwhile shows in the position.
+            orders = await self._terminal.call("orders_get", symbol=held.symbol)
+            return orders, await self.position(ticket)
+
+        _, shown = await self._shown(look, lambda seen: self._closable(*seen))
+        return shown
 
     async def net(self, name: str) -> Decimal:
         """Return the lots that are shown of a symbol of a netting account, below 0 if sold."""
@@ -134,6 +144,11 @@ class Market:
         positions = await self._terminal.call("positions_get", symbol=name)
         orders = await self._terminal.call("orders_get", symbol=name)
         return held_volume(name, buying=buying, positions=positions, orders=orders)
+
+    def _closable(self, orders: Iterable[Order], held: Position) -> bool:
+        """Tell whether no close is still to come, and the lots are not those before the last."""
+        closing = mt5.ORDER_TYPE_SELL if held.type == 0 else mt5.ORDER_TYPE_BUY
+        return self._netting.shown(held) and all(order.type != closing for order in orders)
 
     async def _shown(self, read: Callable[[], Awaitable[T]], shown: Callable[[T], bool]) -> T:
         target = await awaited(

@@ -70,7 +70,8 @@ class Netting:
         if last is not None and not _shows(seen, last):
             # It was planned on what is no longer so; or others have traded just that much back.
             before, left = last.now.or_else(seen), last.left
-        if verdict.volume is None:
+        if verdict.volume is None or verdict.outcome == "Placed":
+            # Taken is not filled: any part of it may be.
             now = before.perhaps_moved(_signed(record, decimal(float(record.request["volume"]))))
         else:
             now = before.moved(_signed(record, verdict.volume))

@@ -144,5 +144,7 @@ def order_settings(settings: Settings) -> OrderSettings:
         plan_max_age_s=settings.order_plan_max_age_s,
         change_shown_timeout_s=settings.order_change_shown_timeout_s,
         max_waiting=settings.order_max_waiting,
+        kept_ratio=settings.kept_ratio,
+        kept_keys=settings.kept_keys,
         deviation_points=settings.order_deviation_points,
     )

@@ -73,6 +73,12 @@ class OrderSettings:
     max_waiting: int = 64
     """Trades that may wait for the one before them; more are told to come back."""
 
+    kept_ratio: float = 0.2
+    """This much of `max_waiting` is kept for callers with few of them."""
+
+    kept_keys: int = 5
+    """Among so many callers what is kept is divided."""
+
     @property
     def proof_ms(self) -> int:
         """Return how long after sending an order's absence can be proven at the earliest."""

@@ -88,11 +88,18 @@ def _word(record: Record, result: OrderSendResult, kind: Class) -> Word:
     if kind not in ("made", "partial"):
         return "Done" if kind in ("no_changes", "gone") else "Refused"
     waits = record.request.get("action") == mt5.TRADE_ACTION_PENDING
-    if waits or retcode_name(result.retcode) == "PLACED":
+    if waits or retcode_name(result.retcode) == "PLACED" or _not_dealt(record, result, kind):
         return "Placed"
     if kind == "partial" or _filled_less(record, result):
         return "Placed" if _rest_waits(record) else "Partial"
     return "Done"
+
+
+def _not_dealt(record: Record, result: OrderSendResult, kind: Class) -> bool:
+    # Source: MQL5 reference, OrderSend, note: of a market order success only says that it was
+    # taken for execution; the deal is told where the server knows it by then. It may be rejected.
+    deals = record.request.get("action") == mt5.TRADE_ACTION_DEAL
+    return deals and kind == "made" and not result.deal
 
 
 def _filled_less(record: Record, result: OrderSendResult) -> bool:

@@ -50,6 +50,7 @@ from mt5_sidecar.orders.errors import (
     TooManyOrders,
     UnknownTarget,
 )
+from mt5_sidecar.orders.requests import request
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -617,6 +618,23 @@ async def test_the_other_slot_knows_every_key_of_a_pod_whose_clock_was_set_forwa
     await other.desk.stop()
 
 
+async def test_a_fenced_desk_denies_no_key_for_another_slot_may_have_sent_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    before = await shop.desk.submit("before", buy())
+    other = Shop(shop.world, tmp_path, name="b")
+    await moved(shop, other)
+    await other.desk.submit("since", buy("0.2"))
+
+    with pytest.raises(Fenced):
+        await shop.desk.outcome("since")
+
+    assert (await shop.desk.outcome("before")).order == before.order
+    with pytest.raises(KeyUnknown):
+        await other.desk.outcome("never")
+    await other.desk.stop()
+
+
 async def moved(shop: Shop, other: Shop) -> None:
     """Let the account's other slot trade."""
     await shop.desk.activation.fence()
@@ -864,6 +882,28 @@ async def test_too_many_waiting_trades_are_told_to_come_back(tmp_path: Path) -> 
         await small.desk.submit("k3", buy())
 
     await asyncio.gather(*running)
+    await small.desk.stop()
+
+
+async def test_trades_of_one_caller_leave_places_to_the_others(tmp_path: Path) -> None:
+    sizes = {"max_waiting": 10, "kept_ratio": 0.4, "kept_keys": 2}
+    small = await Shop(World(1), tmp_path, **sizes).opened()
+
+    def ask(key: str, by: str) -> Awaitable[Any]:
+        return asyncio.ensure_future(small.desk.submit(key, buy(), by=by))
+
+    mine = [ask(f"m{number}", "me") for number in range(6)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await ask("m6", "me")
+    theirs = [ask(f"{by}{number}", by) for by in ("you", "they") for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await ask("they2", "they")
+
+    done = await asyncio.gather(*mine, *theirs)
+    assert {outcome.outcome for outcome in done} == {"Done"}
+    assert (await ask("m6", "me")).outcome == "Done"
     await small.desk.stop()
 
 
@@ -1200,6 +1240,33 @@ async def test_a_trade_that_was_not_made_holds_no_close_up_for_long(net: Shop) -
         await net.desk.submit("c", close(before.ticket))
 
     net.world.advance(15_000)
+
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+
+
+async def test_a_close_waits_for_one_that_the_broker_is_still_at(net: Shop) -> None:
+    """R1, seed 3: both together would have turned the position round."""
+    before, sent, broker = only(net), all_sent(net), net.world.broker
+    slow = request(action=1, symbol="EURUSD", type=1, volume=Decimal("0.2"), position=before.ticket)
+    taken = broker.begin(slow).order
+    net.world.advance(60_000)
+
+    with pytest.raises(Settling):
+        await net.desk.submit("c", close(before.ticket))
+
+    broker.finish(taken, slow, fill=True)
+    assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
+    assert sent == [(1, 0.1)]
+    assert not broker.positions
+
+
+async def test_an_order_that_is_not_executed_yet_holds_no_close_up_that_it_does_not_help(
+    net: Shop,
+) -> None:
+    before, broker = only(net), net.world.broker
+    broker.begin(request(action=1, symbol="EURUSD", type=0, volume=Decimal("0.2")))
+    limit = {"action": 5, "symbol": "EURUSD", "type": 3, "price": Decimal("1.2")}
+    broker.begin(request(volume=Decimal("0.2"), **limit))
 
     assert (await net.desk.submit("c", close(before.ticket))).outcome == "Done"
 

@@ -110,6 +110,16 @@ def test_an_order_may_be_filled_by_any_part(desk: Desk) -> None:
     assert desk.believes("0.08")
 
 
+def test_what_was_taken_may_not_be_filled(desk: Desk) -> None:
+    taken = Verdict(outcome="Placed", evidence="answer", volume=Decimal("0.3"))
+    desk.trade("0.3", taken, shown="-0.1")
+    desk.trade("-0.2", done("0.2"), shown="-0.1")
+
+    assert not desk.believes("0.0")
+    assert not desk.believes("-0.1")
+    assert desk.believes("-0.3")
+
+
 def test_what_settles_is_believed_again(desk: Desk) -> None:
     desk.trade("0.05", UNKNOWN, shown="0.1")
     desk.now_ms = 14_999

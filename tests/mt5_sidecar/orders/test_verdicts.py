@@ -33,7 +33,7 @@ MADE = {10008: "Placed", 10009: "Done", 10010: "Partial"}
 
 @pytest.mark.parametrize("retcode", sorted(RETCODES))
 def test_every_retcode_of_a_new_order_says_made_refused_or_unknown(retcode: int) -> None:
-    verdict = from_result(sent(), send_result(retcode, order=5))
+    verdict = from_result(sent(), send_result(retcode, order=5, deal=6))
 
     if retcode in MADE:
         assert (verdict.outcome, verdict.order, verdict.final) == (MADE[retcode], 5, True)
@@ -78,9 +78,20 @@ def test_what_already_is_as_asked_is_done(
 
 @pytest.mark.parametrize(("volume", "outcome"), [(1.0, "Done"), (0.3, "Partial"), (0.0, "Done")])
 def test_less_than_was_asked_for_is_not_done(volume: float, outcome: str) -> None:
-    verdict = from_result(sent(volume=1.0), send_result(10009, order=5, volume=volume))
+    verdict = from_result(sent(volume=1.0), send_result(10009, order=5, deal=6, volume=volume))
 
     assert verdict.outcome == outcome
+
+
+@pytest.mark.parametrize("ask", [ORDER, CLOSE])
+def test_a_market_order_without_its_deal_is_taken_and_may_yet_be_rejected(ask: Ask) -> None:
+    verdict = from_result(sent(ask, volume=1.0), send_result(10009, order=5, volume=1.0))
+
+    assert (verdict.outcome, verdict.order) == ("Placed", 5)
+
+
+def test_a_change_that_is_done_has_no_deal() -> None:
+    assert from_result(sent(MODIFY, action=6), send_result(10009)).outcome == "Done"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +105,9 @@ def test_less_than_was_asked_for_is_not_done(volume: float, outcome: str) -> Non
 def test_a_part_is_partial_only_where_the_rest_is_canceled(
     request_: dict[str, Any], outcome: str
 ) -> None:
-    verdict = from_result(sent(volume=1.0, **request_), send_result(10010, order=5, volume=0.3))
+    answer = send_result(10010, order=5, deal=6, volume=0.3)
+
+    verdict = from_result(sent(volume=1.0, **request_), answer)
 
     assert (verdict.outcome, verdict.volume) == (outcome, Decimal("0.3"))
 

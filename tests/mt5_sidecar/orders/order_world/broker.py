@@ -52,6 +52,8 @@ class Broker:
     executed: dict[tuple[Any, ...], list[int]] = field(default_factory=lambda: defaultdict(list))
     filled: dict[tuple[Any, ...], float] = field(default_factory=dict)
     """Lots that each market order and close was filled with."""
+    taken: set[tuple[Any, ...]] = field(default_factory=set)
+    """Market orders and closes that were told to be taken, and may have been rejected since."""
     spoilt: list[str] = field(default_factory=list)
     """What no client asks for: changes of more than one thing, closes of more than is held."""
 
@@ -71,23 +73,32 @@ class Broker:
             case _:
                 return self._change(request)
 
-    def begin(self, request: dict[str, Any]) -> int:
-        """Take a market order and be slow about it: `finish` ends it. 0: refused at once."""
-        if request["action"] != DEAL or request["position"]:
-            self.execute(request)
-            return 0
+    def begin(self, request: dict[str, Any]) -> OrderSendResult:
+        """Take a market order or a close and be slow about it: `finish` ends it. What is neither
+        is carried out at once."""
+        if request["action"] != DEAL:
+            return self.execute(request)
+        if request["position"] and (refused := self._unclosable(request)):
+            return send_result(refused)
         order = replace(self._order(request), state=0)
         self.orders[order.ticket] = order
-        return order.ticket
+        self.taken.add(tag_of(request))
+        return send_result(10008, order=order.ticket, volume=request["volume"])
 
     def finish(self, ticket: int, request: dict[str, Any], *, fill: bool) -> None:
         """Fill the order that `begin` took, or reject it."""
-        order = self.orders.pop(ticket)
-        if fill:
-            self._fill(order, order.volume_initial)
-            self._made(request, ticket, order.volume_initial)
+        order = self.orders.pop(ticket, None)
+        if order is None:
+            return
+        if fill and not (request["position"] and self._unclosable(request)):
+            self._carry_out(order, request)
         else:
             self.past[ticket] = replace(order, state=5)
+
+    def executing(self, symbol: str, side: int) -> float:
+        """Return the lots of market orders and closes of one side that `begin` took."""
+        taken = [o for o in self.orders.values() if (o.symbol, o.type) == (symbol, side)]
+        return sum(order.volume_current for order in taken)
 
     def trade_by_hand(
         self, symbol: str, side: int, volume: float, *, magic: int, reason: int
@@ -131,22 +142,30 @@ class Broker:
         return send_result(10009, order=order.ticket, volume=request["volume"])
 
     def _close(self, request: dict[str, Any]) -> OrderSendResult:
-        held = self.positions.get(request["position"])
-        if held is None:
-            return send_result(10036)
-        if request["volume"] > held.volume + 1e-9:
-            return send_result(10038)
-        order = self._order(request, position_id=held.identifier)
-        left = round(held.volume - request["volume"], 2)
-        self.positions.pop(held.ticket)
-        if left > 0:
-            self.positions[held.ticket] = replace(held, volume=left)
-        done = replace(order, state=4, volume_current=0.0)
-        deal = self._book(done, request["volume"], entry=1, position=held.identifier)
-        self._made(request, order.ticket, request["volume"])
+        if refused := self._unclosable(request):
+            return send_result(refused)
+        order = self._order(request)
+        deal = self._carry_out(order, request)
         return send_result(
             10009, deal=deal, order=order.ticket, volume=request["volume"], price=1.1
         )
+
+    def _unclosable(self, request: dict[str, Any]) -> int:
+        held = self.positions.get(request["position"])
+        if held is None:
+            return 10036
+        return 10038 if request["volume"] > held.volume + 1e-9 else 0
+
+    def _carry_out(self, order: Order, request: dict[str, Any]) -> int:
+        self._made(request, order.ticket, order.volume_initial)
+        if not request["position"]:
+            return self._fill(order, order.volume_initial)
+        held = self.positions.pop(request["position"])
+        left = round(held.volume - request["volume"], 2)
+        if left > 0:
+            self.positions[held.ticket] = replace(held, volume=left)
+        done = replace(order, state=4, volume_current=0.0, position_id=held.identifier)
+        return self._book(done, request["volume"], entry=1, position=held.identifier)
 
     def _close_by(self, request: dict[str, Any]) -> OrderSendResult:
         pair = [self.positions.get(request[name]) for name in ("position", "position_by")]

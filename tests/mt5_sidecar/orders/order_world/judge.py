@@ -50,7 +50,9 @@ def judge(trade: Trade, broker: Broker) -> None:
 
 
 def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) -> None:
-    if outcome.outcome in MADE and not made and outcome.reason != "AlreadyClosed":
+    # Taken is no more than that: it may have been rejected since.
+    taken = outcome.outcome == "Placed" and trade.tag in broker.taken
+    if outcome.outcome in MADE and not (made or taken) and outcome.reason != "AlreadyClosed":
         raise Wrong(f"{trade.key} was told {outcome}, and the book has nothing")
     # A change carries no mark: of one whose journal is lost, only the new attempt can be told.
     unmarked = trade.journal_lost and trade.ask.operation not in MARKED
@@ -65,6 +67,8 @@ def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) 
         raise Wrong(f"{trade.key} was told order {ticket}, it is {broker.executed[trade.tag]}")
     _judge_volume(trade, outcome, broker)
     first = trade.final
+    if trade.tag in broker.taken and first is not None and first.outcome == "Placed":
+        return
     if first is not None and (first.outcome in MADE) != (outcome.outcome in MADE):
         raise Wrong(f"{trade.key} was told {first.outcome}, then {outcome.outcome}")
 

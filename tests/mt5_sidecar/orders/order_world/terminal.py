@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from mt5_sidecar.domain.connection import Connection
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
 from order_world.broker import DEAL, Broker
@@ -167,7 +169,9 @@ class Terminal:
         known = self.looked_at == len(broker.deals) and (
             ours or self.world.now_ms - self.looked_ms > PLAN_MS
         )
-        if known and request["volume"] > held.volume + 1e-9:
+        # What is being executed is seen among the orders, whenever one looks.
+        much = request["volume"] + broker.executing(held.symbol, 1 - held.type)
+        if known and much > held.volume + 1e-9:
             broker.spoilt.append(f"a close of {held.ticket} would have turned it round")
 
     def _any_fault(self) -> str:
@@ -205,11 +209,22 @@ class Terminal:
 
     def _send_lost_slow(self, request: dict[str, Any]) -> Any:
         # The broker has it, and takes longer than the settle time.
-        broker, fill = self.world.broker, self.world.random.random() < 0.5
-        if ticket := broker.begin(request):
-            slow_ms = self.world.random.randrange(60_000)
-            self.world.later(slow_ms, lambda: broker.finish(ticket, request, fill=fill))
+        self._begin(request)
         raise self._lost()
+
+    def _send_taken(self, request: dict[str, Any]) -> Any:
+        # It is answered before it is executed, with or without a word of that.
+        answer = self._begin(request)
+        if request["action"] != DEAL or answer.retcode != 10008:
+            return answer
+        return replace(answer, retcode=self.world.random.choice((10008, 10009)))
+
+    def _begin(self, request: dict[str, Any]) -> Any:
+        broker, fill = self.world.broker, self.world.random.random() < 0.5
+        answer, slow_ms = broker.begin(request), self.world.random.randrange(60_000)
+        if request["action"] == DEAL and answer.order:
+            self.world.later(slow_ms, lambda: broker.finish(answer.order, request, fill=fill))
+        return answer
 
     def _send_ambiguous_before(self, _request: dict[str, Any]) -> Any:
         return send_result(self.world.random.choice(AMBIGUOUS_CODES))
