@@ -51,6 +51,7 @@ class Housekeeping:
             self.reloading.look()
         context.access.refresh()
         context.metrics.files.access_unreadable.set(context.access.unreadable)
+        context.metrics.files.issuer_unread.set(context.access.issuer_unread)
         context.sockets.close_ended(context.access)
         context.terminal.refresh()
         context.evidence.look()

@@ -13,7 +13,7 @@ from mt5_sidecar.auth.operator_token import OperatorKeys, parse_operator_keys, v
 from mt5_sidecar.auth.principal import Principal, Scope
 from mt5_sidecar.auth.signing_keys import Fetch, SigningKeys
 from mt5_sidecar.auth.tokens import PREFIX, SignerUnknown, Tokens, is_token
-from mt5_sidecar.errors import Forbidden, Unauthenticated
+from mt5_sidecar.errors import AccessUnavailable, Forbidden, Unauthenticated
 from mt5_sidecar.files import WatchedFile
 from mt5_sidecar.logs import logger
 from mt5_sidecar.settings import Settings
@@ -63,6 +63,11 @@ class Access:
         """Ask the issuer for nothing more."""
         await self._signers.stop()
 
+    @property
+    def issuer_unread(self) -> bool:
+        """Say whether the issuer gave no set of keys when it was asked last."""
+        return self._signers.unread
+
     def _forget(self) -> None:
         self._recent.clear()
 
@@ -96,7 +101,8 @@ class Access:
         """Return who calls: by API key, or by a token of the issuer.
 
         Raises:
-            Unauthenticated, AccessUnavailable: as `authenticate`.
+            Unauthenticated, AccessUnavailable: as `authenticate`; the latter also where tokens
+                cannot be checked.
         """
         if not presented:
             raise Unauthenticated("send an API key: X-API-Key or Authorization: Bearer")
@@ -117,6 +123,9 @@ class Access:
                 return self._tokens.principal(token)
         except SignerUnknown:
             pass
+        if not self._signers.keys:
+            # The token may be as good as any: who is told 401 would throw it away.
+            raise AccessUnavailable("no key to check tokens with has been read yet")
         raise Unauthenticated("the token's signing key is not known")
 
     def renew(self, principal: Principal, scope: Scope) -> Principal:

@@ -7,8 +7,10 @@ not known has the set read again, but not more often than `AGAIN_S`: strangers c
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +26,20 @@ SECRET_ALGORITHMS: Final = ("HS256",)
 PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 
 Fetch = Callable[[str], Awaitable[bytes]]
-Keys = Mapping[str, Any]
-"""Keys by `kid`; a shared secret is under its own fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """What one signature is checked against."""
+
+    key: Any
+    """A `jwt.PyJWK`, which knows the one algorithm that it is for, or a shared secret."""
+    proof: str
+    """Its fingerprint: another key under the same name is another signer."""
+
+
+Keys = Mapping[str, Signer]
+"""Signers by `kid`; a shared secret is under its own fingerprint."""
 
 
 class SigningKeys:
@@ -47,6 +61,8 @@ class SigningKeys:
         self._fetched: Keys = {}
         self._tried_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self.unread = False
+        """The issuer did not answer with a set of keys when it was asked last."""
         self.file = _file(settings)
         self.secret = settings.jwt_secret_file is not None
         self.algorithms = SECRET_ALGORITHMS if self.secret else PUBLIC_ALGORITHMS
@@ -77,7 +93,10 @@ class SigningKeys:
 
     async def again(self) -> bool:
         """Read the keys again for a key that is not among them; say whether that was done."""
-        if not self._url or self._clock() - self._tried_s < AGAIN_S:
+        if not self._url:
+            return False
+        # What another token has had read is as good: none is refused for coming second.
+        if self._reading is None and self._clock() - self._tried_s < AGAIN_S:
             return False
         self._read()
         if self._reading is not None:
@@ -98,25 +117,58 @@ class SigningKeys:
     async def _reads(self) -> None:
         try:
             self._fetched = parse_jwks(await self._fetch(self._url))
+            self.unread = False
             self._on_fetched()
         except Exception as error:  # noqa: BLE001  whatever the issuer's answer was
+            self.unread = True
             logger.error("jwks_not_read", error=type(error).__name__)
         finally:
             self._reading = None
 
 
 def parse_jwks(content: bytes | None) -> Keys:
-    """Return the public keys of a JWK set by `kid`; none where there is no file.
+    """Return the keys of a JWK set that sign tokens, by `kid`; none where there is no file.
 
     Raises:
-        jwt.PyJWTError, ValueError: It is not a JWK set.
+        ValueError, KeyError, TypeError, RecursionError: It is not a JWK set, or has no such key.
     """
     if content is None:
         return {}
-    import jwt  # 9 MB that an account without tokens need not hold
+    keys = {}
+    for jwk in json.loads(content)["keys"]:
+        try:
+            keys[_kid(jwk)] = _signer(jwk)
+        except Exception as error:  # noqa: BLE001  of any parser: it spoils no other
+            logger.warning("jwk_skipped", error=type(error).__name__)
+    if not keys:
+        raise ValueError("no key of the set signs tokens")
+    return keys
 
-    keys = jwt.PyJWKSet.from_json(content.decode()).keys
-    return {key.key_id or "": key.key for key in keys if key.key_type != "oct"}
+
+def _kid(jwk: dict[str, Any]) -> str:
+    kid = jwk.get("kid", "")
+    if not isinstance(kid, str):
+        raise TypeError("the key's name is no text")
+    return kid
+
+
+def _signer(jwk: dict[str, Any]) -> Signer:
+    import jwt  # 9 MB that an account without tokens need not hold
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = jwt.PyJWK(jwk)
+    # Who publishes the private half has published it to everybody.
+    if "d" in jwk or key.algorithm_name not in PUBLIC_ALGORITHMS or not _verifies(jwk):
+        raise ValueError("not a public key that signs tokens")
+    if weak := key.Algorithm.check_key_length(key.key):
+        raise ValueError(weak)
+    public = key.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Signer(key, hashlib.sha256(public).hexdigest())
+
+
+def _verifies(jwk: dict[str, Any]) -> bool:
+    # Source: RFC 7517 sections 4.2 and 4.3; who says neither allows both.
+    return jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ("verify",))
 
 
 def parse_secret(content: bytes | None) -> Keys:
@@ -130,7 +182,8 @@ def parse_secret(content: bytes | None) -> Keys:
     secret = content.rstrip(b"\r\n")
     if len(secret) < LEAST_SECRET_BYTES:
         raise ValueError(f"a shared secret has at least {LEAST_SECRET_BYTES} bytes")
-    return {hashlib.sha256(secret).hexdigest()[:16]: secret}
+    proof = hashlib.sha256(secret).hexdigest()[:16]
+    return {proof: Signer(secret, proof)}
 
 
 def _file(settings: Settings) -> WatchedFile[Keys] | None:

@@ -49,8 +49,8 @@ class Tokens:
         import jwt
 
         try:
-            kid = self._kid(jwt.get_unverified_header(token))
-            return self._granted(self._claims(token, self.signers.keys[kid]), kid)
+            signer = self.signers.keys[self._kid(jwt.get_unverified_header(token))]
+            return self._granted(self._claims(token, signer.key), signer.proof)
         except KeyError as error:
             raise SignerUnknown from error
         except jwt.ExpiredSignatureError as error:
@@ -66,7 +66,7 @@ class Tokens:
         """
         if principal.ended(now):
             raise Unauthenticated("the token has expired")
-        if principal.proof not in self.signers.keys:
+        if all(signer.proof != principal.proof for signer in self.signers.keys.values()):
             raise Unauthenticated("the token's signing key was withdrawn")
         return principal
 
@@ -88,14 +88,14 @@ class Tokens:
             options={"require": _REQUIRED},
         )
 
-    def _granted(self, claims: dict[str, Any], kid: str) -> Principal:
+    def _granted(self, claims: dict[str, Any], proof: str) -> Principal:
         ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
         return Principal(
             f"{PREFIX}{_short(str(claims['sub']))}",
             frozenset(_words(claims, self._settings.jwt_accounts_claim)),
             frozenset(_words(claims, self._settings.jwt_scopes_claim)),
             ends,
-            kid,
+            proof,
         )
 
 

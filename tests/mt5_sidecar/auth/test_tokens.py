@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """JWTs: taken with the grants that they carry, and only those of our issuer for us."""
 
+import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -31,8 +33,11 @@ async def rig(rig_with: RigWith, tmp_path: Any) -> Rig:
 
 
 async def status(rig: Rig, presented: str, path: str = "/api/account") -> int:
-    headers = {"Authorization": f"Bearer {presented}"}
-    return (await rig.get(path, key=None, headers=headers)).status
+    return (await rig.get(path, key=None, headers=bearer(presented))).status
+
+
+def bearer(presented: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {presented}"}
 
 
 async def test_a_token_of_our_issuer_is_taken_and_api_keys_still_are(rig: Rig) -> None:
@@ -86,9 +91,7 @@ async def test_claims_are_grants_and_what_is_not_for_us_is_nothing(
 
 @pytest.mark.parametrize("forged", FORGED)
 async def test_a_forged_token_opens_nothing(rig: Rig, forged: str) -> None:
-    headers = {"Authorization": f"Bearer {FORGED[forged]()}"}
-
-    answer = await rig.get("/api/account", key=None, headers=headers)
+    answer = await rig.get("/api/account", key=None, headers=bearer(FORGED[forged]()))
 
     assert (answer.status, answer.problem) == (401, "/problems/unauthenticated")
 
@@ -111,7 +114,7 @@ async def test_a_key_file_that_cannot_be_read_opens_nothing(rig: Rig) -> None:
     rig.put("jwks.json", "{")
     rig.look()
 
-    assert await status(rig, token()) == 401
+    assert await status(rig, token()) == 503
 
 
 async def test_a_shared_secret_takes_only_its_own_algorithm(
@@ -132,7 +135,7 @@ async def test_a_secret_that_is_too_short_is_none(rig_with: RigWith, tmp_path: A
     (tmp_path / "secret").write_bytes(b"short")
     rig = await rig_with(**OURS, jwt_secret_file=tmp_path / "secret")
 
-    assert await status(rig, jwt.encode(claims(), b"short".ljust(32), "HS256")) == 401
+    assert await status(rig, jwt.encode(claims(), b"short".ljust(32), "HS256")) == 503
 
 
 async def test_grants_may_be_within_another_claim(rig_with: RigWith, tmp_path: Any) -> None:
@@ -173,6 +176,8 @@ class Issuer:
         self.kids = ["one"]
         self.asked = 0
         self.status = 200
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -189,6 +194,7 @@ class Issuer:
 
     async def _answer(self, _: web.Request) -> web.Response:
         self.asked += 1
+        await self.answers.wait()
         return web.Response(text=jwks(*self.kids), status=self.status)
 
 
@@ -216,6 +222,60 @@ async def test_a_published_set_is_read_once_and_again_for_a_key_that_is_new(
     assert (too_soon, rotated) == (401, 200)
     assert await status(rig, token(kid="one")) == 401
     assert issuer.asked == 2
+
+
+async def test_tokens_that_come_while_the_keys_are_read_wait_for_them(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    """In a pod that has just taken over an account; then at a rotation."""
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url)
+
+    for kid in ("one", "two"):
+        issuer.kids, asked = [kid], issuer.asked
+        issuer.answers.clear()
+        tokens = [token(kid=kid, sub=f"user-{n}") for n in range(5)]
+        coming = [asyncio.create_task(rig.context.access.identified(each)) for each in tokens]
+        await eventually(lambda before=asked: issuer.asked > before)
+        issuer.answers.set()
+
+        subjects = [principal.subject for principal in await asyncio.gather(*coming)]
+
+        assert subjects == [f"jwt:user-{n}" for n in range(5)]
+        assert issuer.asked == asked + 1
+        rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+
+
+async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url)
+    await rig.connected()
+    issuer.status = 500
+
+    answer = await rig.get("/api/account", key=None, headers=bearer(token()))
+    rig.look()
+    away = (await rig.ops("/metrics")).body
+    issuer.status = 200
+    rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+    later = await status(rig, token())
+    rig.look()
+
+    assert (answer.status, answer.problem) == (503, "/problems/access-unavailable")
+    assert answer.headers["Retry-After"]
+    assert b"mt5_sidecar_issuer_unread 1.0" in away
+    assert later == 200
+    assert b"mt5_sidecar_issuer_unread 0.0" in (await rig.ops("/metrics")).body
+    assert await status(rig, KEY) == 200
+
+
+async def test_a_stream_ends_when_another_key_takes_its_signers_name(rig: Rig) -> None:
+    stream = await listen(rig, token())
+    [other] = json.loads(jwks("two"))["keys"]
+
+    rig.put("jwks.json", json.dumps({"keys": [other | {"kid": "one"}]}))
+    rig.look()
+
+    assert (await closed(stream))[0] == 4401
 
 
 async def test_a_stream_ends_with_a_signer_that_the_issuer_withdraws(
