@@ -218,8 +218,14 @@ class Router:
 
     async def raw(self, *lines: bytes) -> Answer:
         """Return the answer to these very bytes: a request line and headers."""
+        return await self.wire(
+            b"\r\n".join([*lines, b"Host: router", b"Connection: close", b"", b""])
+        )
+
+    async def wire(self, data: bytes) -> Answer:
+        """Return the answer to these very bytes, after which the connection ends."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(b"\r\n".join([*lines, b"Host: router", b"Connection: close", b"", b""]))
+        writer.write(data)
         try:
             answer = await asyncio.wait_for(reader.read(), 10)
         finally:

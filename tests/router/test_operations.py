@@ -73,6 +73,7 @@ async def test_metrics_count_what_happened(router: Router) -> None:
     for name, value in expected.items():
         await until(partial(_is, router, name, value), what=f"{name} to be {value}")
     assert await router.metric("mt5_router_routes") == 2
+    assert await router.metric("mt5_router_connections_limit") == 2 * 8192
     assert await router.metric("mt5_router_redis_connected") == 1
     assert 0 <= await router.metric("mt5_router_last_resync_age_seconds") < 60
 

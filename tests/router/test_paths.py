@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
 from router.proxy import Router
 from router.upstream import Upstream
+from router.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -166,3 +168,64 @@ async def test_what_is_refused_before_its_path_is_read_has_an_id_too(
     assert answer.status == status
     assert answer.problem
     assert answer.headers["X-Request-Id"] == answer.json["request_id"] != ""
+
+
+async def test_http_1_0_needs_no_host(router: Router, upstream: Upstream) -> None:
+    read = await router.wire(b"GET /accounts/10001/api/x HTTP/1.0\r\n\r\n")
+    order = await router.wire(
+        b"POST /accounts/10001/api/order HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}"
+    )
+
+    assert (read.status, order.status) == (200, 200)
+    assert order.json["body"] == "{}"
+    assert len(upstream.requests) == 2
+
+
+STRICTER: dict[str, tuple[bytes, ...]] = {
+    "a method of nobody's": (b"FOO /accounts/10001/api/order HTTP/1.1",),
+    "a path in UTF-8": (b"GET /accounts/10001/api/symbols/\xd0\xaf HTTP/1.1",),
+    "a query in no encoding": (b"GET /accounts/10001/api/ticks?symbols=\xff HTTP/1.1",),
+    "a header that is no text": (b"GET /accounts/10001/api/x HTTP/1.1", b"X-A: a\x01b"),
+    "too many headers": (
+        b"POST /accounts/10001/api/order HTTP/1.1",
+        *(b"X-%d: a" % number for number in range(200)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STRICTER)
+async def test_what_only_the_sidecars_parser_refuses_is_a_problem_too(
+    router: Router, upstream: Upstream, what: str
+) -> None:
+    answer = await router.raw(*STRICTER[what])
+
+    assert (answer.status, answer.problem) == (400, "bad-request")
+    assert answer.json["account_id"] == "10001"
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    assert upstream.requests == []
+
+
+async def test_a_version_that_is_none_is_a_problem(router: Router) -> None:
+    answer = await router.raw(b"GET /accounts/10001/api/x HTTP/2.0")
+
+    assert (answer.status, answer.problem) == (505, "http-version-not-supported")
+
+
+async def test_no_client_decides_what_a_line_of_the_log_is(router: Router) -> None:
+    hostile = [
+        b"GET /accounts/10001/\xff\xfe\xe2\x80\xa8 HTTP/1.1",
+        b"GET /accounts/\xff HTTP/1.1",
+        b"GET /accounts/10001/" + b"\xff" * 7000 + b" HTTP/1.1",
+        b"M" * 7000 + b" /accounts/10001/api/x HTTP/1.1",
+    ]
+    for line in hostile:
+        await router.raw(line, b"User-Agent: \xff")
+    log = router.directory / "stdout"
+    await until(lambda: log.read_bytes().count(b"\n") == len(hostile), what="all lines")
+    lines = log.read_bytes().splitlines(keepends=True)
+    told = [json.loads(line) for line in lines]
+
+    assert all(len(line) < 4096 for line in lines)
+    assert {one["path"] for one in told} >= {"/accounts/10001/%FF%FE%E2%80%A8", "/accounts/%FF"}
+    assert "other" in {one["method"] for one in told}

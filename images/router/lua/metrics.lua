@@ -3,6 +3,7 @@
 -- memory once a second: a lock per counter and request costs more than all the rest of a request.
 local installation = require("installation")
 local routes = require("routes")
+local settings = require("settings")
 
 local counters = ngx.shared.mt5_metrics
 local state = ngx.shared.mt5_state
@@ -97,6 +98,8 @@ local function traffic(out)
     histogram(out, "read")
     histogram(out, "write")
     gauge(out, "mt5_router_connections", "Open client connections.", ngx.var.connections_active)
+    gauge(out, "mt5_router_connections_limit", "Connections that all workers may have, both sides counted.",
+        ngx.worker.count() * settings.worker_connections)
 end
 
 local function age(at)

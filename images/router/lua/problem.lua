@@ -56,6 +56,7 @@ local PLAIN = {
         "Your address asks this account for too much; nothing was sent. Too many requests a second or at once, or too many large ones of all clients." },
     ["494"] = { 431, "header-too-large", "Header too large", "A header is larger than the router takes." },
     ["501"] = { 501, "not-implemented", "Not implemented", "The transfer encoding is not supported." },
+    ["505"] = { 505, "http-version-not-supported", "HTTP version not supported", "Speak HTTP/1.1." },
     ["500"] = { 500, "router-fault", "Router fault", "The router failed; its log has the request's id." },
 }
 

@@ -57,4 +57,5 @@ return {
     installation = text("INSTALLATION"),
     resolver_search = words(text("RESOLVER_SEARCH", "")),
     retry_after_s = number("RETRY_AFTER_S", 2),
+    worker_connections = number("WORKER_CONNECTIONS", 8192),
 }
