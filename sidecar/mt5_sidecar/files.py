@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 ABSENT: Final = ""
+UNREAD: Final = "unread"
 
 
 class WatchedFile(Generic[T]):
@@ -35,12 +36,18 @@ class WatchedFile(Generic[T]):
         A file that cannot be parsed is remembered by its version all the same: it is read
         once, and again when somebody changes it. `value` then keeps the last good content,
         unless the caller says `forget`.
+
+        Raises:
+            OSError: it is there and cannot be read (no descriptor is free, a disk fails); the
+                next look tries again.
         """
         version = file_version(self._path)
         if version == self.version:
             return False
+        self.version = UNREAD
+        content = _content(self._path)
         self.version = version
-        self.value = self._parse(_content(self._path))
+        self.value = self._parse(content)
         return True
 
     def forget(self) -> None:
@@ -73,5 +80,5 @@ def write_private(path: Path, content: str) -> None:
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None

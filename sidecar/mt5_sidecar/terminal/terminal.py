@@ -104,7 +104,7 @@ class Terminal:
         self.since_ms = min(self.since_ms, self._clock())
         if self._account_changed() and self._session is not None:
             self._send_watch()
-        if self._password.refresh():
+        if self._password_changed():
             self._login_id += 1
             logger.info("credentials_changed", mounted=self._password.value is not None)
             self._log_in()
@@ -242,10 +242,18 @@ class Terminal:
         if self._session is not None:
             self._session.send(protocol.Watch(symbols=self.symbols))
 
+    def _password_changed(self) -> bool:
+        try:
+            return self._password.refresh()
+        except OSError as error:
+            # Nobody took it away: the one of before stays, and the session with it.
+            logger.error("password_not_read", error=type(error).__name__)
+            return False
+
     def _account_changed(self) -> bool:
         try:
             changed = self._account.refresh()
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, OSError) as error:
             logger.error("account_file_unreadable", error=type(error).__name__)
             self._metrics.files.account_unreadable.set(1)
             # Trading may have been switched off, or limited, in it; prices harm nobody.

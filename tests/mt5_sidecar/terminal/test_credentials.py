@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import pickle
+from pathlib import Path
 
 import pytest
 from scripted_agent import PASSWORD
-from sidecar_rig import Rig, eventually
+from sidecar_rig import OWN, Rig, eventually
 
 from mt5_agent import protocol
 from mt5_sidecar.domain.secret import Secret
@@ -112,6 +114,34 @@ async def test_a_secret_that_vanishes_logs_out(bridge: Rig) -> None:
 
     await eventually(lambda: bridge.context.terminal.connection.reason == "SecretMissing")
     assert bridge.agent.heard_of(protocol.Logout)
+
+
+async def test_files_that_cannot_be_read_at_once_are_read_later(
+    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where strangers' connections have taken every file that a process may open."""
+    terminal = bridge.context.terminal
+    bridge.put("credentials/password", "another")
+    bridge.put_keys([OWN])
+    bridge.put_account(enabled=True)
+    with monkeypatch.context() as early:
+        early.setattr(Path, "read_bytes", refuses)
+        bridge.look()
+        unread = (terminal.connection.connected, terminal.account_file.trading.enabled)
+        refused = (await bridge.get("/api/account")).status
+
+    bridge.look()
+
+    # Who may call is better not known than known wrong; a session ends for no such reason.
+    assert (unread, refused) == ((True, False), 503)
+    assert (await bridge.get("/api/account")).status == 200
+    assert terminal.account_file.trading.enabled
+    await eventually(lambda: bridge.agent.heard_of(protocol.Login)[-1].password == "another")
+    assert not bridge.agent.heard_of(protocol.Logout)
+
+
+def refuses(_: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 async def test_symbols_of_the_account_file_are_watched_when_they_change(bridge: Rig) -> None:
