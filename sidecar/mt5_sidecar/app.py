@@ -39,6 +39,10 @@ from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 from mt5_sidecar.tracing import tracing
 
+# A connection without a whole request is held so long: above the router's KEEPALIVE_TIMEOUT_S and
+# Prometheus' interval. aiohttp's own hour would hold what strangers leave half said.
+IDLE_S = 120.0
+
 
 def create_context(settings: Settings) -> Context:
     """Return the parts of a sidecar, put together and not yet started."""
@@ -155,6 +159,7 @@ class Sidecar:
             app,
             access_log=None,
             handle_signals=False,
+            keepalive_timeout=IDLE_S,
             shutdown_timeout=5.0,
             # Bodies are inflated as they come, before anybody asks who sends them.
             auto_decompress=False,

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -6,6 +7,7 @@ import pytest
 from sidecar_rig import OWN, Rig, api_key, heard, key_record
 from structlog.testing import capture_logs
 
+from mt5_sidecar import app
 from mt5_sidecar.api import limits
 from mt5_sidecar.api.limits import Limits
 from mt5_sidecar.errors import TooManyRequests
@@ -136,3 +138,19 @@ async def test_a_body_that_is_too_large_is_a_problem_and_nothing_is_sent(rig_wit
     assert (too_large.status, too_large.problem) == (413, "/problems/body-too-large")
     assert len(broker.sent) == 1
     assert (await rig.get("/api/order/k2")).status == 404
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /api/health HTTP/1.1\r\nX-A: a"])
+async def test_who_never_says_a_whole_request_is_sent_away(
+    rig_with: RigWith, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(app, "IDLE_S", 0.05)
+    rig = await rig_with()
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
+    writer.write(said)
+
+    async with asyncio.timeout(5):
+        rest = await reader.read()
+
+    writer.close()
+    assert rest == b""
