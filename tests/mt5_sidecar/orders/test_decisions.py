@@ -182,6 +182,23 @@ def test_the_one_order_of_its_shape_is_it_when_the_caller_chose_the_magic() -> N
     assert (found.outcome, found.evidence, found.order) == ("Done", "shape", 5)
 
 
+@pytest.mark.parametrize(("placed", "triggered"), [(6, 2), (7, 3)])
+def test_a_stop_limit_order_whose_trigger_was_reached_has_its_shape(
+    placed: int, triggered: int
+) -> None:
+    side = "sell" if placed % 2 else "buy"
+    limits = {"price": Decimal("1.1"), "stop_limit_price": Decimal("1.1")}
+    ask = market(type="stop_limit", side=side, magic=7, **limits)
+    record = sent(ask, symbol="EURUSD", type=placed, volume=0.1)
+    waiting = {"magic": 7, "state": 1, "volume_current": 0.1}
+
+    for kind in (placed, triggered):
+        found = decide(record, sight(orders=(order(type=kind, **waiting),)), SETTINGS)
+        assert outcome(found) == "Placed"
+    other = order(type=triggered + 2, **waiting)
+    assert outcome(decide(record, sight(orders=(other,)), SETTINGS)) == "NotSent"
+
+
 def test_two_orders_of_its_shape_are_left_to_a_person() -> None:
     two = (order(magic=7), order(ticket=6, magic=7))
 
