@@ -15,6 +15,7 @@ from order_world.terminal import Killed, World
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.errors import (
     InvalidRequest,
+    TerminalRefused,
     TerminalTimeout,
     TerminalUnavailable,
     TradingDisabled,
@@ -217,8 +218,6 @@ async def test_without_a_link_nothing_is_sent_and_the_key_stays_free(shop: Shop)
 
 
 async def test_an_unknown_symbol_and_an_unknown_ticket_are_told_apart(shop: Shop) -> None:
-    from mt5_sidecar.errors import TerminalRefused
-
     def missing(_name: str) -> Any:
         raise TerminalRefused("not found", code=-4)
 
@@ -228,6 +227,19 @@ async def test_an_unknown_symbol_and_an_unknown_ticket_are_told_apart(shop: Shop
         await shop.desk.submit("a", buy())
     with pytest.raises(UnknownTarget):
         await shop.desk.submit("b", Ask("cancel_order", CancelOrder(), 999))
+
+
+async def test_a_symbol_that_the_terminal_does_not_show_is_not_traded(shop: Shop) -> None:
+    def hidden(_name: str, _enable: bool) -> Any:  # noqa: FBT001  the package's
+        raise TerminalRefused("not shown", code=-1)
+
+    shop.terminal._symbol_info = lambda name: symbol_info(name, select=False)  # type: ignore[method-assign]
+    shop.terminal._symbol_select = hidden  # type: ignore[attr-defined]
+
+    with pytest.raises(UnknownSymbol):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
 
 
 async def test_a_symbol_without_a_price_is_waited_for_and_then_given_up(shop: Shop) -> None:
