@@ -104,3 +104,18 @@ def test_close_by_ends_both_positions_and_books_their_difference_once(book):
     assert book.positions[one].volume == 0.1
     assert book.balance - before == pytest.approx(gained * 0.2 * 100_000, abs=0.01)
     assert [deal.entry for deal in book.deals[-2:]] == [mt5.DEAL_ENTRY_OUT_BY] * 2
+
+
+def test_close_by_is_one_order_with_a_deal_of_each_position(book):
+    one = bought(book)
+    other = send(request(mt5.TRADE_ACTION_DEAL, type=1), book, prices()).order
+    marks = {"magic": 77, "comment": "mine"}
+
+    close_by = request(mt5.TRADE_ACTION_CLOSE_BY, position=one, position_by=other, **marks)
+    answer = send(close_by, book, prices())
+
+    order, deals = book.past_orders[-1], book.deals[-2:]
+    assert (order.type, order.magic, order.comment) == (mt5.ORDER_TYPE_CLOSE_BY, 77, "mine")
+    assert (order.position, order.position_by) == (one, other)
+    assert {deal.order for deal in deals} == {order.ticket} == {answer.order}
+    assert [(deal.position, deal.side) for deal in deals] == [(one, 1), (other, 0)]

@@ -13,7 +13,7 @@ from mt5_sidecar.api.parameters import moment_s, whole
 from mt5_sidecar.api.period import Period, between
 from mt5_sidecar.api.settled import open_s
 from mt5_sidecar.api.status import JSON
-from mt5_sidecar.api.symbols import checked_symbol, symbol_info
+from mt5_sidecar.api.symbols import checked_symbol, select, symbol_info
 from mt5_sidecar.domain import past_views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.domain.encoding import encode
@@ -34,7 +34,8 @@ async def rates(request: web.Request) -> web.Response:
     if timeframe not in TIMEFRAMES:
         raise InvalidRequest(f"timeframe is one of {', '.join(TIMEFRAMES)}")
     wanted = _wanted(request, timeframe, context.feed.zone_s)
-    await _select(context, caller(request).subject, name)
+    if not (await symbol_info(context, name)).select:
+        await select(context, caller(request).subject, name)
     columns = await _columns(context, wanted.call, (name, TIMEFRAMES[timeframe], *wanted.args))
     zone_s = context.feed.zone_s
     bars = past_views.bars(columns, context.feed.contracts.get(name), zone_s=zone_s)
@@ -74,13 +75,6 @@ def _complete(
         return True
     question = (*series, asked.from_s, context.terminal.since_ms)
     return context.bars.for_s(question, begin_s) >= context.settings.order_settle_s
-
-
-async def _select(context: Context, subject: str, name: str) -> None:
-    info = await symbol_info(context, name)
-    if not info.select:
-        context.selected.take(subject, (name,))
-        await context.terminal.read("symbol_select", name, True)  # noqa: FBT003  the package's
 
 
 async def _columns(context: Context, call: str, args: tuple[object, ...]) -> past_views.Columns:

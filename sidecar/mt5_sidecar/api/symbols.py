@@ -67,7 +67,7 @@ async def live_ticks(context: Context, subject: str, names: Iterable[str]) -> tu
     ticks: dict[str, protocol.Tick | None] = dict.fromkeys(names)
     for name in ticks:
         if not (await symbol_info(context, name)).select:
-            await _select(context, subject, name)
+            await select(context, subject, name)
 
     async def look() -> bool:
         for name, seen in ticks.items():
@@ -89,7 +89,7 @@ async def _priced_info(context: Context, subject: str, name: str) -> protocol.Sy
     # A contract is of use without prices, also where the terminal will not show any.
     with contextlib.suppress(UnknownSymbol, TooManySymbols):
         if not info.select:
-            await _select(context, subject, name)
+            await select(context, subject, name)
 
         async def look() -> protocol.SymbolInfo:
             nonlocal info
@@ -118,7 +118,14 @@ def _priced(seen: protocol.Tick | protocol.SymbolInfo) -> bool:
     return bool(seen.bid or seen.ask or seen.last)
 
 
-async def _select(context: Context, subject: str, name: str) -> None:
+async def select(context: Context, subject: str, name: str) -> None:
+    """Have a symbol in Market Watch that is not there.
+
+    Raises:
+        UnknownSymbol: the terminal does not show it.
+        TooManySymbols: too many were selected for clients already.
+        TerminalRefused: the terminal cannot say.
+    """
     context.selected.take(subject, (name,))
     await _of_symbol(context, name, "symbol_select", True)  # noqa: FBT003  the package's
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mt5_agent.protocol import AccountInfo, Order, Position, SymbolInfo
 from mt5_sidecar.domain.patience import awaited
@@ -73,7 +73,7 @@ class Market:
         """
         info = await self._info(name)
         if not info.select:
-            await self._terminal.call("symbol_select", name, True)  # noqa: FBT003  positional only
+            await self._of_symbol("symbol_select", name, True)  # noqa: FBT003  positional only
         return await self._priced(symbol(info)) if priced else symbol(info)
 
     async def position(self, ticket: int) -> Position:
@@ -164,16 +164,19 @@ class Market:
         return target
 
     async def _info(self, name: str) -> SymbolInfo:
-        try:
-            info: SymbolInfo = await self._terminal.call("symbol_info", name)
-        except TerminalRefused as error:
-            if error.of_terminal:
-                raise
-            raise UnknownSymbol(f"the broker has no symbol {name}") from error
+        info: SymbolInfo = await self._of_symbol("symbol_info", name)
         if info.name != name:
             # Orders carry the broker's own spelling, and are looked for by what was asked for.
             raise UnknownSymbol(f"the broker has no symbol {name}, but {info.name}")
         return info
+
+    async def _of_symbol(self, call: str, name: str, *args: Any) -> Any:
+        try:
+            return await self._terminal.call(call, name, *args)
+        except TerminalRefused as error:
+            if error.of_terminal:
+                raise
+            raise UnknownSymbol(f"the broker has no symbol {name}, or does not show it") from error
 
     async def _priced(self, seen: Symbol) -> Symbol:
         async def look() -> Symbol:

@@ -51,6 +51,7 @@ class Order(msgspec.Struct):
     expiration: int = 0
     position: int = 0
     done_ms: int = 0
+    position_by: int = 0
 
 
 class Deal(msgspec.Struct):

@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from mt5_simulator import constants as mt5
 from mt5_simulator.broker.book import Book, Deal, Order, Position, Side
 from mt5_simulator.broker.valuation import Prices
@@ -38,18 +40,26 @@ def leave(
     order: Order,
     position: Position,
     match: Match,
-    *,
-    entry: int = mt5.DEAL_ENTRY_OUT,
 ) -> Deal:
     """Take the matched volume off `position`."""
-    profit = _earned(position, match, match.volume)
-    swap = _settled(position, match.prices, match.volume / position.volume)
-    position.volume = round(position.volume - match.volume, _LOT_DIGITS)
-    position.updated_ms = match.prices.utc_ms
-    if position.volume <= 0:
-        del book.positions[position.ticket]
+    profit, swap = _reduced(book, position, match)
     finish(book, order, match.prices, filled=match.volume, position=position.ticket)
-    return _record(book, order, match, entry=entry, profit=profit, swap=swap)
+    return _record(book, order, match, entry=mt5.DEAL_ENTRY_OUT, profit=profit, swap=swap)
+
+
+def close_by(
+    book: Book, pair: tuple[Position, Position], match: Match, *, magic: int, comment: str
+) -> Deal:
+    """Close two opposite positions by each other: one order, and a deal of each position.
+
+    Source: MQL5 reference, ORDER_TYPE_CLOSE_BY, ORDER_POSITION_BY_ID.
+    """
+    one, other = pair
+    order = closing(book, one, match, magic=magic, comment=comment)
+    order.type, order.position_by = mt5.ORDER_TYPE_CLOSE_BY, other.ticket
+    deals = [_half(book, order, each, match) for each in pair]
+    finish(book, order, match.prices, filled=match.volume)
+    return deals[0]
 
 
 def closing(
@@ -140,6 +150,23 @@ def _turn(book: Book, order: Order, held: Position, match: Match) -> Deal:
     held.sl, held.tp = order.sl, order.tp
     finish(book, order, match.prices, filled=match.volume, position=held.ticket)
     return _record(book, order, match, entry=mt5.DEAL_ENTRY_INOUT, profit=profit, swap=swap)
+
+
+def _half(book: Book, order: Order, position: Position, match: Match) -> Deal:
+    profit, swap = _reduced(book, position, match)
+    half = msgspec.structs.replace(order, type=1 - position.side, position=position.ticket)
+    return _record(book, half, match, entry=mt5.DEAL_ENTRY_OUT_BY, profit=profit, swap=swap)
+
+
+def _reduced(book: Book, position: Position, match: Match) -> tuple[float, float]:
+    """Take the matched volume off `position`; return profit and swap of it."""
+    profit = _earned(position, match, match.volume)
+    swap = _settled(position, match.prices, match.volume / position.volume)
+    position.volume = round(position.volume - match.volume, _LOT_DIGITS)
+    position.updated_ms = match.prices.utc_ms
+    if position.volume <= 0:
+        del book.positions[position.ticket]
+    return profit, swap
 
 
 def _earned(position: Position, match: Match, volume: float) -> float:

@@ -67,7 +67,8 @@ def order_row(order: Order, prices: Prices) -> Row:
     current = now.ask if order.type % 2 == 0 else now.bid
     return (
         *(order.ticket, setup // 1000, setup, done // 1000, done, order.expiration, order.type),
-        *(order.type_time, order.type_filling, order.state, order.magic, order.position, 0),
+        *(order.type_time, order.type_filling, order.state, order.magic),
+        *(order.position, order.position_by),
         *(order.reason, order.volume, order.volume_left, order.price, order.sl, order.tp),
         *(order.price if done else current, order.stop_limit_price),
         *(order.symbol, order.comment, ""),

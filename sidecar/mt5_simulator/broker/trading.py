@@ -140,9 +140,5 @@ def _close_by(request: TradeRequest, book: Book, prices: Prices) -> Result:
     one, other = book.positions[request.position], book.positions[request.position_by]
     # At the price at which the other began: so the difference is booked once, with the first.
     match = Match(other.price_open, min(one.volume, other.volume), prices)
-    entry = mt5.DEAL_ENTRY_OUT_BY
-    deal, _ = [
-        ledger.leave(book, ledger.closing(book, each, match), each, match, entry=entry)
-        for each in (one, other)
-    ]
+    deal = ledger.close_by(book, (one, other), match, magic=request.magic, comment=request.comment)
     return Result(mt5.TRADE_RETCODE_DONE, deal.ticket, deal.order, match.volume, match.price)

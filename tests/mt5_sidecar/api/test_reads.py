@@ -8,7 +8,7 @@ from platform import python_version
 import msgspec
 import pytest
 from account_records import ACCOUNT, order, position, symbol_info, tick
-from scripted_agent import UTC_MS, done
+from scripted_agent import UTC_MS, done, failed
 from sidecar_rig import KEY, Rig, eventually, heard
 
 from mt5_agent import protocol
@@ -355,6 +355,21 @@ async def test_a_symbol_that_is_not_selected_is_and_its_first_price_comes_with_i
     seen = (await bridge.get("/api/symbols/XAUUSD")).json["symbol"]
 
     assert (seen["bid"], seen["select"]) == (1.5, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "problem"), [(-1, 404, "unknown-symbol"), (-10001, 502, "terminal-refused")]
+)
+@pytest.mark.parametrize("path", ["/api/ticks?symbols=XAUUSD", "/api/rates?symbol=XAUUSD"])
+async def test_a_symbol_that_the_terminal_does_not_show_is_refused_alike(
+    bridge: Rig, path: str, code: int, status: int, problem: str
+) -> None:
+    bridge.agent.symbols["XAUUSD"] = symbol_info("XAUUSD")
+    bridge.agent.replies["symbol_select"] = lambda r: failed(r, code, "not shown")
+
+    answer = await bridge.get(path)
+
+    assert (answer.status, answer.problem) == (status, f"/problems/{problem}")
 
 
 @pytest.mark.parametrize("symbols", ["", "A" * 30, ",".join(f"S{n}" for n in range(51)), "A%00"])

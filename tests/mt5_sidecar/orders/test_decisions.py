@@ -106,11 +106,33 @@ def test_a_market_order_that_the_broker_still_holds_is_waited_for() -> None:
 
 def test_an_order_that_moved_to_history_during_the_look_is_found_there() -> None:
     record = sent()
-    before, after = order(state=1, comment=record.token), order(comment=record.token)
+    before = order(state=1, comment=record.token, volume_current=0.1)
+    after = order(comment=record.token)
 
     found = decide(record, sight(orders=(before,), past_orders=(after,)), SETTINGS)
 
     assert outcome(found) == "Done"
+
+
+def test_a_waiting_order_that_ended_during_the_look_is_told_as_history_has_it() -> None:
+    record = sent(market(type="limit", price=Decimal(1)))
+    waiting = {"type": 2, "comment": record.token, "volume_current": 0.1}
+    before, after = order(state=1, **waiting), order(state=2, **waiting)
+
+    found = decide(record, sight(orders=(before,), past_orders=(after,)), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.reason) == ("Placed", "CanceledSince")
+
+
+def test_a_waiting_order_that_the_broker_rejected_was_never_placed() -> None:
+    record = sent(market(type="limit", price=Decimal(1)))
+    past = order(type=2, state=5, comment=record.token, volume_current=0.1)
+
+    found = decide(record, sight(past_orders=(past,)), SETTINGS)
+
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.reason) == ("Refused", "Rejected")
 
 
 @pytest.mark.parametrize(
@@ -180,6 +202,23 @@ def test_the_one_order_of_its_shape_is_it_when_the_caller_chose_the_magic() -> N
 
     assert isinstance(found, Verdict)
     assert (found.outcome, found.evidence, found.order) == ("Done", "shape", 5)
+
+
+@pytest.mark.parametrize(("placed", "triggered"), [(6, 2), (7, 3)])
+def test_a_stop_limit_order_whose_trigger_was_reached_has_its_shape(
+    placed: int, triggered: int
+) -> None:
+    side = "sell" if placed % 2 else "buy"
+    limits = {"price": Decimal("1.1"), "stop_limit_price": Decimal("1.1")}
+    ask = market(type="stop_limit", side=side, magic=7, **limits)
+    record = sent(ask, symbol="EURUSD", type=placed, volume=0.1)
+    waiting = {"magic": 7, "state": 1, "volume_current": 0.1}
+
+    for kind in (placed, triggered):
+        found = decide(record, sight(orders=(order(type=kind, **waiting),)), SETTINGS)
+        assert outcome(found) == "Placed"
+    other = order(type=triggered + 2, **waiting)
+    assert outcome(decide(record, sight(orders=(other,)), SETTINGS)) == "NotSent"
 
 
 def test_two_orders_of_its_shape_are_left_to_a_person() -> None:

@@ -15,6 +15,7 @@ from order_world.terminal import Killed, World
 from mt5_sidecar.domain.account_file import Trading
 from mt5_sidecar.errors import (
     InvalidRequest,
+    TerminalRefused,
     TerminalTimeout,
     TerminalUnavailable,
     TradingDisabled,
@@ -217,8 +218,6 @@ async def test_without_a_link_nothing_is_sent_and_the_key_stays_free(shop: Shop)
 
 
 async def test_an_unknown_symbol_and_an_unknown_ticket_are_told_apart(shop: Shop) -> None:
-    from mt5_sidecar.errors import TerminalRefused
-
     def missing(_name: str) -> Any:
         raise TerminalRefused("not found", code=-4)
 
@@ -228,6 +227,19 @@ async def test_an_unknown_symbol_and_an_unknown_ticket_are_told_apart(shop: Shop
         await shop.desk.submit("a", buy())
     with pytest.raises(UnknownTarget):
         await shop.desk.submit("b", Ask("cancel_order", CancelOrder(), 999))
+
+
+async def test_a_symbol_that_the_terminal_does_not_show_is_not_traded(shop: Shop) -> None:
+    def hidden(_name: str, _enable: bool) -> Any:  # noqa: FBT001  the package's
+        raise TerminalRefused("not shown", code=-1)
+
+    shop.terminal._symbol_info = lambda name: symbol_info(name, select=False)  # type: ignore[method-assign]
+    shop.terminal._symbol_select = hidden  # type: ignore[attr-defined]
+
+    with pytest.raises(UnknownSymbol):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
 
 
 async def test_a_symbol_without_a_price_is_waited_for_and_then_given_up(shop: Shop) -> None:
@@ -304,6 +316,28 @@ async def test_a_clock_that_is_set_back_does_not_keep_absence_from_being_proven(
     shop.terminal.fault = "lost_before"
     await shop.desk.submit("k", buy())
     shop.world.set_clock(-HOUR_MS)
+    for _ in range(20):
+        shop.world.advance(2000)
+        await shop.desk.reconcile()
+
+    assert (await shop.desk.outcome("k")).outcome == "NotSent"
+
+
+async def test_a_clock_that_is_set_back_during_the_call_keeps_no_absence_from_being_proven(
+    shop: Shop,
+) -> None:
+    """The pass that notices the clock does not know of the call yet."""
+    call = shop.terminal.call
+
+    async def during(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "order_send":
+            shop.world.set_clock(-HOUR_MS)
+            await shop.desk.reconcile()
+            raise TerminalTimeout("no answer")
+        return await call(name, *args, **kwargs)
+
+    shop.terminal.call = during  # type: ignore[method-assign]
+    await shop.desk.submit("k", buy())
     for _ in range(20):
         shop.world.advance(2000)
         await shop.desk.reconcile()
@@ -407,6 +441,23 @@ async def test_a_sidecar_killed_in_the_call_looks_before_it_trades(shop: Shop) -
     await again.desk.stop()
 
 
+async def test_a_look_that_fails_does_not_end_the_looking_before_it_trades(shop: Shop) -> None:
+    shop.terminal.fault = "lost_after"
+    await shop.desk.submit("k", buy())
+    await shop.kill()
+    shop.world.restore()
+    await shop.begin()
+
+    def away(*_args: Any) -> Any:
+        raise TerminalTimeout("no answer")
+
+    shop.terminal._history_deals_get = away  # type: ignore[method-assign]
+    await shop.desk.reconcile()
+
+    with pytest.raises(Reconciling):
+        await shop.desk.submit("new", buy("0.2"))
+
+
 async def reborn(shop: Shop) -> Shop:
     """Return the shop after its end, without its journal, before the terminal tells of a deal."""
     await shop.kill()
@@ -501,6 +552,23 @@ async def test_a_new_journal_asks_the_terminal_before_it_sends(shop: Shop) -> No
     met = await again.desk.submit("k", buy())
 
     assert (met.outcome, met.order, met.replayed) == ("Done", first.order, True)
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+async def test_a_close_of_a_lost_journal_is_answered_though_its_position_is_gone(
+    shop: Shop,
+) -> None:
+    held = (await shop.desk.submit("o", buy())).position or 0
+    closed = await shop.desk.submit("c", close(held))
+    again = await reborn(shop)
+    for _ in range(20):
+        shop.world.advance(2000)
+        await again.desk.reconcile()
+
+    met = await again.desk.submit("c", close(held))
+
+    assert (met.outcome, met.order, met.replayed) == ("Done", closed.order, True)
     assert again.sends == 0
     await again.desk.stop()
 
@@ -796,6 +864,43 @@ async def test_a_trade_that_waited_through_a_new_activation_is_not_sent(shop: Sh
     assert shop.sends == 0
 
 
+def fenced(shop: Shop) -> None:
+    shop.desk._gate.fenced = True
+
+
+def switched_off(shop: Shop) -> None:
+    shop.trading = Trading(enabled=False)
+
+
+def without_a_link(shop: Shop) -> None:
+    shop.world.connected = False
+
+
+@pytest.mark.parametrize(
+    ("happens", "refusal"),
+    [
+        (fenced, Fenced),
+        (switched_off, TradingDisabled),
+        (without_a_link, TerminalUnavailable),
+    ],
+)
+async def test_what_forbids_a_trade_after_it_was_planned_leaves_its_key_free(
+    shop: Shop, happens: Callable[[Shop], None], refusal: type[Exception]
+) -> None:
+    info = shop.terminal._symbol_info
+
+    def meanwhile(name: str) -> Any:
+        happens(shop)
+        return info(name)
+
+    shop.terminal._symbol_info = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(refusal):
+        await shop.desk.submit("k", buy())
+
+    assert shop.sends == 0
+    assert await shop.desk._ledger.journal.get("k") is None
+
+
 async def test_a_trade_that_waited_through_the_look_after_an_activation_is_looked_for(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -956,6 +1061,23 @@ async def test_an_intent_that_is_on_disk_though_its_write_failed_gets_its_outcom
     await shop.desk.reconcile()
 
     assert (await shop.desk.outcome("k")).outcome == "NotSent"
+    assert shop.sends == 0
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_what_was_never_called_for_the_disk_is_settled_though_nobody_asks(
+    shop: Shop, *, on_disk: bool
+) -> None:
+    assert shop.store is not None
+    shop.store.fail_at, shop.store.fail_before = 2, not on_disk
+    with pytest.raises(JournalFailed):
+        await shop.desk.submit("k", buy())
+    shop.store.fail_at = 0
+
+    await shop.desk.reconcile()
+
+    told = await shop.desk.outcome("k")
+    assert (told.outcome, told.reason) == ("NotSent", "NeverCalled")
     assert shop.sends == 0
 
 
