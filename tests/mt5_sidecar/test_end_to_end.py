@@ -97,6 +97,17 @@ async def test_the_past_and_the_market_are_read_from_the_terminal(live: Rig) -> 
     assert "EURUSD" in [symbol["name"] for symbol in found["symbols"]]
 
 
+async def test_a_requoted_order_is_filled_at_the_third_key(
+    rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path
+) -> None:
+    rig = await rig_with(server="Simulator-Requotes")
+    async with trading(rig, tmp_path / "terminal"):
+        tries = [await rig.trade("POST", "/api/order", f"try-{n}", json=BUY) for n in (1, 2, 3)]
+
+    told = [(answer.json["outcome"], answer.json["retry"]) for answer in tries]
+    assert told == [("Refused", True), ("Refused", True), ("Done", False)]
+
+
 async def test_an_order_that_hangs_is_unknown_the_account_serves_again_and_it_is_found(
     rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path
 ) -> None:
