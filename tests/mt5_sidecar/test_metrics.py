@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from account_records import position
+from account_records import position, symbol_info
 from sidecar_rig import Rig, eventually, heard
 
 from mt5_agent import protocol
@@ -58,6 +58,25 @@ async def test_messages_to_and_from_streams_are_counted_by_type(bridge: Rig) -> 
         assert await metric(bridge, "mt5_sidecar_ws_messages_total", type=type_) == 1, type_
     heartbeats = {"type": "heartbeat", "outcome": "done"}
     assert await metric(bridge, "mt5_sidecar_ws_commands_total", **heartbeats) == 1
+    seconds = "mt5_sidecar_ws_command_seconds"
+    assert await metric(bridge, f"{seconds}_count", type="heartbeat") == 1
+    assert await metric(bridge, f"{seconds}_sum", type="heartbeat") > 0
+    # One when it joined, and one of the positions at least.
+    assert await metric(bridge, "mt5_sidecar_ws_flush_seconds_count") >= 2
+
+
+async def test_watched_symbols_are_those_of_the_spec_and_of_streams(bridge: Rig) -> None:
+    name = "mt5_sidecar_watched_symbols"
+    assert await metric(bridge, name) == 1
+
+    bridge.agent.symbols["XAUUSD"] = symbol_info("XAUUSD")
+    socket = await bridge.ws("/ws?symbols=EURUSD,XAUUSD")
+    await heard(socket, "snapshot")
+    assert await metric(bridge, name) == 2
+
+    await socket.close()
+    await eventually(lambda: not bridge.context.sockets)
+    assert await metric(bridge, name) == 1
 
 
 async def test_calls_of_the_terminal_are_timed_by_function_and_outcome(bridge: Rig) -> None:
