@@ -51,27 +51,34 @@ def _trade(book: Book, seed: int, number: int, *, closed: bool) -> None:
     prices = Prices(book.server, opened_ms, MARKET)
     price = _price(prices.quote(symbol), side)
     position = Position(book.ticket(), symbol, side, volume, price, opened_ms, opened_ms)
-    _deal(book, position, side, 0, price, opened_ms, 0.0)
+    _fill(book, position, position.ticket, side=side, price=price, when_ms=opened_ms)
     if not closed:
         book.positions[position.ticket] = position
         return
     closed_ms = opened_ms + int((1 + 6 * share(seed, number, 5)) * _HOUR_MS)
     later = Prices(book.server, closed_ms, MARKET)
-    price, profit = later.close_price(position), later.profit(position)
-    _deal(book, position, 1 - side, 1, price, closed_ms, profit, order=book.ticket())
+    _fill(
+        book,
+        position,
+        book.ticket(),
+        side=1 - side,
+        price=later.close_price(position),
+        when_ms=closed_ms,
+        profit=later.profit(position),
+    )
 
 
-def _deal(
+def _fill(
     book: Book,
     position: Position,
+    order: int,
+    *,
     side: int,
-    entry: int,
     price: float,
     when_ms: int,
-    profit: float,
-    order: int = 0,
+    profit: float = 0.0,
 ) -> None:
-    order = order or position.ticket
+    entry = 0 if order == position.ticket else 1  # DEAL_ENTRY_IN, DEAL_ENTRY_OUT
     book.past_orders.append(
         Order(
             order,
