@@ -127,9 +127,11 @@ class Sidecars:
 
     def __init__(self) -> None:
         self.seen: SidecarSeen | None = UP
+        # What those of single pods say instead.
+        self.of: dict[str, SidecarSeen] = {}
 
-    def watch(self, *_: Any, **__: Any) -> SidecarSeen | None:
-        return self.seen
+    def watch(self, key: Key, *_: Any, **__: Any) -> SidecarSeen | None:
+        return self.of.get(key.name, self.seen)
 
     def forget(self, _: Key) -> None:
         return
@@ -205,11 +207,14 @@ class Bench:
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
-    def pod(self, *, ready: bool = True, ip: str = "10.0.0.1", uid: str = "p") -> None:
+    def pod(
+        self, *, ready: bool = True, ip: str = "10.0.0.1", uid: str = "p", slot: str = "a"
+    ) -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-demo"}
-        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": uid, "labels": labels}
+        name = f"demo-{slot}-0"
+        meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": uid, "labels": labels}
         template = template_id(parsed(), Platform.LINUX, self.world.settings)
         meta["annotations"] = {names.TEMPLATE: template}
         condition = {"type": "Ready", "status": str(ready)}
@@ -1315,6 +1320,46 @@ def looked_at(bench: Bench, slot: str = "a") -> None:
     meta = found["metadata"] | {"generation": 1, "resourceVersion": str(bench.cluster.version)}
     status = {"observedGeneration": 1, "replicas": 0}
     feed(bench.world, STATEFUL_SET, "MODIFIED", {**found, "metadata": meta, "status": status})
+
+
+async def test_a_journal_that_cannot_be_used_is_told_once_and_the_account_is_served(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    well = bench.sidecars.seen
+    assert well is not None
+    broken = replace(well, journal="journal-failed: disk is full", orders=None)
+
+    for seen in (broken, broken, well, broken):
+        bench.sidecars.seen = seen
+        bench.feed()
+        await bench.reconcile()
+
+    told = bench.cluster.told
+    assert (told["Ready"]["status"], told["JournalFault"]["status"]) == ("True", "True")
+    assert "journal-failed: disk is full" in told["JournalFault"]["message"]
+    assert bench.events.told == ["Connected", "JournalFault", "JournalFault"]
+    # An update has to wait for it, and says so.
+    bench.feed(spec={"resources": MORE}, generation=4)
+    await bench.reconcile()
+    assert "JournalFault" in bench.cluster.told["Updating"]["message"]
+
+
+async def test_a_move_to_a_slot_whose_journal_cannot_be_used_says_so(bench: Bench) -> None:
+    await connected(bench)
+    well = bench.sidecars.seen
+    assert well is not None
+    bench.sidecars.of["demo-a-0"] = well
+    bench.feed(spec={"resources": MORE}, generation=4)
+    await bench.reconcile()
+    bench.sidecars.seen = replace(well, journal="journal-unreadable: cut off", orders=None)
+    bench.pod(slot="b", uid="q")
+
+    await bench.reconcile()
+
+    told = bench.cluster.told["Updating"]["message"]
+    assert "JournalFault: trades are refused, and reads go on: journal-unreadable: cut off" in told
+    assert "JournalFault" not in bench.cluster.told, "the slot that trades is well"
 
 
 async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: Bench) -> None:

@@ -268,8 +268,24 @@ def test_what_a_person_should_know_of_a_served_account_is_a_condition_of_its_own
     assert "SelfTestFailed" not in told(replace(seen, suspended=True))
 
 
+def test_a_journal_that_cannot_be_used_is_told_and_keeps_nobody_off_the_air() -> None:
+    seen = replace(WELL, sidecar=replace(UP, journal="journal-failed: disk is full"))
+
+    verdict = ready(seen)
+
+    assert verdict.reason is Reason.CONNECTED
+    assert "trades are refused, and reads go on: journal-failed: disk" in told(seen)["JournalFault"]
+    assert "runbooks.md" in told(seen)["JournalFault"]
+    assert verdict.message.endswith("trades are refused: see the condition JournalFault")
+    assert "refused" not in ready(WELL).message
+    # Nor is it forgotten while the terminal is away.
+    away = replace(seen, sidecar=replace(BAD, journal="journal-failed: disk is full"))
+    assert told(away).keys() >= {"JournalFault"}
+    assert "JournalFault" not in told(replace(seen, suspended=True))
+
+
 def test_the_types_of_conditions_are_documented_and_no_other() -> None:
-    warned = replace(UP, no_trading="off", selftest="fonts")
+    warned = replace(UP, no_trading="off", selftest="fonts", journal="journal-busy: x")
     seens = [
         WELL,
         replace(WELL, sidecar=warned),

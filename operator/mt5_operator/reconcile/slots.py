@@ -24,7 +24,7 @@ from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.spec.status import Move, Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
-from mt5_operator.status.verdict import link
+from mt5_operator.status.verdict import journal_fault, link
 
 
 class Both:
@@ -199,9 +199,12 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
 def _trouble(both: Both, slot: str) -> str:
     taken, pod, sidecar = both.places[slot].taken, both.pods[slot], both.sidecars[slot]
     podless = both.podless[slot]
-    found = link(Seen(generation=0, name_taken=taken, podless=podless, pod=pod, sidecar=sidecar))
-    well = found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY
-    return "" if well else f"{found.reason}: {found.message}"
+    seen = Seen(generation=0, name_taken=taken, podless=podless, pod=pod, sidecar=sidecar)
+    found = link(seen)
+    if found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY:
+        told = journal_fault(seen)  # it serves, and can take over no keys
+        return f"{Reason.JOURNAL_FAULT}: {told}" if told else ""
+    return f"{found.reason}: {found.message}"
 
 
 def _sidecar(context: Context, key: Key, pod: PodSeen | None) -> SidecarSeen | None:

@@ -68,6 +68,8 @@ class SidecarSeen:
     # Why programs may not trade there; why the image does not trust itself. Empty: nothing known.
     no_trading: str = ""
     selftest: str = ""
+    # Why trades are refused for the order journal.
+    journal: str = ""
     # None: its journal cannot be used, or it did not answer.
     orders: OrdersSeen | None = None
     # Counters change with every look; they are for the broker's review, and no news by themselves.

@@ -25,7 +25,18 @@ def link(seen: Seen) -> Verdict:
     for look in _LOOKS:
         if verdict := look(seen):
             return verdict
-    return Verdict(Reason.CONNECTED, "logged in and synchronised")
+    hindered = "; trades are refused: see the condition JournalFault" if journal_fault(seen) else ""
+    return Verdict(Reason.CONNECTED, f"logged in and synchronised{hindered}")
+
+
+def journal_fault(seen: Seen) -> str:
+    """Return what to tell of an order journal that cannot be used; empty where it can."""
+    if seen.sidecar is None or not seen.sidecar.journal:
+        return ""
+    return (
+        f"trades are refused, and reads go on: {seen.sidecar.journal}; what to do is in"
+        ' docs/runbooks.md, "Trades are refused"'
+    )
 
 
 def serving(seen: Seen) -> Verdict:
