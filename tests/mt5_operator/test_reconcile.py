@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
@@ -51,6 +51,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
+from mt5_operator.status.crash import FORGOTTEN_S
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
@@ -208,7 +209,13 @@ class Bench:
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
     def pod(
-        self, *, ready: bool = True, ip: str = "10.0.0.1", uid: str = "p", slot: str = "a"
+        self,
+        *,
+        ready: bool = True,
+        ip: str = "10.0.0.1",
+        uid: str = "p",
+        slot: str = "a",
+        terminal: dict[str, Any] | None = None,
     ) -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
@@ -223,6 +230,7 @@ class Bench:
             "podIP": ip,
             "conditions": [condition],
             "initContainerStatuses": [{"started": True}],
+            "containerStatuses": [{"name": "terminal"} | (terminal or {})],
         }
         meta |= {
             "resourceVersion": str(self.cluster.version),
@@ -1360,6 +1368,42 @@ async def test_a_move_to_a_slot_whose_journal_cannot_be_used_says_so(bench: Benc
     told = bench.cluster.told["Updating"]["message"]
     assert "JournalFault: trades are refused, and reads go on: journal-unreadable: cut off" in told
     assert "JournalFault" not in bench.cluster.told, "the slot that trades is well"
+
+
+def ended(moment: datetime) -> dict[str, Any]:
+    """Return the state of a container that ended then, ten seconds after it began."""
+    times = {"startedAt": moment - timedelta(seconds=10), "finishedAt": moment}
+    told = {name: seconds_text(at) for name, at in times.items()}
+    return {"terminated": {"reason": "Error", "exitCode": 1} | told}
+
+
+async def test_a_pod_that_crashes_again_and_again_says_so_all_the_while(bench: Bench) -> None:
+    runs, end = {"running": {}}, ended(bench.world.now())
+    waits = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}}
+    bench.sidecars.seen = SidecarSeen("AgentMissing", "AgentMissing")
+    bench.feed()
+    told = []
+
+    for restarts, state in enumerate([runs, end, waits, runs, end, waits, runs]):
+        terminal = {"state": state, "lastState": end, "restartCount": restarts}
+        bench.pod(ready=False, terminal=terminal)
+        assert await bench.reconcile() is not None
+        told.append(bench.cluster.told["Ready"])
+
+    assert [each["reason"] for each in told] == ["AgentMissing"] + ["PodCrashing"] * 6
+    assert "kubectl logs demo-a-0 -c terminal --previous" in told[-1]["message"]
+    assert len({each["message"] for each in told[1:]}) == 1, "nothing to write, nothing to tell"
+    assert bench.events.told == ["AgentMissing", "PodCrashing"]
+
+    # It has run for long, or serves: it crashes no more.
+    long_ago = ended(bench.world.now() - timedelta(seconds=FORGOTTEN_S + 1))
+    bench.pod(ready=False, terminal={"state": runs, "lastState": long_ago, "restartCount": 5})
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "AgentMissing"
+    bench.sidecars.seen = UP
+    bench.pod(terminal={"state": runs, "lastState": end, "restartCount": 5})
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
 
 
 async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.status import LastMove
 from mt5_operator.status import conditions
+from mt5_operator.status.crash import Crash
 from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
 from mt5_operator.status.verdict import link, ready
 
@@ -21,6 +22,8 @@ STARTED = replace(POD, ready=False)
 UP = SidecarSeen("Connected", credentials="Valid")
 WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
+
+CRASH = Crash("terminal", "Error (1)")
 
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
 
@@ -52,8 +55,18 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ),
     (
         "crash",
-        replace(WELL, pod=replace(STARTED, waiting=("CrashLoopBackOff", "x"))),
+        replace(WELL, pod=replace(STARTED, crash=CRASH)),
         Reason.POD_CRASHING,
+    ),
+    (
+        "crashed, and serves by now",
+        replace(WELL, pod=replace(POD, crash=CRASH)),
+        Reason.CONNECTED,
+    ),
+    (
+        "crashes, and is just being replaced",
+        replace(WELL, pod=replace(STARTED, crash=CRASH, ending=True)),
+        Reason.POD_STARTING,
     ),
     (
         "silent while starting",
@@ -201,12 +214,12 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
 
     seen = pod_seen(pod)
 
-    assert seen.waiting == ("CrashLoopBackOff", "terminal: ended by OOMKilled (137); m")
+    assert seen.crash == Crash("terminal", "OOMKilled (137)")
     assert seen.sidecar_started
     assert not seen.ready
     assert link(replace(WELL, pod=seen)).message == (
-        "CrashLoopBackOff: terminal: ended by OOMKilled (137); m; see why with: kubectl logs"
-        " demo-a-0 -c terminal --previous"
+        "container terminal ends again and again, last by OOMKilled (137); see why with:"
+        " kubectl logs demo-a-0 -c terminal --previous"
     )
 
 
@@ -282,6 +295,14 @@ def test_a_journal_that_cannot_be_used_is_told_and_keeps_nobody_off_the_air() ->
     away = replace(seen, sidecar=replace(BAD, journal="journal-failed: disk is full"))
     assert told(away).keys() >= {"JournalFault"}
     assert "JournalFault" not in told(replace(seen, suspended=True))
+
+
+def test_what_a_sidecar_says_of_an_account_that_is_connected_is_told_with_it() -> None:
+    large = replace(UP, message="the account has more positions than can be shown")
+
+    verdict = ready(replace(WELL, sidecar=large))
+
+    assert verdict == (Reason.CONNECTED, f"{ready(WELL).message}; {large.message}")
 
 
 def test_the_types_of_conditions_are_documented_and_no_other() -> None:

@@ -154,7 +154,9 @@ def remembered(seen: Seen, status: Manifest) -> Seen:
 
 def _pod_seen(world: World, manifest: Manifest) -> PodSeen:
     pod = pod_seen(manifest)
-    return replace(pod, lost=bool(pod.node) and _lost(world, pod.node))
+    lost = bool(pod.node) and _lost(world, pod.node)
+    over = pod.crash is not None and not pod.crash.left_s(world.now().timestamp())
+    return replace(pod, lost=lost, crash=None if over else pod.crash)
 
 
 def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from mt5_operator.capacity import for_its_volume
 from mt5_operator.names import volume_claim
 from mt5_operator.reasons import Reason, known
+from mt5_operator.status.crash import Crash
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, image_trouble
 
 
@@ -25,8 +26,14 @@ def link(seen: Seen) -> Verdict:
     for look in _LOOKS:
         if verdict := look(seen):
             return verdict
-    hindered = "; trades are refused: see the condition JournalFault" if journal_fault(seen) else ""
-    return Verdict(Reason.CONNECTED, f"logged in and synchronised{hindered}")
+    return Verdict(Reason.CONNECTED, _well(seen))
+
+
+def _well(seen: Seen) -> str:
+    # What a sidecar says beside it: that the account is too large to be shown whole.
+    said = seen.sidecar.message if seen.sidecar else ""
+    refused = "trades are refused: see the condition JournalFault" if journal_fault(seen) else ""
+    return "; ".join(filter(None, ["logged in and synchronised", said, refused]))
 
 
 def journal_fault(seen: Seen) -> str:
@@ -115,7 +122,16 @@ def _pod(seen: Seen) -> Verdict | None:
         scheduler = f"scheduler: {pod.unschedulable}" if pod.unschedulable else ""
         told = "; ".join(filter(None, [seen.no_capacity, seen.place, scheduler]))
         return Verdict(Reason.NO_CAPACITY, told)
+    if pod.crash and not pod.ending and not _serves(seen):
+        return Verdict(Reason.POD_CRASHING, _crashes(pod.name, pod.crash))
     return _containers(pod, overdue=seen.overdue)
+
+
+def _crashes(pod: str, crash: Crash) -> str:
+    # The same words while it waits and while it runs again.
+    how = f", last by {crash.how}" if crash.how else ""
+    look = f"kubectl logs {pod} -c {crash.container} --previous"
+    return f"container {crash.container} ends again and again{how}; see why with: {look}"
 
 
 def _no_pod(stateful_set: str) -> str:
@@ -141,9 +157,7 @@ def _containers(pod: PodSeen, *, overdue: bool) -> Verdict | None:
     if word:
         if image_trouble(word):
             return Verdict(Reason.IMAGE_PULL_FAILED, f"{word}: {message}")
-        container = message.partition(":")[0]
-        logs = f"kubectl logs {pod.name} -c {container} --previous"
-        look = logs if word == "CrashLoopBackOff" else f"kubectl describe pod {pod.name}"
+        look = f"kubectl describe pod {pod.name}"
         return Verdict(Reason.POD_CRASHING, f"{word}: {message}; see why with: {look}")
     if pod.phase != "Running" or not pod.ip:
         look = f" for long; see why with: kubectl describe pod {pod.name}" if overdue else ""
