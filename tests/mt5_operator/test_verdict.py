@@ -14,7 +14,15 @@ from mt5_operator.spec.account import Platform
 from mt5_operator.spec.status import LastMove
 from mt5_operator.status import conditions
 from mt5_operator.status.crash import Crash
-from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
+from mt5_operator.status.seen import (
+    Podless,
+    PodSeen,
+    RouteSeen,
+    Seen,
+    SidecarSeen,
+    Updating,
+    pod_seen,
+)
 from mt5_operator.status.verdict import link, ready
 
 POD = PodSeen("u", ip="10.0.0.1", node="n", phase="Running", ready=True, sidecar_started=True)
@@ -45,7 +53,12 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ),
     ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
     ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
-    ("refused", replace(WELL, pod=None, podless="demo-a"), Reason.WORKLOAD_REFUSED),
+    ("refused", replace(WELL, pod=None, podless=Podless("demo-a")), Reason.WORKLOAD_REFUSED),
+    (
+        "not taken up",
+        replace(WELL, pod=None, podless=Podless("demo-a", taken_up=False, refused=False)),
+        Reason.POD_STARTING,
+    ),
     ("unbound", replace(WELL, pod=PodSeen("u", unschedulable=UNBOUND)), Reason.VOLUME_UNAVAILABLE),
     ("ending", replace(WELL, pod=replace(POD, ending=True, ready=False)), Reason.POD_STARTING),
     (
@@ -226,8 +239,9 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
 @pytest.mark.parametrize(
     ("seen", "told"),
     [
-        (replace(WELL, pod=None, podless="demo-a"), "quota"),
-        (replace(WELL, pod=None, podless="demo-a"), "kubectl describe statefulset demo-a"),
+        (replace(WELL, pod=None, podless=Podless("demo-a")), "quota"),
+        (replace(WELL, pod=None, podless=Podless("x", taken_up=False)), "controllerrevisions.apps"),
+        (replace(WELL, pod=None, podless=Podless("demo-a")), "kubectl describe statefulset demo-a"),
         (
             replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
             "kubectl describe pvc data-demo-a-0 ",

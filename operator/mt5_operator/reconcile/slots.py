@@ -23,7 +23,7 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.spec.status import Move, Trader
-from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.seen import Podless, PodSeen, Seen, SidecarSeen, pod_seen
 from mt5_operator.status.verdict import journal_fault, link
 
 
@@ -40,13 +40,17 @@ class Both:
             manifest = self.places[slot].pod
             self.pods[slot] = pod = _pod_seen(context.world, manifest) if manifest else None
             self.sidecars[slot] = _sidecar(context, pod_key(owner.key, slot), pod)
-        # The names of StatefulSets for which Kubernetes makes no pod.
         self.podless = {slot: self._podless(context, owner, slot) for slot in SLOTS}
 
-    def _podless(self, context: Context, owner: Owner, slot: str) -> str:
+    def _podless(self, context: Context, owner: Owner, slot: str) -> Podless | None:
         key, manifest = set_key(owner.key, slot), self.places[slot].stateful_set
-        missing_s = context.podless.for_s(key, manifest, has_pod=self.pods[slot] is not None)
-        return key.name if missing_s >= context.world.settings.stuck_pod_s else ""
+        has_pod, limit_s = self.pods[slot] is not None, context.world.settings.stuck_pod_s
+        return context.podless.look(key, manifest, has_pod=has_pod, limit_s=limit_s)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether Kubernetes refuses a slot its pod."""
+        return any(found is not None and found.refused for found in self.podless.values())
 
     @property
     def taken(self) -> dict[str, str]:

@@ -52,6 +52,18 @@ class PodSeen:
 
 
 @dataclass(frozen=True)
+class Podless:
+    """A StatefulSet for which Kubernetes makes no pod.
+
+    `taken_up`: its controller looked at it. `refused`: it is more than late.
+    """
+
+    stateful_set: str
+    taken_up: bool = True
+    refused: bool = True
+
+
+@dataclass(frozen=True)
 class OrdersSeen:
     """What a sidecar said of trading: the last epoch it was activated in, and whether it trades."""
 
@@ -131,7 +143,7 @@ class Seen:
     held: bool = False
     pod: PodSeen | None = None
     # The StatefulSet that should have a pod, where Kubernetes makes none.
-    podless: str = ""
+    podless: Podless | None = None
     sidecar: SidecarSeen | None = None
     # The pod is not ready for longer than a start takes.
     overdue: bool = False

@@ -11,7 +11,7 @@ from mt5_operator.capacity import for_its_volume
 from mt5_operator.names import volume_claim
 from mt5_operator.reasons import Reason, known
 from mt5_operator.status.crash import Crash
-from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, image_trouble
+from mt5_operator.status.seen import Podless, PodSeen, Seen, SidecarSeen, image_trouble
 
 
 class Verdict(NamedTuple):
@@ -113,7 +113,9 @@ def _pod(seen: Seen) -> Verdict | None:
         if told:
             return Verdict(Reason.NO_CAPACITY, told)
         if seen.podless:
-            return Verdict(Reason.WORKLOAD_REFUSED, _no_pod(seen.podless))
+            refused = seen.podless.refused
+            reason = Reason.WORKLOAD_REFUSED if refused else Reason.POD_STARTING
+            return Verdict(reason, _no_pod(seen.podless))
         return Verdict(Reason.POD_STARTING, "the pod is starting")
     # With a place in line it waits, also while the scheduler has not answered its turn yet.
     if not pod.node and (seen.no_capacity or seen.place or pod.unschedulable):
@@ -134,7 +136,15 @@ def _crashes(pod: str, crash: Crash) -> str:
     return f"container {crash.container} ends again and again{how}; see why with: {look}"
 
 
-def _no_pod(stateful_set: str) -> str:
+def _no_pod(podless: Podless) -> str:
+    stateful_set = podless.stateful_set
+    if not podless.taken_up:
+        return (
+            f"Kubernetes has not taken up StatefulSet {stateful_set}, and tells nobody why: a quota"
+            " of the namespace refuses its ControllerRevision (count/controllerrevisions.apps), or,"
+            " if no StatefulSet gets pods, kube-controller-manager is away or behind; see it with:"
+            " kubectl describe resourcequota"
+        )
     return (
         f"Kubernetes makes no pod for StatefulSet {stateful_set}: most likely a quota of the"
         " namespace or an admission webhook refuses the pod or its volume's claim; see it with:"
