@@ -95,7 +95,7 @@ class Cluster(ConfigMaps):
         if kind in self.refuses:
             raise Refused(403, "Forbidden", "exceeded quota")
         if kind in self.faults:
-            raise ApiUnavailable(self.faults[kind])
+            raise ApiUnavailable(self.faults[kind], busy=self.faults[kind].startswith("429"))
         if how.get("part") == "status":
             self.told = {c["type"]: c for c in manifest["status"]["conditions"]}
         if what == "shard":
@@ -337,6 +337,27 @@ async def test_one_write_without_an_answer_is_tried_again_and_not_told(bench: Be
     await once(bench.context, backoff, KEY)
 
     assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+
+
+async def test_an_api_server_with_too_many_requests_is_no_refusal_before_it_lasts(
+    bench: Bench,
+) -> None:
+    bench.cluster.faults = {STATEFUL_SET: "429: too many requests"}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    for _ in range(8):
+        bench.seconds += 5
+        await once(bench.context, backoff, KEY)
+    assert not bench.cluster.told
+
+    bench.seconds += 30
+    await once(bench.context, backoff, KEY)
+
+    told = bench.cluster.told["Ready"]
+    assert (told["reason"], "429: too many requests" in told["message"]) == (
+        "WorkloadRefused",
+        True,
+    )
 
 
 def unmarked(bench: Bench) -> None:

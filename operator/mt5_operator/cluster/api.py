@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
@@ -356,5 +357,6 @@ def _error(status: int, raw: bytes | msgspec.Raw) -> ApiError | ApiUnavailable:
     words = answer if isinstance(answer, dict) else {}
     message = str(words.get("message", bytes(raw)[:200].decode(errors="replace")))
     if status in _LATER:
-        return ApiUnavailable(f"{status}: {message}")
+        busy = status == HTTPStatus.TOO_MANY_REQUESTS
+        return ApiUnavailable(f"{status}: {message}", busy=busy)
     return _ERRORS.get(status, ApiError)(status, str(words.get("reason", "")), message)
