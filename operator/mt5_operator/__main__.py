@@ -8,6 +8,7 @@ import sys
 
 import structlog
 import uvloop
+from pydantic import ValidationError
 
 from mt5_operator.app import run
 from mt5_operator.errors import LeaseLost
@@ -34,7 +35,13 @@ def configure_logs(level: str) -> None:
 
 def main() -> int:
     """Run until told to stop; the kubelet starts again what ends with an error."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        configure_logs("ERROR")
+        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        structlog.get_logger().error("bad settings", prefix="MT5_OPERATOR_", faults=faults)
+        return 2
     configure_logs(settings.log_level)
     try:
         uvloop.run(run(settings, watch))

@@ -149,9 +149,8 @@ class _Operator:
             for kind in OURS:
                 for refused in (await served.listed(kind)).refused.values():
                     raise refused  # which account ids are taken there would not be known
-                if lacks := await lacking(api, kind):
-                    fields = ", ".join(lacks)
-                    return f"the CRD of {kind.name} is too old, apply it anew: it lacks {fields}"
+            for name, fields in (await lacking(api)).items():
+                return f"the CRD of {name} is too old, apply it anew: it lacks {', '.join(fields)}"
         except (ApiError, ApiUnavailable) as error:
             return str(error)
         return ""

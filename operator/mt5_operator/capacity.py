@@ -120,10 +120,14 @@ def places(
 
 def told(place: Place, platform: Platform) -> str:
     """Return what a person is told of a place in line."""
-    number = place.position
-    step = next((step for step in _STEPS if number <= step), 0)
-    where = str(number) if number <= _EXACT else f"up to {step}" if step else "beyond 1000"
+    where = about(place.position)
     return f"place {where} in the queue for {platform} (VIP first, then age)"
+
+
+def about(number: int) -> str:
+    """Return the words for a number in a line, which change seldom while the line moves."""
+    step = next((step for step in _STEPS if number <= step), 0)
+    return str(number) if number <= _EXACT else f"up to {step}" if step else "beyond 1000"
 
 
 def warm(platform: Platform, *, accounts: int, held: int, now: datetime, settings: Settings) -> int:

@@ -44,7 +44,11 @@ class Refused(ApiError):
 
 
 class ApiUnavailable(OperatorError):
-    """There was no answer, or one that asks to come later."""
+    """There was no answer, or one that asks to come later; `busy`: it has too many requests."""
+
+    def __init__(self, told: str = "", *, busy: bool = False) -> None:
+        super().__init__(told)
+        self.busy = busy
 
 
 class RouteStoreUnavailable(OperatorError):

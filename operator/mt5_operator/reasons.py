@@ -87,6 +87,7 @@ class Reason(StrEnum):
     TERMINAL_FAULT = "TerminalFault"
     ALGO_TRADING_DISABLED = "AlgoTradingDisabled"
     SELF_TEST_FAILED = "SelfTestFailed"
+    JOURNAL_FAULT = "JournalFault"
     WINE_FAULT = "WineFault"
     PLATFORM_REJECTED = "PlatformRejected"
     UNKNOWN = "Unknown"

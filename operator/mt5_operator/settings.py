@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -35,7 +35,13 @@ class WarmWindow(BaseModel):
 class Settings(BaseSettings):
     """The operator's settings; each name ends in its unit."""
 
-    model_config = SettingsConfigDict(env_prefix="MT5_OPERATOR_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MT5_OPERATOR_",
+        frozen=True,
+        extra="ignore",
+        # Redis' password may be among them.
+        hide_input_in_errors=True,
+    )
 
     # Who and where.
     namespace: str = "default"
@@ -206,11 +212,23 @@ class Settings(BaseSettings):
     router_selector: str = ""
     route_hurry_s: Seconds = 3
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_one_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError(
+                "redis://, rediss:// or unix:// (Sentinel is not spoken: name an address that leads"
+                " to the primary)"
+            )
+        return url
+
     @model_validator(mode="after")
     def _is_one_of_the_shards(self) -> Self:
         if self.shard >= self.shards:
             raise ValueError(f"shard {self.shard} of {self.shards}: shards are counted from 0")
         if self.shards > 1 and not self.broker_dry_run:
             # One shard judges brokers, and hears its own accounts: what it finds must move nobody.
-            raise ValueError("several shards only report on brokers: set BROKER_DRY_RUN=true")
+            raise ValueError(
+                "several shards only report on brokers: set MT5_OPERATOR_BROKER_DRY_RUN=true"
+            )
         return self

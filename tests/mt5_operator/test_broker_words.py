@@ -19,6 +19,7 @@ from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.index import Index
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
+from mt5_operator.sharding import shard_of
 from mt5_operator.spec.broker import BrokerSpec, BrokerStatus
 from operator_samples import manifest
 
@@ -26,9 +27,9 @@ from operator_samples import manifest
 class Bench:
     """A broker, and an API server that takes what is written of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         api: Any = self
-        self.world = World(Settings(), api, Caches(), Index(), Schedule())
+        self.world = World(Settings(**settings), api, Caches(), Index(), Schedule())
         healer = SimpleNamespace(outages=dict)
         identity = SimpleNamespace(installation="i")
         self.context: Any = SimpleNamespace(
@@ -86,3 +87,21 @@ async def test_a_broker_that_cannot_be_read_is_told_of(bench: Bench) -> None:
         await broker_status.refuse(bench.context, bench.broker, "spec.servers: too many")
 
     assert bench.told == [("InvalidSpec", "correct the spec: spec.servers: too many")]
+
+
+async def test_a_broker_of_which_other_shards_have_accounts_says_what_is_not_heard() -> None:
+    bench = Bench(shards=2, broker_dry_run=True)
+    fed(bench.world, bench.broker)
+    spaces = {shard_of(name, 2): name for name in ("a", "b", "c", "d")}
+    for space in spaces.values():
+        found = manifest(server="Demo")
+        found["metadata"] |= {"namespace": space, "uid": space}
+        feed(bench.world, ACCOUNT, "ADDED", found)
+
+    await bench.review(Reason.NOT_TRIED_YET, "nobody logged in on Linux yet")
+
+    status = bench.broker["status"]
+    told = "nobody logged in on Linux yet; 1 of its 2 accounts are other shards' and not heard here"
+    assert status["message"].startswith(told)
+    assert status["conditions"][0]["message"] == status["message"]
+    assert "spec.platform" in status["message"]

@@ -74,7 +74,7 @@ def test_vip_accounts_are_updated_first_or_last(rule: str, first: str) -> None:
     assert begun[:1] == [first]
 
 
-def test_who_waits_for_others_does_not_look_at_the_clock_and_says_always_the_same() -> None:
+def test_who_waits_for_others_does_not_look_at_the_clock_and_says_its_place() -> None:
     bench = Bench(move_max=1, move_pause_s=10)
     keys = [Key("ns", f"n{n}") for n in range(5)]
     assert bench.ask("n0")
@@ -82,13 +82,39 @@ def test_who_waits_for_others_does_not_look_at_the_clock_and_says_always_the_sam
 
     answers = [bench.fleet.ask(k, vip=False, reason=T, serves=True) for k in keys[1:]]
 
-    assert len({answer.why for answer in answers}) == 1
+    turn = "its turn has not come: MT5_OPERATOR_MOVE_MAX accounts move at once; it has place"
+    assert [each.why for each in answers] == [f"{turn} {n} in its namespace" for n in (1, 2, 3, 4)]
     assert all(answer.until_s >= bench.now_s + Settings().resync_s for answer in answers)
     bench.due.clear()
     bench.fleet.over(keys[0])
     assert bench.due == [keys[1]]
     first = bench.fleet.ask(keys[1], vip=False, reason=T, serves=True)
     assert first.until_s == 1010
+
+
+def test_a_place_far_behind_is_told_so_that_a_line_that_moves_changes_few_statuses() -> None:
+    bench = Bench(move_max=1)
+    names = [f"n{number:04}" for number in range(1102)]
+    for name in names:
+        bench.ask(name)
+
+    def told() -> dict[str, str]:
+        ask = bench.fleet.ask
+        answers = {n: ask(Key("ns", n), vip=False, reason=T, serves=True).why for n in names[2:]}
+        return {name: why.rpartition(" place ")[2] for name, why in answers.items()}
+
+    before = told()
+    bench.fleet.over(Key("ns", names[0]))
+    assert bench.ask(names[1])
+    after = told()
+
+    assert (before["n0011"], before["n0101"], before["n1101"]) == (
+        "up to 20 in its namespace",
+        "up to 200 in its namespace",
+        "beyond 1000 in its namespace",
+    )
+    # The first ten, and who comes nearer by a step.
+    assert len([name for name in before if before[name] != after[name]]) == 9 + 1 + 6
 
 
 def test_a_move_that_was_granted_and_not_written_is_granted_again() -> None:

@@ -15,12 +15,14 @@ from mt5_operator.errors import NotFound, Refused
 
 
 class Server:
-    """Tells a schema, or an error."""
+    """Tells schemas, or an error, and counts."""
 
     def __init__(self, found: Any) -> None:
         self.found = found
+        self.asked = 0
 
-    async def schema(self, _: Any) -> Any:
+    async def schemas(self, _: Any) -> Any:
+        self.asked += 1
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -31,8 +33,8 @@ def schema(crd: Any) -> Any:
 
 
 async def told(found: Any, kind: Any = ACCOUNT) -> list[str]:
-    api: Any = Server(found)
-    return await lacking(api, kind)
+    api: Any = Server(found if isinstance(found, Exception) else {kind.name: found})
+    return (await lacking(api)).get(kind.name, [])
 
 
 async def test_a_crd_of_this_version_lacks_nothing_and_one_of_a_later_version_neither() -> None:
@@ -42,6 +44,15 @@ async def test_a_crd_of_this_version_lacks_nothing_and_one_of_a_later_version_ne
     assert await told(schema(account_crd())) == []
     assert await told(later) == []
     assert await told(schema(broker_crd()), BROKER) == []
+
+
+async def test_the_schemas_of_both_kinds_are_asked_for_once() -> None:
+    older = schema(account_crd())
+    del older["properties"]["status"]["properties"]["idHeld"]
+    api: Any = Server({ACCOUNT.name: older, BROKER.name: schema(broker_crd())})
+
+    assert await lacking(api) == {ACCOUNT.name: ["status.idHeld"]}
+    assert api.asked == 1
 
 
 async def test_an_older_crd_lacks_fields_within_fields_and_words() -> None:

@@ -79,6 +79,27 @@ async def test_a_sidecar_without_a_journal_is_not_asked_again(sidecar: Any) -> N
     assert sidecar.asked == ["/internal/state"]
 
 
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        ({"orders": None, "journal": "journal-busy: x"}, "journal-busy: x"),
+        ({"orders": ORDERS, "journal": "journal-failed: x"}, "journal-failed: x"),
+        ({"orders": None, "journal": ""}, ""),  # it is just being opened, or closed
+        ({"orders": None}, "its log says why"),  # of an earlier version
+        ({"orders": ORDERS}, ""),
+    ],
+)
+async def test_what_is_wrong_with_a_journal_is_heard(
+    sidecar: Any, told: dict[str, Any], seen: str
+) -> None:
+    sidecar.state |= told
+
+    async with HttpSidecars(
+        lambda _: "t", timeout_s=5, answer_max_bytes=100_000, override=sidecar.address
+    ) as sidecars:
+        assert (await sidecars.state(POD)).journal == seen
+
+
 @pytest.mark.parametrize(("status", "seen"), [(200, TRADES), (503, None)])
 async def test_an_older_sidecar_is_asked_for_its_orders(
     sidecar: Any, status: int, seen: OrdersSeen | None

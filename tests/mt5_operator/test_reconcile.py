@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ from mt5_operator.names import Key
 from mt5_operator.reconcile import account as one
 from mt5_operator.reconcile import refresh
 from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context import Context, World, seconds_text
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.index import Index
@@ -51,6 +51,7 @@ from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
+from mt5_operator.status.crash import FORGOTTEN_S
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from operator_samples import ConfigMaps, manifest, parsed
 
@@ -94,7 +95,7 @@ class Cluster(ConfigMaps):
         if kind in self.refuses:
             raise Refused(403, "Forbidden", "exceeded quota")
         if kind in self.faults:
-            raise ApiUnavailable(self.faults[kind])
+            raise ApiUnavailable(self.faults[kind], busy=self.faults[kind].startswith("429"))
         if how.get("part") == "status":
             self.told = {c["type"]: c for c in manifest["status"]["conditions"]}
         if what == "shard":
@@ -127,9 +128,11 @@ class Sidecars:
 
     def __init__(self) -> None:
         self.seen: SidecarSeen | None = UP
+        # What those of single pods say instead.
+        self.of: dict[str, SidecarSeen] = {}
 
-    def watch(self, *_: Any, **__: Any) -> SidecarSeen | None:
-        return self.seen
+    def watch(self, key: Key, *_: Any, **__: Any) -> SidecarSeen | None:
+        return self.of.get(key.name, self.seen)
 
     def forget(self, _: Key) -> None:
         return
@@ -205,11 +208,20 @@ class Bench:
         self.cluster.account = found
         feed(self.world, ACCOUNT, "MODIFIED", found)
 
-    def pod(self, *, ready: bool = True, ip: str = "10.0.0.1", uid: str = "p") -> None:
+    def pod(
+        self,
+        *,
+        ready: bool = True,
+        ip: str = "10.0.0.1",
+        uid: str = "p",
+        slot: str = "a",
+        terminal: dict[str, Any] | None = None,
+    ) -> None:
         """Let the watch tell of a pod that runs."""
         self.cluster.version += 1
         labels = {names.ACCOUNT_LABEL: "demo", names.ACCOUNT_UID_LABEL: "uid-demo"}
-        meta: dict[str, Any] = {"name": "demo-a-0", "namespace": "ns", "uid": uid, "labels": labels}
+        name = f"demo-{slot}-0"
+        meta: dict[str, Any] = {"name": name, "namespace": "ns", "uid": uid, "labels": labels}
         template = template_id(parsed(), Platform.LINUX, self.world.settings)
         meta["annotations"] = {names.TEMPLATE: template}
         condition = {"type": "Ready", "status": str(ready)}
@@ -218,6 +230,7 @@ class Bench:
             "podIP": ip,
             "conditions": [condition],
             "initContainerStatuses": [{"started": True}],
+            "containerStatuses": [{"name": "terminal"} | (terminal or {})],
         }
         meta |= {
             "resourceVersion": str(self.cluster.version),
@@ -324,6 +337,27 @@ async def test_one_write_without_an_answer_is_tried_again_and_not_told(bench: Be
     await once(bench.context, backoff, KEY)
 
     assert bench.cluster.told["Ready"]["reason"] == "NoCapacity"
+
+
+async def test_an_api_server_with_too_many_requests_is_no_refusal_before_it_lasts(
+    bench: Bench,
+) -> None:
+    bench.cluster.faults = {STATEFUL_SET: "429: too many requests"}
+    bench.feed()
+    backoff = Backoff(bench.world.settings)
+    for _ in range(8):
+        bench.seconds += 5
+        await once(bench.context, backoff, KEY)
+    assert not bench.cluster.told
+
+    bench.seconds += 30
+    await once(bench.context, backoff, KEY)
+
+    told = bench.cluster.told["Ready"]
+    assert (told["reason"], "429: too many requests" in told["message"]) == (
+        "WorkloadRefused",
+        True,
+    )
 
 
 def unmarked(bench: Bench) -> None:
@@ -1315,6 +1349,82 @@ def looked_at(bench: Bench, slot: str = "a") -> None:
     meta = found["metadata"] | {"generation": 1, "resourceVersion": str(bench.cluster.version)}
     status = {"observedGeneration": 1, "replicas": 0}
     feed(bench.world, STATEFUL_SET, "MODIFIED", {**found, "metadata": meta, "status": status})
+
+
+async def test_a_journal_that_cannot_be_used_is_told_once_and_the_account_is_served(
+    bench: Bench,
+) -> None:
+    await connected(bench)
+    well = bench.sidecars.seen
+    assert well is not None
+    broken = replace(well, journal="journal-failed: disk is full", orders=None)
+
+    for seen in (broken, broken, well, broken):
+        bench.sidecars.seen = seen
+        bench.feed()
+        await bench.reconcile()
+
+    told = bench.cluster.told
+    assert (told["Ready"]["status"], told["JournalFault"]["status"]) == ("True", "True")
+    assert "journal-failed: disk is full" in told["JournalFault"]["message"]
+    assert bench.events.told == ["Connected", "JournalFault", "JournalFault"]
+    # An update has to wait for it, and says so.
+    bench.feed(spec={"resources": MORE}, generation=4)
+    await bench.reconcile()
+    assert "JournalFault" in bench.cluster.told["Updating"]["message"]
+
+
+async def test_a_move_to_a_slot_whose_journal_cannot_be_used_says_so(bench: Bench) -> None:
+    await connected(bench)
+    well = bench.sidecars.seen
+    assert well is not None
+    bench.sidecars.of["demo-a-0"] = well
+    bench.feed(spec={"resources": MORE}, generation=4)
+    await bench.reconcile()
+    bench.sidecars.seen = replace(well, journal="journal-unreadable: cut off", orders=None)
+    bench.pod(slot="b", uid="q")
+
+    await bench.reconcile()
+
+    told = bench.cluster.told["Updating"]["message"]
+    assert "JournalFault: trades are refused, and reads go on: journal-unreadable: cut off" in told
+    assert "JournalFault" not in bench.cluster.told, "the slot that trades is well"
+
+
+def ended(moment: datetime) -> dict[str, Any]:
+    """Return the state of a container that ended then, ten seconds after it began."""
+    times = {"startedAt": moment - timedelta(seconds=10), "finishedAt": moment}
+    told = {name: seconds_text(at) for name, at in times.items()}
+    return {"terminated": {"reason": "Error", "exitCode": 1} | told}
+
+
+async def test_a_pod_that_crashes_again_and_again_says_so_all_the_while(bench: Bench) -> None:
+    runs, end = {"running": {}}, ended(bench.world.now())
+    waits = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}}
+    bench.sidecars.seen = SidecarSeen("AgentMissing", "AgentMissing")
+    bench.feed()
+    told = []
+
+    for restarts, state in enumerate([runs, end, waits, runs, end, waits, runs]):
+        terminal = {"state": state, "lastState": end, "restartCount": restarts}
+        bench.pod(ready=False, terminal=terminal)
+        assert await bench.reconcile() is not None
+        told.append(bench.cluster.told["Ready"])
+
+    assert [each["reason"] for each in told] == ["AgentMissing"] + ["PodCrashing"] * 6
+    assert "kubectl logs demo-a-0 -c terminal --previous" in told[-1]["message"]
+    assert len({each["message"] for each in told[1:]}) == 1, "nothing to write, nothing to tell"
+    assert bench.events.told == ["AgentMissing", "PodCrashing"]
+
+    # It has run for long, or serves: it crashes no more.
+    long_ago = ended(bench.world.now() - timedelta(seconds=FORGOTTEN_S + 1))
+    bench.pod(ready=False, terminal={"state": runs, "lastState": long_ago, "restartCount": 5})
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "AgentMissing"
+    bench.sidecars.seen = UP
+    bench.pod(terminal={"state": runs, "lastState": end, "restartCount": 5})
+    await bench.reconcile()
+    assert bench.cluster.told["Ready"]["reason"] == "Connected"
 
 
 async def test_a_pod_that_a_quota_refuses_is_told_and_stands_in_no_line(bench: Bench) -> None:

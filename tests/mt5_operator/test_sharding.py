@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 from pydantic import ValidationError
 
+from mt5_operator.__main__ import main
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, POD
 from mt5_operator.names import Key
@@ -63,3 +65,27 @@ def test_every_shard_knows_all_accounts_and_brokers_and_only_its_own_pods() -> N
 def test_shards_that_would_move_accounts_by_a_part_of_the_evidence_are_refused() -> None:
     with pytest.raises(ValidationError, match="BROKER_DRY_RUN"):
         Settings(shards=2)
+
+
+def test_settings_that_cannot_be_used_are_named_and_no_password_with_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MT5_OPERATOR_SHARDS", "2")
+    monkeypatch.setenv("MT5_OPERATOR_REDIS_URL", "redis://:s3cret@redis:6379/0")
+
+    try:
+        assert main() == 2
+    finally:
+        structlog.reset_defaults()
+
+    told = capsys.readouterr().out
+    assert "set MT5_OPERATOR_BROKER_DRY_RUN=true" in told
+    assert "s3cret" not in told
+    with pytest.raises(ValidationError) as found:
+        Settings(shards=2, redis_url="redis://:s3cret@redis:6379/0")
+    assert "s3cret" not in str(found.value)
+
+
+def test_an_address_of_sentinels_is_refused_with_what_to_name_instead() -> None:
+    with pytest.raises(ValidationError, match="leads to the primary"):
+        Settings(redis_url="redis+sentinel://sentinels:26379/primary")

@@ -13,7 +13,16 @@ from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.status import LastMove
 from mt5_operator.status import conditions
-from mt5_operator.status.seen import PodSeen, RouteSeen, Seen, SidecarSeen, Updating, pod_seen
+from mt5_operator.status.crash import Crash
+from mt5_operator.status.seen import (
+    Podless,
+    PodSeen,
+    RouteSeen,
+    Seen,
+    SidecarSeen,
+    Updating,
+    pod_seen,
+)
 from mt5_operator.status.verdict import link, ready
 
 POD = PodSeen("u", ip="10.0.0.1", node="n", phase="Running", ready=True, sidecar_started=True)
@@ -21,6 +30,8 @@ STARTED = replace(POD, ready=False)
 UP = SidecarSeen("Connected", credentials="Valid")
 WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
+
+CRASH = Crash("terminal", "Error (1)")
 
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
 
@@ -42,7 +53,12 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ),
     ("unscheduled", replace(WELL, pod=PodSeen("u", unschedulable="full")), Reason.NO_CAPACITY),
     ("pending", replace(WELL, pod=PodSeen("u")), Reason.POD_STARTING),
-    ("refused", replace(WELL, pod=None, podless="demo-a"), Reason.WORKLOAD_REFUSED),
+    ("refused", replace(WELL, pod=None, podless=Podless("demo-a")), Reason.WORKLOAD_REFUSED),
+    (
+        "not taken up",
+        replace(WELL, pod=None, podless=Podless("demo-a", taken_up=False, refused=False)),
+        Reason.POD_STARTING,
+    ),
     ("unbound", replace(WELL, pod=PodSeen("u", unschedulable=UNBOUND)), Reason.VOLUME_UNAVAILABLE),
     ("ending", replace(WELL, pod=replace(POD, ending=True, ready=False)), Reason.POD_STARTING),
     (
@@ -52,8 +68,18 @@ ROWS: list[tuple[str, Seen, Reason]] = [
     ),
     (
         "crash",
-        replace(WELL, pod=replace(STARTED, waiting=("CrashLoopBackOff", "x"))),
+        replace(WELL, pod=replace(STARTED, crash=CRASH)),
         Reason.POD_CRASHING,
+    ),
+    (
+        "crashed, and serves by now",
+        replace(WELL, pod=replace(POD, crash=CRASH)),
+        Reason.CONNECTED,
+    ),
+    (
+        "crashes, and is just being replaced",
+        replace(WELL, pod=replace(STARTED, crash=CRASH, ending=True)),
+        Reason.POD_STARTING,
     ),
     (
         "silent while starting",
@@ -201,20 +227,21 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
 
     seen = pod_seen(pod)
 
-    assert seen.waiting == ("CrashLoopBackOff", "terminal: ended by OOMKilled (137); m")
+    assert seen.crash == Crash("terminal", "OOMKilled (137)")
     assert seen.sidecar_started
     assert not seen.ready
     assert link(replace(WELL, pod=seen)).message == (
-        "CrashLoopBackOff: terminal: ended by OOMKilled (137); m; see why with: kubectl logs"
-        " demo-a-0 -c terminal --previous"
+        "container terminal ends again and again, last by OOMKilled (137); see why with:"
+        " kubectl logs demo-a-0 -c terminal --previous"
     )
 
 
 @pytest.mark.parametrize(
     ("seen", "told"),
     [
-        (replace(WELL, pod=None, podless="demo-a"), "quota"),
-        (replace(WELL, pod=None, podless="demo-a"), "kubectl describe statefulset demo-a"),
+        (replace(WELL, pod=None, podless=Podless("demo-a")), "quota"),
+        (replace(WELL, pod=None, podless=Podless("x", taken_up=False)), "controllerrevisions.apps"),
+        (replace(WELL, pod=None, podless=Podless("demo-a")), "kubectl describe statefulset demo-a"),
         (
             replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),
             "kubectl describe pvc data-demo-a-0 ",
@@ -268,8 +295,32 @@ def test_what_a_person_should_know_of_a_served_account_is_a_condition_of_its_own
     assert "SelfTestFailed" not in told(replace(seen, suspended=True))
 
 
+def test_a_journal_that_cannot_be_used_is_told_and_keeps_nobody_off_the_air() -> None:
+    seen = replace(WELL, sidecar=replace(UP, journal="journal-failed: disk is full"))
+
+    verdict = ready(seen)
+
+    assert verdict.reason is Reason.CONNECTED
+    assert "trades are refused, and reads go on: journal-failed: disk" in told(seen)["JournalFault"]
+    assert "runbooks.md" in told(seen)["JournalFault"]
+    assert verdict.message.endswith("trades are refused: see the condition JournalFault")
+    assert "refused" not in ready(WELL).message
+    # Nor is it forgotten while the terminal is away.
+    away = replace(seen, sidecar=replace(BAD, journal="journal-failed: disk is full"))
+    assert told(away).keys() >= {"JournalFault"}
+    assert "JournalFault" not in told(replace(seen, suspended=True))
+
+
+def test_what_a_sidecar_says_of_an_account_that_is_connected_is_told_with_it() -> None:
+    large = replace(UP, message="the account has more positions than can be shown")
+
+    verdict = ready(replace(WELL, sidecar=large))
+
+    assert verdict == (Reason.CONNECTED, f"{ready(WELL).message}; {large.message}")
+
+
 def test_the_types_of_conditions_are_documented_and_no_other() -> None:
-    warned = replace(UP, no_trading="off", selftest="fonts")
+    warned = replace(UP, no_trading="off", selftest="fonts", journal="journal-busy: x")
     seens = [
         WELL,
         replace(WELL, sidecar=warned),

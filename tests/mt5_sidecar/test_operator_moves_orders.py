@@ -17,6 +17,7 @@ from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.sidecars.client import HttpSidecars, Target
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.status.seen import OrdersSeen
+from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]
 WHO = Identity(Ed25519PrivateKey.generate(), "installation")
@@ -102,6 +103,30 @@ async def test_what_the_agent_warns_of_reaches_the_operator(rig_with: RigWith) -
         "an investor password only looks",
         "fonts (missing)",
     )
+
+
+async def test_a_journal_that_cannot_be_used_reaches_the_operator_with_the_reason(
+    rig_with: RigWith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office, "OPEN_AGAIN_S", 0.01)
+    file = tmp_path / "journal/orders.sqlite"
+    file.parent.mkdir()
+    file.write_bytes(b"not a journal at all" * 100)
+    rig = known(await rig_with(order_self_activate=False))
+    await rig.connected(rig.new_agent())
+
+    async with Local(WHO.token, timeout_s=5, answer_max_bytes=100_000) as sidecars:
+        broken = await sidecars.state(target(rig))
+        with pytest.raises(SidecarUnreachable, match="file is not a database"):
+            await sidecars.activate(target(rig), 1)
+        file.unlink()
+        await eventually(lambda: rig.context.office.journal_fault is None)
+        mended = await sidecars.state(target(rig))
+
+    assert (broken.connected, broken.orders) == (True, None)
+    assert broken.journal.startswith("journal-unreadable: ")
+    assert broken.journal.endswith("file is not a database")
+    assert (mended.journal, mended.orders) == ("", OrdersSeen(0, active=False))
 
 
 async def test_a_call_meant_for_another_pod_changes_nothing(rig_with: RigWith) -> None:

@@ -125,6 +125,24 @@ def test_a_pod_that_a_quota_refuses_is_told_and_healed(
     eventually(lambda: reason(kubectl) == "Connected", timeout_s=60)
 
 
+def test_a_quota_on_revisions_is_told_and_healed(
+    make_operator: MakeOperator, kubectl: Kubectl
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+    kubectl.apply(quota | {"spec": {"hard": {"count/controllerrevisions.apps": "0"}}})
+    counted = "{.status.hard}"
+    eventually(lambda: "revisions" in kubectl("get", "quota", "none", f"-ojsonpath={counted}"))
+    make_operator(stuck_pod_s=1).lead()
+    kubectl.apply(secret(), account())
+
+    # Its controller would tell nobody, not even in an Event: it is told that nothing happens.
+    words = "count/controllerrevisions.apps"
+    eventually(lambda: words in await_reason(kubectl, "PodStarting")["message"], timeout_s=60)
+    kubectl("delete", "quota", "none")
+    # Its controller tries again ever more seldom.
+    eventually(lambda: reason(kubectl) == "Connected", timeout_s=60)
+
+
 def test_an_unknown_server_is_told_and_healed(
     operator: Operator, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:

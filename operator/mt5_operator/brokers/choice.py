@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mt5_operator.brokers.matching import Broker
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import AccountSpec, BrokerCompatibility, Disruption, Platform
 from mt5_operator.spec.broker import Verdict
+
+_ONLY_REPORTS: Final = (
+    "the operator only reports (MT5_OPERATOR_BROKER_DRY_RUN, which several shards need): name the"
+    " platform in brokerCompatibility or in the broker's spec.platform to have it otherwise"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,7 @@ def choice(
         )
     wanted = _wanted(broker, where)
     if dry_run and _by_verdict(broker) and wanted.platform is not _start(where):
-        return _held(
-            wanted, _start(where), "the operator only reports (MT5_OPERATOR_BROKER_DRY_RUN)"
-        )
+        return _held(wanted, _start(where), _ONLY_REPORTS)
     if where.running is None or wanted.platform is where.running:
         return wanted
     return _moved(wanted, where.running, spec, broker, where, windows_node)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
@@ -75,8 +76,8 @@ class Api(Protocol):
     async def versions(self, kind: Kind, namespace: str = "") -> dict[Key, tuple[str, int]]:
         """Return uid and resourceVersion of all objects that we watch of a kind."""
 
-    async def schema(self, kind: Kind) -> Manifest:
-        """Return how a kind of a CRD looks to the API server (OpenAPI 3)."""
+    async def schemas(self, kind: Kind) -> dict[str, Manifest]:
+        """Return how the kinds of a kind's group look to the API server (OpenAPI 3), by name."""
 
     async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
         """Tell of all objects that we watch of a kind; return the version to follow them from."""
@@ -213,15 +214,15 @@ class HttpApi:
                 found[Key(meta.namespace, meta.name)] = (meta.uid, int(meta.resourceVersion))
         return found
 
-    async def schema(self, kind: Kind) -> Manifest:
+    async def schemas(self, kind: Kind) -> dict[str, Manifest]:
         """See `Api`."""
         found = await self._send("GET", kind, f"/openapi/v3/apis/{kind.api}")
         schemas = found.get("components", {}).get("schemas", {})
-        for schema in schemas.values():
-            told = schema.get("x-kubernetes-group-version-kind", [])
-            if any(each.get("kind") == kind.name for each in told):
-                return dict(schema)
-        raise NotFound(404, "NotFound", f"no schema of {kind.name}")
+        return {
+            told["kind"]: dict(schema)
+            for schema in schemas.values()
+            for told in schema.get("x-kubernetes-group-version-kind", [])
+        }
 
     async def listed(self, kind: Kind, namespace: str, told: Callable[[Manifest], None]) -> str:
         """See `Api`. At any time one page is held as text, and one object as a dict."""
@@ -356,5 +357,6 @@ def _error(status: int, raw: bytes | msgspec.Raw) -> ApiError | ApiUnavailable:
     words = answer if isinstance(answer, dict) else {}
     message = str(words.get("message", bytes(raw)[:200].decode(errors="replace")))
     if status in _LATER:
-        return ApiUnavailable(f"{status}: {message}")
+        busy = status == HTTPStatus.TOO_MANY_REQUESTS
+        return ApiUnavailable(f"{status}: {message}", busy=busy)
     return _ERRORS.get(status, ApiError)(status, str(words.get("reason", "")), message)

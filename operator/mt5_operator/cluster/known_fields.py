@@ -19,17 +19,22 @@ Schema = dict[str, Any]
 _CRDS: Final = {ACCOUNT: account_crd, BROKER: broker_crd}
 
 
-async def lacking(api: Api, kind: Kind) -> list[str]:
-    """Return what the API server's schema of a kind lacks of our status; nothing if it tells none.
+async def lacking(api: Api) -> dict[str, list[str]]:
+    """Return what the API server's schemas lack of our statuses, by kind: kinds that lack some.
 
     Raises:
         ApiError, ApiUnavailable: it could not be asked.
     """
-    (version,) = _CRDS[kind]()["spec"]["versions"]
     try:
-        theirs = await api.schema(kind)
+        theirs = await api.schemas(ACCOUNT)
     except (NotFound, Refused):
-        return []  # discovery is closed here, or not yet fresh
+        return {}  # discovery is closed here, or not yet fresh
+    found = {kind.name: _lacks(kind, theirs[kind.name]) for kind in _CRDS if kind.name in theirs}
+    return {name: fields for name, fields in found.items() if fields}
+
+
+def _lacks(kind: Kind, theirs: Schema) -> list[str]:
+    (version,) = _CRDS[kind]()["spec"]["versions"]
     ours = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     return list(missing(ours, theirs.get("properties", {}).get("status", {}), "status"))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mt5_operator import metrics
+from mt5_operator.capacity import about
 from mt5_operator.fairness import may_take
 from mt5_operator.moving.failures import Failures
 from mt5_operator.moving.lines import Lines, Place
@@ -22,8 +23,8 @@ from mt5_operator.settings import Settings
 
 # These save an account from what happens to it anyway: a failed update elsewhere stops none.
 URGENT = ("NodeLeaving",)
-# Always the same words: what changes would be written to each waiting account.
-_TURN = "its turn has not come: MT5_OPERATOR_MOVE_MAX accounts move at once"
+# Mostly the same words: what changes is written to each waiting account, when it is looked at.
+_TURN = "its turn has not come: MT5_OPERATOR_MOVE_MAX accounts move at once; it has place"
 _PAUSED = "updates of all accounts are paused (MT5_OPERATOR_MOVE_MAX is 0)"
 _FAILED_HERE = "a move failed in this namespace: updates pause here"
 _FAILED = "moves failed in several namespaces: updates of all accounts pause"
@@ -212,11 +213,12 @@ class Fleet:
         if not urgent and now_s < calm_s:
             everybody = now_s < self._failures.everybody_until_s()
             return Answer(_FAILED if everybody else _FAILED_HERE, calm_s)
+        turn = f"{_TURN} {about(self._waiting.number(mine))} in its namespace"
         if mine != self._first(serves=mine.serves):
-            return Answer(_TURN, now_s + settings.resync_s)
+            return Answer(turn, now_s + settings.resync_s)
         gathered_s = mine.since_s + settings.move_gather_s
         next_s = max(gathered_s, self._began_s + settings.move_pause_s)
-        return Answer(_TURN, next_s) if now_s < next_s else Answer()
+        return Answer(turn, next_s) if now_s < next_s else Answer()
 
     def _count(self) -> None:
         metrics.MOVES_IN_PROGRESS.set(len(self._moving))

@@ -63,6 +63,10 @@ class Lines:
             del self._lines[which]
         self._followed(before, line[:1])
 
+    def number(self, place: Place) -> int:
+        """Return a place's number in the line of its namespace, from 1."""
+        return bisect_left(self._lines[place.serves, place.key.namespace], place) + 1
+
     def heads(self, *, serves: bool) -> Sequence[Place]:
         """Return the first of each namespace, in order."""
         return self._heads[serves]

@@ -105,7 +105,9 @@ def _silent(look: Look, trader: Trader) -> Step:
     move = look.move
     if move and move.to == trader.slot and look.slot(other(trader.slot)).said:
         return _give_up_handover(look, move) or Wait("the new slot does not answer")
-    return _late_or_back(look, trader) or Wait("the sidecar does not answer")
+    return _late_or_back(look, trader) or Wait(
+        "the slot that trades does not answer, or cannot use its journal (condition JournalFault)"
+    )
 
 
 def _give_up_handover(look: Look, move: Move) -> Step | None:

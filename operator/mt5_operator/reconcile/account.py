@@ -295,7 +295,9 @@ def _next_look_s(
     for slot in SLOTS:
         missing_s = context.podless.next_s(set_key(key, slot), settings.stuck_pod_s)
         looks += [] if missing_s is None else [missing_s + 0.1]
-        if unready_s := refresh.not_ready_s(context.world, sight.both.pods[slot]):
+        pod = sight.both.pods[slot]
+        looks += [pod.crash.left_s(now_s) + 0.1] if pod and pod.crash else []
+        if unready_s := refresh.not_ready_s(context.world, pod):
             # A moment later, because the pod's times are in whole seconds.
             ends = (settings.stuck_pod_s, settings.agent_patience_s)
             looks += [end - unready_s + 0.1 for end in ends if end >= unready_s]

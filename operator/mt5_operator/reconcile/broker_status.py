@@ -16,9 +16,9 @@ from mt5_operator.cluster.kinds import BROKER
 from mt5_operator.errors import NotFound
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.broker_feed import fed, listed
-from mt5_operator.reconcile.context import Context, micro_text, seconds_text
+from mt5_operator.reconcile.context import Context, World, micro_text, seconds_text
 from mt5_operator.spec.account import BrokerCompatibility
-from mt5_operator.spec.broker import BrokerSpec, Verdict
+from mt5_operator.spec.broker import BrokerSpec, BrokerStatus, Verdict
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status.conditions import dated
 
@@ -35,14 +35,16 @@ _log = structlog.get_logger()
 async def tell(context: Context, manifest: Manifest, spec: BrokerSpec, found: Reviewed) -> None:
     """Write what a review found, if it means more than what is there."""
     previous = manifest.get("status", {})
+    message = found.status.message + _unheard(context.world, manifest["metadata"]["name"])
     told = found.status.model_copy(
         update={
+            "message": message[:1024],
             "observed_generation": manifest["metadata"]["generation"],
             "reviewer": context.identity.installation,
         }
     )
     status = told.model_dump(mode="json", by_alias=True, exclude_none=True)
-    status["conditions"] = _conditions(context, manifest, spec, found)
+    status["conditions"] = _conditions(context, manifest, spec, told, found.reason)
     if _worth_a_write(context, status, previous):
         await _write(context, manifest, status)
         await _transition(context, manifest, previous, status, found.reason)
@@ -94,9 +96,9 @@ async def _write(context: Context, manifest: Manifest, status: Manifest) -> None
 
 
 def _conditions(
-    context: Context, manifest: Manifest, spec: BrokerSpec, found: Reviewed
+    context: Context, manifest: Manifest, spec: BrokerSpec, status: BrokerStatus, reason: Reason
 ) -> list[dict[str, Any]]:
-    status, reason, message = found.status, found.reason, found.status.message
+    message = status.message
     decided = status.verdict in (Verdict.LINUX_COMPATIBLE, Verdict.REQUIRES_WINDOWS)
     if spec.platform is not BrokerCompatibility.AUTO:
         decided, reason = True, Reason.CHOSEN_BY_BROKER
@@ -119,6 +121,17 @@ def _conditions(
     before = {item["type"]: item for item in manifest.get("status", {}).get("conditions", [])}
     now = seconds_text(context.world.now())
     return [dated(item, before.get(item["type"]), now) for item in items]
+
+
+def _unheard(world: World, name: str) -> str:
+    """Return what to add where other shards have accounts of a broker; empty if none has."""
+    keys = world.directory.clients_of(name)
+    others = sum(not world.owns(key.namespace) for key in keys)
+    told = (
+        f"; {others} of its {len(keys)} accounts are other shards' and not heard here, and nobody"
+        " is moved: name the platform in spec.platform or in the accounts' brokerCompatibility"
+    )
+    return told if others else ""
 
 
 def _down(context: Context, name: str) -> str:

@@ -29,7 +29,7 @@ def stand(
     # Who is not made, or not begun, until its spec is corrected takes nobody's turn.
     stands_aside = stands_aside or (look.frozen and not pods)
     # Nor who has no pod because that is refused: it would never leave the line.
-    refused_pod = any(both.podless.values()) or context.refusals.next_s(wanted.key) is not None
+    refused_pod = both.refused or context.refusals.next_s(wanted.key) is not None
     stands_aside = stands_aside or (refused_pod and not pods)
     begins_later = look.trader is None and both.taken
     if stands_aside or begins_later or exceeded(world, wanted):

@@ -13,6 +13,8 @@ from mt5_operator.spec.parse import Manifest
 
 # The API server is busy now and then; a webhook that fails does so each time.
 _CHANCES: Final = 2
+# With too many requests it says so itself, and to everybody: that ends, mostly.
+_BUSY_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Refusals:
         self._max_s = max_s
         self._clock = clock
         self._last: dict[Key, Refusal] = {}
-        self._unanswered: dict[Key, int] = {}
+        # How many in a row, and when the first of them was.
+        self._unanswered: dict[Key, tuple[int, float]] = {}
 
     def standing(self, key: Key, wanted: Manifest) -> str:
         """Return why `wanted` need not be tried now; empty if it should be."""
@@ -50,10 +53,12 @@ class Refusals:
         pause_s = min(self._max_s, 2 * last.pause_s) if last and again else self._min_s
         self._last[key] = Refusal(wanted, problem, pause_s, self._clock() + pause_s)
 
-    def unanswered(self, key: Key) -> bool:
+    def unanswered(self, key: Key, *, busy: bool = False) -> bool:
         """Take in a write without an answer; tell whether there were too many to be chance."""
-        self._unanswered[key] = self._unanswered.get(key, 0) + 1
-        return self._unanswered[key] > _CHANCES
+        now = self._clock()
+        before, since = self._unanswered.get(key, (0, now))
+        self._unanswered[key] = (before + 1, since)
+        return before >= _CHANCES and (not busy or now - since >= _BUSY_S)
 
     def forget(self, key: Key) -> None:
         """Forget what was refused: it was taken, or its account is gone."""

@@ -23,8 +23,8 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.spec.status import Move, Trader
-from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, pod_seen
-from mt5_operator.status.verdict import link
+from mt5_operator.status.seen import Podless, PodSeen, Seen, SidecarSeen, pod_seen
+from mt5_operator.status.verdict import journal_fault, link
 
 
 class Both:
@@ -40,13 +40,17 @@ class Both:
             manifest = self.places[slot].pod
             self.pods[slot] = pod = _pod_seen(context.world, manifest) if manifest else None
             self.sidecars[slot] = _sidecar(context, pod_key(owner.key, slot), pod)
-        # The names of StatefulSets for which Kubernetes makes no pod.
         self.podless = {slot: self._podless(context, owner, slot) for slot in SLOTS}
 
-    def _podless(self, context: Context, owner: Owner, slot: str) -> str:
+    def _podless(self, context: Context, owner: Owner, slot: str) -> Podless | None:
         key, manifest = set_key(owner.key, slot), self.places[slot].stateful_set
-        missing_s = context.podless.for_s(key, manifest, has_pod=self.pods[slot] is not None)
-        return key.name if missing_s >= context.world.settings.stuck_pod_s else ""
+        has_pod, limit_s = self.pods[slot] is not None, context.world.settings.stuck_pod_s
+        return context.podless.look(key, manifest, has_pod=has_pod, limit_s=limit_s)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether Kubernetes refuses a slot its pod."""
+        return any(found is not None and found.refused for found in self.podless.values())
 
     @property
     def taken(self) -> dict[str, str]:
@@ -154,7 +158,9 @@ def remembered(seen: Seen, status: Manifest) -> Seen:
 
 def _pod_seen(world: World, manifest: Manifest) -> PodSeen:
     pod = pod_seen(manifest)
-    return replace(pod, lost=bool(pod.node) and _lost(world, pod.node))
+    lost = bool(pod.node) and _lost(world, pod.node)
+    over = pod.crash is not None and not pod.crash.left_s(world.now().timestamp())
+    return replace(pod, lost=lost, crash=None if over else pod.crash)
 
 
 def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
@@ -199,9 +205,12 @@ def _said(sidecar: SidecarSeen | None) -> Said | None:
 def _trouble(both: Both, slot: str) -> str:
     taken, pod, sidecar = both.places[slot].taken, both.pods[slot], both.sidecars[slot]
     podless = both.podless[slot]
-    found = link(Seen(generation=0, name_taken=taken, podless=podless, pod=pod, sidecar=sidecar))
-    well = found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY
-    return "" if well else f"{found.reason}: {found.message}"
+    seen = Seen(generation=0, name_taken=taken, podless=podless, pod=pod, sidecar=sidecar)
+    found = link(seen)
+    if found.reason is Reason.CONNECTED or found.reason in ON_ITS_WAY:
+        told = journal_fault(seen)  # it serves, and can take over no keys
+        return f"{Reason.JOURNAL_FAULT}: {told}" if told else ""
+    return f"{found.reason}: {found.message}"
 
 
 def _sidecar(context: Context, key: Key, pod: PodSeen | None) -> SidecarSeen | None:

@@ -20,6 +20,8 @@ from mt5_operator.status import conditions
 from mt5_operator.status.seen import Seen
 
 _DECIDED: Final = ("trader", "move", "healing")
+# Ready says nothing of it, and clients get refusals.
+_WARNED_OF: Final = (Reason.JOURNAL_FAULT,)
 _log = structlog.get_logger()
 
 
@@ -49,12 +51,17 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
     _log.debug("status written", account=str(key), changed=conditions.differences(status, previous))
     await platform.moved(context, manifest, previous, status)
     await _transition(context, manifest, ready(previous), ready(status))
+    await _warn(context, manifest, previous, status)
 
 
 def ready(status: Manifest) -> dict[str, Any]:
     """Return the Ready condition; one without a reason if there is none."""
-    found = [item for item in status.get("conditions", []) if item["type"] == "Ready"]
-    return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
+    return _found(status, "Ready") or {"status": "Unknown", "reason": "", "message": ""}
+
+
+def _found(status: Manifest, kind: str) -> dict[str, Any] | None:
+    found = (item for item in status.get("conditions", []) if item["type"] == kind)
+    return next(found, None)
 
 
 async def _transition(
@@ -76,3 +83,16 @@ async def _transition(
         await context.events.tell(
             manifest, after["reason"], after["message"], warning=warning, now=now
         )
+
+
+async def _warn(context: Context, manifest: Manifest, before: Manifest, after: Manifest) -> None:
+    """Tell of conditions of their own when they come."""
+    for reason in _WARNED_OF:
+        item = _found(after, reason)
+        if item is None or _found(before, reason):
+            continue
+        meta, message = manifest["metadata"], item["message"]
+        account = f"{meta['namespace']}/{meta['name']}"
+        _log.warning("account warns", account=account, reason=reason.value, message=message)
+        now = micro_text(context.world.now())
+        await context.events.tell(manifest, reason.value, message, warning=True, now=now)

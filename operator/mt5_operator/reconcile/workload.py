@@ -70,7 +70,7 @@ async def _written(
         return [], f"the API server refuses the pod: {error.message}"
     except ApiUnavailable as error:
         # If it is away altogether, the status will not be written either.
-        if not context.refusals.unanswered(key):
+        if not context.refusals.unanswered(key, busy=error.busy):
             raise
         return [], f"the API server does not take the pod: {error}"
     return done, ""

@@ -63,6 +63,14 @@ class _State(msgspec.Struct):
     evidence: msgspec.Raw = msgspec.Raw(b"{}")
     orders: _Orders | msgspec.UnsetType | None = msgspec.UNSET
     """None: its journal cannot be used, and reads go on. Unset: a sidecar that has to be asked."""
+    journal: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def journal_fault(self) -> str:
+        if self.journal is not msgspec.UNSET:
+            return self.journal
+        # A sidecar of an earlier version does not say what it is.
+        return "its log says why" if self.orders is None else ""
 
 
 class _Orders(msgspec.Struct):
@@ -126,6 +134,7 @@ class HttpSidecars:
             told.credentials,
             no_trading=told.trade_message if told.trade_allowed is False else "",
             selftest=told.selftest,
+            journal=told.journal_fault,
             evidence=_evidence(told.evidence),
             orders=told.orders.seen if isinstance(told.orders, _Orders) else None,
         )

@@ -10,7 +10,7 @@ from mt5_operator.reasons import NEEDS_A_PERSON, Reason
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.spec.status import LastMove, Move, Trader
 from mt5_operator.status.seen import Seen
-from mt5_operator.status.verdict import Verdict, ready, serving
+from mt5_operator.status.verdict import Verdict, journal_fault, ready, serving
 
 Condition = dict[str, Any]
 
@@ -78,6 +78,7 @@ def _warnings(seen: Seen) -> list[Condition]:
     told = {
         Reason.ALGO_TRADING_DISABLED: sidecar.no_trading if sidecar.connected else "",
         Reason.SELF_TEST_FAILED: sidecar.selftest,
+        Reason.JOURNAL_FAULT: journal_fault(seen),
     }
     return [
         _condition(seen, reason.value, True, Verdict(reason, message))  # noqa: FBT003 - the value itself

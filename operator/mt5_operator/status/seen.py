@@ -14,6 +14,7 @@ from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.spec.status import LastMove, Move, Trader
+from mt5_operator.status.crash import Crash, crash_seen, ended_by
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class PodSeen:
     sidecar_started: bool = False
     unschedulable: str = ""
     waiting: tuple[str, str] = ("", "")
+    # A container that ends again and again; until it has run for long, if it is recent.
+    crash: Crash | None = None
     ending: bool = False
     # Its node does not answer: what the cluster says of the pod is old, and it cannot be ended.
     lost: bool = False
@@ -46,6 +49,18 @@ class PodSeen:
     def answers(self) -> bool:
         """Tell whether its sidecar can be asked."""
         return bool(self.ip) and self.phase == "Running"
+
+
+@dataclass(frozen=True)
+class Podless:
+    """A StatefulSet for which Kubernetes makes no pod.
+
+    `taken_up`: its controller looked at it. `refused`: it is more than late.
+    """
+
+    stateful_set: str
+    taken_up: bool = True
+    refused: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,8 @@ class SidecarSeen:
     # Why programs may not trade there; why the image does not trust itself. Empty: nothing known.
     no_trading: str = ""
     selftest: str = ""
+    # Why trades are refused for the order journal.
+    journal: str = ""
     # None: its journal cannot be used, or it did not answer.
     orders: OrdersSeen | None = None
     # Counters change with every look; they are for the broker's review, and no news by themselves.
@@ -126,7 +143,7 @@ class Seen:
     held: bool = False
     pod: PodSeen | None = None
     # The StatefulSet that should have a pod, where Kubernetes makes none.
-    podless: str = ""
+    podless: Podless | None = None
     sidecar: SidecarSeen | None = None
     # The pod is not ready for longer than a start takes.
     overdue: bool = False
@@ -142,7 +159,6 @@ class Seen:
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CRASH = {
-    "CrashLoopBackOff",
     "CreateContainerConfigError",
     "RunContainerError",
     "CreateContainerError",
@@ -160,6 +176,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
     meta, status = pod["metadata"], pod.get("status", {})
     conditions = {item["type"]: item for item in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
+    containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
     return PodSeen(
         uid=meta["uid"],
         name=meta["name"],
@@ -174,7 +191,8 @@ def pod_seen(pod: Manifest) -> PodSeen:
         ready=ready.get("status") == "True" and "deletionTimestamp" not in meta,
         sidecar_started=any(c.get("started") for c in status.get("initContainerStatuses", [])),
         unschedulable=_unschedulable(conditions.get("PodScheduled", {})),
-        waiting=_waiting(status),
+        waiting=_waiting(containers),
+        crash=crash_seen(containers),
         ending="deletionTimestamp" in meta,
         revision=meta.get("labels", {}).get("controller-revision-hash", ""),
         not_ready_since=ready.get("lastTransitionTime", meta.get("creationTimestamp", "")),
@@ -186,17 +204,10 @@ def _unschedulable(condition: dict[str, Any]) -> str:
     return str(condition.get("message", "the scheduler found no node")) if waits else ""
 
 
-def _waiting(status: dict[str, Any]) -> tuple[str, str]:
-    containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+def _waiting(containers: list[dict[str, Any]]) -> tuple[str, str]:
     for container in containers:
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in TROUBLED:
-            told = f"{container['name']}: {_ended(container)}{waiting.get('message', '')}"
-            return waiting["reason"], told
+            how = f"ended by {told}; " if (told := ended_by(container)) else ""
+            return waiting["reason"], f"{container['name']}: {how}{waiting.get('message', '')}"
     return "", ""
-
-
-def _ended(container: dict[str, Any]) -> str:
-    """Return how a container ended last: too little memory, say, is told by nothing else."""
-    last = container.get("lastState", {}).get("terminated")
-    return f"ended by {last.get('reason')} ({last.get('exitCode')}); " if last else ""

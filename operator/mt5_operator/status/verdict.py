@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from mt5_operator.capacity import for_its_volume
 from mt5_operator.names import volume_claim
 from mt5_operator.reasons import Reason, known
-from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, image_trouble
+from mt5_operator.status.crash import Crash
+from mt5_operator.status.seen import Podless, PodSeen, Seen, SidecarSeen, image_trouble
 
 
 class Verdict(NamedTuple):
@@ -25,7 +26,24 @@ def link(seen: Seen) -> Verdict:
     for look in _LOOKS:
         if verdict := look(seen):
             return verdict
-    return Verdict(Reason.CONNECTED, "logged in and synchronised")
+    return Verdict(Reason.CONNECTED, _well(seen))
+
+
+def _well(seen: Seen) -> str:
+    # What a sidecar says beside it: that the account is too large to be shown whole.
+    said = seen.sidecar.message if seen.sidecar else ""
+    refused = "trades are refused: see the condition JournalFault" if journal_fault(seen) else ""
+    return "; ".join(filter(None, ["logged in and synchronised", said, refused]))
+
+
+def journal_fault(seen: Seen) -> str:
+    """Return what to tell of an order journal that cannot be used; empty where it can."""
+    if seen.sidecar is None or not seen.sidecar.journal:
+        return ""
+    return (
+        f"trades are refused, and reads go on: {seen.sidecar.journal}; what to do is in"
+        ' docs/runbooks.md, "Trades are refused"'
+    )
 
 
 def serving(seen: Seen) -> Verdict:
@@ -95,7 +113,9 @@ def _pod(seen: Seen) -> Verdict | None:
         if told:
             return Verdict(Reason.NO_CAPACITY, told)
         if seen.podless:
-            return Verdict(Reason.WORKLOAD_REFUSED, _no_pod(seen.podless))
+            refused = seen.podless.refused
+            reason = Reason.WORKLOAD_REFUSED if refused else Reason.POD_STARTING
+            return Verdict(reason, _no_pod(seen.podless))
         return Verdict(Reason.POD_STARTING, "the pod is starting")
     # With a place in line it waits, also while the scheduler has not answered its turn yet.
     if not pod.node and (seen.no_capacity or seen.place or pod.unschedulable):
@@ -104,10 +124,27 @@ def _pod(seen: Seen) -> Verdict | None:
         scheduler = f"scheduler: {pod.unschedulable}" if pod.unschedulable else ""
         told = "; ".join(filter(None, [seen.no_capacity, seen.place, scheduler]))
         return Verdict(Reason.NO_CAPACITY, told)
+    if pod.crash and not pod.ending and not _serves(seen):
+        return Verdict(Reason.POD_CRASHING, _crashes(pod.name, pod.crash))
     return _containers(pod, overdue=seen.overdue)
 
 
-def _no_pod(stateful_set: str) -> str:
+def _crashes(pod: str, crash: Crash) -> str:
+    # The same words while it waits and while it runs again.
+    how = f", last by {crash.how}" if crash.how else ""
+    look = f"kubectl logs {pod} -c {crash.container} --previous"
+    return f"container {crash.container} ends again and again{how}; see why with: {look}"
+
+
+def _no_pod(podless: Podless) -> str:
+    stateful_set = podless.stateful_set
+    if not podless.taken_up:
+        return (
+            f"Kubernetes has not taken up StatefulSet {stateful_set}, and tells nobody why: a quota"
+            " of the namespace refuses its ControllerRevision (count/controllerrevisions.apps), or,"
+            " if no StatefulSet gets pods, kube-controller-manager is away or behind; see it with:"
+            " kubectl describe resourcequota"
+        )
     return (
         f"Kubernetes makes no pod for StatefulSet {stateful_set}: most likely a quota of the"
         " namespace or an admission webhook refuses the pod or its volume's claim; see it with:"
@@ -130,9 +167,7 @@ def _containers(pod: PodSeen, *, overdue: bool) -> Verdict | None:
     if word:
         if image_trouble(word):
             return Verdict(Reason.IMAGE_PULL_FAILED, f"{word}: {message}")
-        container = message.partition(":")[0]
-        logs = f"kubectl logs {pod.name} -c {container} --previous"
-        look = logs if word == "CrashLoopBackOff" else f"kubectl describe pod {pod.name}"
+        look = f"kubectl describe pod {pod.name}"
         return Verdict(Reason.POD_CRASHING, f"{word}: {message}; see why with: {look}")
     if pod.phase != "Running" or not pod.ip:
         look = f" for long; see why with: kubectl describe pod {pod.name}" if overdue else ""

@@ -37,7 +37,8 @@ class StatusAnswer(Status, frozen=True, kw_only=True):
     """The connection in detail; times are UTC, `instance_id` is the pod's name.
 
     `utc_offset_s` is the broker's clock minus UTC; `utc_offset_sure`: ticks of several seconds
-    agreed on it, or it is configured.
+    agreed on it, or it is configured. `journal`: the problem that trades get for the order journal,
+    `journal-failed` say; empty while it is well.
     """
 
     account_id: str
@@ -50,6 +51,7 @@ class StatusAnswer(Status, frozen=True, kw_only=True):
     last_contact: str | None
     trade_allowed: bool | None
     trading_enabled: bool
+    journal: str
     utc_offset_s: int | None
     utc_offset_sure: bool
     versions: Versions

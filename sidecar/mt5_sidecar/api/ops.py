@@ -16,6 +16,7 @@ from mt5_sidecar.api.status import JSON, versions
 from mt5_sidecar.domain.clock import utc_iso
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import Draining, Unexpected
+from mt5_sidecar.orders.errors import JournalError
 
 # The housekeeping runs every second; missing ten of them, the loop is not well.
 LOOP_DEAD_S: Final = 10.0
@@ -76,6 +77,7 @@ def state_answer(context: Context) -> dict[str, Any]:
         "files": {**context.terminal.file_versions, "access": context.access.version},
         "evidence": context.evidence.answer(),
         "orders": orders_of(context.office),
+        "journal": _told(context.office.journal_fault),
     }
 
 
@@ -85,6 +87,10 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", metrics),
     ("GET", "/internal/state", state),
 )
+
+
+def _told(fault: JournalError | None) -> str:
+    return f"{fault.slug}: {fault.detail}" if fault else ""
 
 
 def _moment(epoch_ms: int) -> str | None:

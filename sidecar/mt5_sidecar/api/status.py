@@ -30,7 +30,7 @@ async def status(request: web.Request) -> web.Response:
 def status_answer(context: Context) -> StatusAnswer:
     """Return the connection in detail."""
     settings, seen = context.settings, context.terminal.connection
-    contact_ms = context.feed.contact_ms
+    contact_ms, fault = context.feed.contact_ms, context.office.journal_fault
     return StatusAnswer(
         **asdict(context.feed.status),
         account_id=settings.account_id,
@@ -43,6 +43,7 @@ def status_answer(context: Context) -> StatusAnswer:
         last_contact=utc_iso(contact_ms) if contact_ms else None,
         trade_allowed=seen.trade_allowed,
         trading_enabled=context.terminal.account_file.trading.enabled,
+        journal=fault.slug if fault else "",
         utc_offset_s=context.feed.zone_s,
         utc_offset_sure=seen.utc_offset_sure,
         versions=versions(context),

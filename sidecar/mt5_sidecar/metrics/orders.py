@@ -33,7 +33,9 @@ class OrderMetrics:
             registry=registry,
         )
         self.ready = Gauge(
-            "mt5_sidecar_orders_ready", "1 while a trade would be taken", registry=registry
+            "mt5_sidecar_orders_ready",
+            "1 while a trade would be taken and the journal is well",
+            registry=registry,
         )
         self.journal_writes = durations(
             registry,

@@ -17,6 +17,7 @@ from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.errors import (
     Busy,
     Fenced,
+    JournalError,
     KeyInFlight,
     KeyReused,
     KeyUnknown,
@@ -184,7 +185,13 @@ class OrderDesk:
     @property
     def ready(self) -> bool:
         """Tell whether a trade would be taken now, as far as this desk and the terminal go."""
-        return self._gate.open and self._terminal.connection.connected
+        connected = self._terminal.connection.connected
+        return self._gate.open and connected and self.journal_fault is None
+
+    @property
+    def journal_fault(self) -> JournalError | None:
+        """Return why trades are refused for the journal; None while it is well."""
+        return self._ledger.journal.fault
 
     @property
     def unknown(self) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Office:
         self._on_outcome = on_outcome
         self._sleep = sleep
         self._desk: OrderDesk | None = None
-        self._fault = JournalError("the journal is not open yet")
+        self._fault: JournalError | None = None
         self._work: asyncio.Task[None] | None = None
         self._stopping = False
         metrics.unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
@@ -68,8 +68,14 @@ class Office:
         if self._stopping:
             raise Stopping("the sidecar is going away", retry_after_s=5)
         if self._desk is None:
-            raise type(self._fault)(self._fault.detail, retry_after_s=OPEN_AGAIN_S)
+            fault = self._fault or JournalError("the journal is not open yet")
+            raise type(fault)(fault.detail, retry_after_s=OPEN_AGAIN_S)
         return self._desk
+
+    @property
+    def journal_fault(self) -> JournalError | None:
+        """Return why trades are refused for the journal; None while it is well, or opened."""
+        return self._desk.journal_fault if self._desk else self._fault
 
     async def start(self) -> None:
         """Open the desk, or begin to try again and again."""

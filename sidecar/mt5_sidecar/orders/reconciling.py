@@ -72,6 +72,7 @@ class Reconciler:
                 await first()
                 await self.once()
                 await self._compact()
+                await self._ledger.journal.try_again()
             except JournalError as error:
                 logger.error("orders_journal_failed", error=error.detail, kind=error.slug)
             except Exception as error:  # noqa: BLE001  the last hope of every unknown order

@@ -19,6 +19,13 @@ async def buy(rig: Rig, key: str, **more: str) -> Answer:
     return await rig.trade("POST", "/api/order", key, json=BUY | more)
 
 
+async def told(rig: Rig) -> tuple[str, str]:
+    """Return what a client reads of the journal, and what Prometheus reads of orders."""
+    lines = (await rig.ops("/metrics")).body.decode().splitlines()
+    ready = next(line for line in lines if line.startswith("mt5_sidecar_orders_ready "))
+    return (await rig.get("/api/status")).json["journal"], ready.split()[1]
+
+
 async def limit_pages(rig: Rig, pages: int) -> None:
     """Have SQLite find the disk full beyond so many pages (0: beyond those that there are)."""
     journal = rig.context.office.desk._ledger.journal
@@ -52,10 +59,32 @@ async def test_a_full_disk_is_told_nothing_is_sent_and_the_key_stays_free(
     refusals = (await rig.get("/api/performance/metrics")).json["orders_refused"]
     assert refusals["journal-failed"] == 1
 
+    assert await told(rig) == ("journal-failed", "0.0")
+    assert "full" in state_answer(rig.context)["journal"]
+
     await limit_pages(rig, 1_000_000)
+    # Nobody need trade for it to be found well.
+    await eventually(lambda: rig.context.office.desk.ready)
+    assert await told(rig) == ("", "1.0")
+    assert state_answer(rig.context)["journal"] == ""
     again = await buy(rig, f"k{done}")
     assert (again.status, again.json["replayed"]) == (200, False), again.body
     assert len(broker.sent) == done + 1
+
+
+async def test_a_journal_that_is_damaged_while_it_is_open_stays_so_until_it_is_opened_anew(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    assert (await buy(rig, "k1")).status == 200
+    journal = rig.context.office.desk._ledger.journal
+    await journal.write(lambda store: store._db.execute("UPDATE trade SET body = 'no json'"))
+
+    damaged = await rig.trade("GET", "/api/order/k1")
+
+    assert (damaged.status, damaged.problem) == (503, "/problems/journal-unreadable")
+    assert (await buy(rig, "k2")).status == 200  # what it writes says nothing of what it lost
+    assert await told(rig) == ("journal-unreadable", "0.0")
+    await eventually(lambda: journal.fault is not None)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +117,8 @@ async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
     assert (await rig.ops("/readyz")).status == 200
     assert "mt5_sidecar_orders_ready 0.0" in (await rig.ops("/metrics")).body.decode()
     assert state_answer(rig.context)["orders"] is None
+    assert state_answer(rig.context)["journal"].startswith(f"{problem}: ")
+    assert (await rig.get("/api/status")).json["journal"] == problem
     # Never repaired, never replaced.
     assert file.read_bytes() == content
     assert not broker.sent

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
+from mt5_sidecar.orders.errors import JournalError, JournalUnreadable
 from mt5_sidecar.orders.journal.store import BATCH, Store
 from mt5_sidecar.orders.records import Record
 
@@ -28,6 +29,15 @@ class Journal:
         self._on_write = on_write
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._store: Store | None = None
+        self._fault: JournalError | None = None
+
+    @property
+    def fault(self) -> JournalError | None:
+        """Return why trades fail on it now; None if it was well when it was last used.
+
+        What is damaged stays so until the file is opened, and checked, anew.
+        """
+        return self._fault
 
     async def open(self) -> None:
         """Open the file.
@@ -53,11 +63,27 @@ class Journal:
         """Return what `ask` reads, after all earlier writes."""
         store = self._store
         assert store is not None, "the journal is not open"  # noqa: S101  a bug of ours
-        return await asyncio.get_running_loop().run_in_executor(self._executor, ask, store)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, ask, store)
+        except JournalError as error:
+            if not isinstance(self._fault, JournalUnreadable):
+                self._fault = error
+            raise
 
     async def write(self, change: Callable[[Store], None]) -> None:
         """Return when `change` is durable."""
         self._on_write(await self.read(lambda store: _timed(change, store)))
+        if not isinstance(self._fault, JournalUnreadable):
+            self._fault = None
+
+    async def try_again(self) -> None:
+        """Write something if what was written last failed: the next trade may be hours away.
+
+        Raises:
+            JournalError: It still fails.
+        """
+        if self._fault is not None and not isinstance(self._fault, JournalUnreadable):
+            await self.write(Store.try_out)
 
     async def get(self, key: str) -> Record | None:
         """Return the record of `key`."""
