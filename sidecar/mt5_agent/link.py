@@ -172,6 +172,8 @@ class Link:
     async def _tell(self, wire: Wire) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + self._settings.heartbeat_s
+        # First the State: by what it says of the broker's clock the sidecar reads the rest.
+        self._tell_state(wire)
         while True:
             self._wake.clear()
             await self._flush(wire)
@@ -201,13 +203,17 @@ class Link:
                 return
 
     def _tell_news(self, wire: Wire) -> None:
+        # Before the State: one that says `Connected` calls current what was seen until then.
+        for snapshot in self._source.take():
+            wire.write(snapshot)
+        self._tell_state(wire)
+
+    def _tell_state(self, wire: Wire) -> None:
         state = self._source.state()
         if _meaning(state) != _meaning(self._told):
             self._told = state
             told = msgspec.structs.replace(state, polls=self._source.polls())
             wire.write(told)
-        for snapshot in self._source.take():
-            wire.write(snapshot)
 
 
 def _meaning(state: State | None) -> object:

@@ -3,7 +3,11 @@
 
 import json
 
+import msgspec
+
 from mt5_agent import protocol
+from mt5_agent.link import Link
+from mt5_agent.settings import Settings
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -66,3 +70,35 @@ async def test_a_call_without_an_answer_is_in_the_log_and_a_read_is_not(sidecar,
     assert [(line["level"], line["message"].partition(" after")[0]) for line in lines] == [
         ("warning", "symbol_info: unknown")
     ]
+
+
+class Source:
+    """Has seen positions, and is connected since."""
+
+    def state(self) -> protocol.State:
+        return protocol.State(state="Connected")
+
+    def polls(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def take(self) -> list[protocol.Snapshot]:
+        none = msgspec.Raw(msgspec.msgpack.encode([]))
+        return [protocol.Snapshot(kind="positions", version=1, utc_ms=0, monotonic_ns=0, data=none)]
+
+
+class Wire:
+    """Keeps what it is to send."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def write(self, message: object) -> None:
+        self.told.append(message)
+
+
+async def test_what_was_seen_is_told_before_the_state_that_calls_it_current():
+    link, wire = Link(Source(), Settings(backend="simulator")), Wire()
+
+    link._tell_news(wire)
+
+    assert [type(message) for message in wire.told] == [protocol.Snapshot, protocol.State]

@@ -125,10 +125,10 @@ def _changes(channel: str, item: dict[str, Any]) -> dict[str, Any]:
 
 def _snapshot(items: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     whole = {
-        name: {"type": "array", "items": ref} if name in REMOVED else _or_null(ref)
+        name: {"type": "array", "items": ref} if name in REMOVED else ref
         for name, ref in items.items()
     }
-    # Of the channels only those that the client has, or that are new to it.
+    # Of the channels only those that the client has, or that are new to it, and are known.
     return _object(**whole, status=status) | {"required": ["status"]}
 
 
@@ -146,10 +146,6 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 def _either(schema: dict[str, Any], other: dict[str, Any] | None) -> dict[str, Any]:
     return schema if other is None else {"anyOf": [schema, other]}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _name(path: str) -> str:

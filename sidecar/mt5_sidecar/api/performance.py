@@ -68,7 +68,8 @@ def _kept(context: Context, channel: Channel) -> Kept:
     return Kept(
         version=context.board.version(channel),
         items=len(context.board.items(channel)),
-        age_s=None if seen_ms is None else round((now_ms() - seen_ms) / 1000, 3),
+        # Seen before the clock was set back: it is not younger than nothing.
+        age_s=None if seen_ms is None else round(max(0, now_ms() - seen_ms) / 1000, 3),
     )
 
 

@@ -14,7 +14,6 @@ from mt5_sidecar.api.ready import Ready, fits, head
 from mt5_sidecar.api.status import JSON
 from mt5_sidecar.api.symbols import checked_symbols, live_ticks
 from mt5_sidecar.domain import views
-from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.errors import InvalidRequest, SnapshotTooOld
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.streams.reads import Fields, Read
@@ -124,10 +123,7 @@ def demand_fresh(context: Context, query: Any) -> None:
     asked = query.get("max_age")
     if asked is None:
         return
-    # A terminal without its broker answers us all the same, so contact alone says nothing of age.
-    stale_since_ms = context.feed.stale_since_ms
-    current_ms = context.feed.contact_ms if stale_since_ms is None else stale_since_ms
-    if (now_ms() - current_ms) / 1000 > _seconds(asked):
+    if context.feed.freshness.age_s > _seconds(asked):
         reason = context.terminal.connection.reason
         raise SnapshotTooOld("the account was last current earlier", reason=reason)
 

@@ -56,10 +56,16 @@ class Board:
         self._items: dict[Channel, dict[str, Item]] = {channel: {} for channel in CHANNELS}
         self._gone: dict[Channel, dict[str, int]] = {channel: {} for channel in CHANNELS}
         self._versions: dict[Channel, int] = dict.fromkeys(CHANNELS, 0)
+        self._known_since: dict[Channel, int] = {}
 
     def version(self, channel: Channel) -> int:
         """The `seq` of the channel's last change; 0 when it never had any."""
         return self._versions[channel]
+
+    def is_news(self, channel: Channel, *, since: int) -> bool:
+        """Say whether nothing was known of the channel at `since`, and now something is: that it
+        holds nothing may be all."""
+        return self._known_since.get(channel, 0) > since
 
     def items(self, channel: Channel) -> Mapping[str, Item]:
         """Return the channel's items by key, in the terminal's order."""
@@ -139,6 +145,7 @@ class Board:
     def _next(self, channel: Channel) -> int:
         self.seq += 1
         self._versions[channel] = self.seq
+        self._known_since.setdefault(channel, self.seq)
         return self.seq
 
     def _mark_gone(

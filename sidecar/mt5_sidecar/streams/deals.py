@@ -7,6 +7,7 @@ is (every 5 s) finds what moved nothing: what was bought and sold again between 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -36,15 +37,18 @@ class DealWatch:
         *,
         tell: Callable[[protocol.Deal], None],
         clock: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._terminal = terminal
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
-        self._started_s = clock() // 1000
+        self._monotonic = monotonic
+        self._began_s = monotonic()
+        self._clocks_start_s = clock() // 1000
         self._known: dict[int, int] | None = None
-        """Times by ticket; None before the first look, which tells nothing."""
+        """Times by ticket; None before the first look."""
         self._shapes: dict[Channel, Any] = {}
         self._moved = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -111,24 +115,31 @@ class DealWatch:
         deals = await self._terminal.call("history_deals_get", from_s, to_s)
         first, known = self._known is None, self._known or {}
         news = [deal for deal in deals if deal.ticket not in known]
-        floor_ms = self._floor_ms(zone_s)
+        floor_ms = self._floor_ms(zone_s, slack_s=0 if first else SLACK_S)
         # A terminal that has begun anew shows less for a while: what was told stays told, for as
         # long as a look may show it.
         seen = known | {deal.ticket: deal.time_msc for deal in deals}
         self._known = {ticket: ms for ticket, ms in seen.items() if ms >= from_s * 1000}
         for deal in sorted(news, key=lambda d: (d.time_msc, d.ticket)):
-            if not first and deal.time_msc >= floor_ms:
+            if floor_ms is not None and deal.time_msc >= floor_ms:
                 self._tell(deal)
 
     def _from_s(self, zone_s: int | None) -> int:
         if self._known:
             return max(self._known.values()) // 1000 - LATE_S
-        return self._started_s + (zone_s or 0) - DAY_S
+        return self._started_s() + (zone_s or 0) - DAY_S
 
-    def _floor_ms(self, zone_s: int | None) -> int:
+    def _floor_ms(self, zone_s: int | None, *, slack_s: int) -> int | None:
+        """Return what a deal must not be older than to be news; None: none is."""
         if zone_s is not None:
-            return (self._started_s + zone_s - SLACK_S) * 1000
-        return max((self._known or {}).values(), default=0)
+            # Of the first look, too: a stream may have waited longer for the terminal than we.
+            return (self._started_s() + zone_s - slack_s) * 1000
+        return None if self._known is None else max(self._known.values(), default=0)
+
+    def _started_s(self) -> int:
+        # By the clock of now: one that was ahead at our start would hide deals until it is reached.
+        ago_s = int(self._monotonic() - self._began_s)
+        return min(self._clocks_start_s, self._clock() // 1000 - ago_s)
 
 
 _SHAPES: Final[dict[Channel, Callable[[Any], Any]]] = {

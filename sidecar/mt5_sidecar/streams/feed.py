@@ -15,6 +15,7 @@ from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.channels import ACCOUNT_KEY, Channel
 from mt5_sidecar.streams.contracts import ContractCache
 from mt5_sidecar.streams.deals import DealWatch
+from mt5_sidecar.streams.freshness import Freshness
 from mt5_sidecar.streams.hub import Hub
 from mt5_sidecar.streams.position_bodies import PositionBodies
 from mt5_sidecar.streams.status import Status, status
@@ -26,6 +27,8 @@ CHANNEL_OF: Final[dict[protocol.SnapshotKind, Channel]] = {
     "orders": "orders",
     "ticks": "tick_data",
 }
+# Without these nothing is known of the account; a price may be long in coming.
+WHOLE: Final = frozenset[Channel]({"account_info", "positions", "orders"})
 # Used until the account itself has been seen.
 MONEY_DIGITS: Final = 2
 
@@ -49,14 +52,16 @@ class Feed:
         self._clock = clock
         self._records: dict[Channel, Any] = {}
         self._positions = PositionBodies()
+        self._connected = False
         self._unshown: set[Channel] = set()
         """What is too large for the agent to tell: until it tells it again, ours is of before."""
-        self._contact_ms = 0
+        self._complete_for = (0, frozenset[Channel]())
+        """An agent's connection, and what of the account came over it."""
+        self.freshness = Freshness(limit_s=settings.stale_after_s, clock=clock)
         self._zone_s: int | None = terminal.connection.utc_offset_s
         self.contracts = ContractCache(terminal, self._render_all)
         self.deals = DealWatch(terminal, tell=self._dealt, clock=clock)
         self.changed_ms: dict[Channel, int] = {}
-        self.stale_since_ms: int | None = clock()
         if self._zone_s is not None:
             self._metrics.broker_utc_offset_s.set(self._zone_s)
         self._told: Status = self.status
@@ -71,7 +76,12 @@ class Feed:
     @property
     def contact_ms(self) -> int:
         """When the terminal was last heard of; 0 for never."""
-        return max(self._contact_ms, self._terminal.connection.last_contact_ms)
+        return self.freshness.contact_ms
+
+    @property
+    def stale_since_ms(self) -> int | None:
+        """Since when the board may be otherwise than the account; None: it is current."""
+        return self.freshness.stale_since_ms
 
     @property
     def status(self) -> Status:
@@ -90,7 +100,7 @@ class Feed:
         """Take in one part of the account."""
         channel = CHANNEL_OF[snapshot.kind]
         records = protocol.decode_snapshot(snapshot)
-        self._contact_ms = snapshot.utc_ms
+        self.freshness.heard(snapshot.utc_ms)
         self._unshown.discard(channel)
         if channel == "tick_data":
             self._records[channel] = self._watched(self._records.get(channel, {}) | records)
@@ -99,6 +109,7 @@ class Feed:
         if self._render(channel, records):
             self.changed_ms[channel] = snapshot.utc_ms
             self.hub.changed()
+        self._note_come(channel)
         # Clients first: nobody waits for what follows.
         self.deals.seen(channel, records)
         self._metrics.taken_in(snapshot.kind)
@@ -137,10 +148,12 @@ class Feed:
 
     def connection_changed(self) -> None:
         """Tell clients when the terminal went away or came back; learn the broker's zone."""
-        zone_s = self._terminal.connection.utc_offset_s
+        self.freshness.said(self._terminal.connection.last_contact_ms)
+        zone_s, again = self._terminal.connection.utc_offset_s, self._is_back()
         if zone_s is not None and zone_s != self._zone_s:
-            self._zone_s = zone_s
+            self._zone_s, again = zone_s, True
             self._metrics.broker_utc_offset_s.set(zone_s)
+        if again:
             self._render_all()
         unshown = {CHANNEL_OF[kind] for kind in self._terminal.connection.unshown}
         if not unshown <= self._unshown:
@@ -153,14 +166,12 @@ class Feed:
         """Decide whether the board is current; to be called every second or so."""
         self.forget_unwatched()
         self._know_of_no_prices()
-        if self._current():
-            self.stale_since_ms = None
-        elif self.stale_since_ms is None:
-            self.stale_since_ms = self.contact_ms or self._clock()
-        else:
-            # A clock that was set back: what is stale since a time to come would pass `?max_age=`.
-            self.stale_since_ms = min(self.stale_since_ms, self._clock())
-        self._metrics.connected.set(self._terminal.connection.connected)
+        connection = self._terminal.connection
+        self.freshness.review(
+            shown=connection.connected and self._is_complete() and not self._unshown,
+            healthy_ms=connection.evidence.last_healthy_ms,
+        )
+        self._metrics.connected.set(connection.connected)
         self._metrics.stale.set(self.stale_since_ms is not None)
         self._metrics.unshown.set(len(self._unshown))
         if self.status != self._told:
@@ -174,6 +185,7 @@ class Feed:
         if self._terminal.connection.connected:
             self.changed_ms["tick_data"] = self._clock()
             self._board.replace("tick_data", {})
+            self.hub.changed()
 
     def _dealt(self, deal: protocol.Deal) -> None:
         contract, zone_s = self.contracts.get(deal.symbol), self._zone_s
@@ -184,10 +196,24 @@ class Feed:
         self._board.happened(type_, encode(what))
         self.hub.changed(urgent=True)
 
-    def _current(self) -> bool:
-        age_s = (self._clock() - self.contact_ms) / 1000
-        in_time = age_s <= self._settings.stale_after_s
-        return self._terminal.connection.connected and in_time and not self._unshown
+    def _is_back(self) -> bool:
+        """Say whether the account is connected again: what came before could not be asked for the
+        digits of its symbols."""
+        before, self._connected = self._connected, self._terminal.connection.connected
+        return self._connected and not before
+
+    def _note_come(self, channel: Channel) -> None:
+        agent, come = self._complete_for
+        before = come if agent == self._terminal.agents else frozenset[Channel]()
+        self._complete_for = (self._terminal.agents, before | {channel})
+        if not before >= WHOLE and self._is_complete():
+            self.review()
+
+    def _is_complete(self) -> bool:
+        """Say whether all of the account has come since the agent connected: of what was there
+        before, nobody knows whether it still is."""
+        agent, come = self._complete_for
+        return agent == self._terminal.agents and come >= WHOLE
 
     def _render_all(self) -> None:
         # A list: every channel is to be rendered, not only up to the first that changed.

@@ -72,16 +72,29 @@ class Flush:
 
     def _parts(self, since: int, wants: frozenset[Channel] | None, choice: Choice) -> list[Part]:
         parts = []
-        if wants is not None:
-            whole = Choice(choice.channels & wants, choice.symbols)
-            parts.append(Part("snapshot", messages.snapshot(self._board, whole, self._status())))
+        whole = self._whole(since, wants or frozenset(), choice.channels)
+        if wants is not None or whole:
+            seen = Choice(whole, choice.symbols)
+            parts.append(Part("snapshot", messages.snapshot(self._board, seen, self._status())))
         for channel in CHANNELS:
-            if channel in choice.channels and channel not in (wants or ()):
+            if channel in choice.channels and channel not in whole:
                 keys = choice.symbols if channel == "tick_data" else None
                 delta = self._board.delta(channel, since=since, keys=keys)
                 body = messages.changes(channel, delta)
                 parts += [Part(channel, body)] if body is not None else []
         return parts
+
+    def _whole(
+        self, since: int, wants: frozenset[Channel], chosen: frozenset[Channel]
+    ) -> frozenset[Channel]:
+        """Return the channels to be told in full. Of what the terminal has not told yet there is
+        nothing to tell: "no positions" would be a claim."""
+        board = self._board
+        return frozenset(
+            channel
+            for channel in chosen
+            if board.version(channel) and (channel in wants or board.is_news(channel, since=since))
+        )
 
     def _framed(self, part: Part, *, seq: int) -> Outgoing:
         head = {"seq": seq, "now_ms": self._now_ms}

@@ -50,7 +50,8 @@ def changes(channel: Channel, delta: Delta) -> bytes | None:
 
 
 def snapshot(board: Board, choice: Choice, status: bytes) -> bytes:
-    """Return all that `choice` covers as JSON, the connection's status with it."""
+    """Return all that `choice` covers as JSON, the connection's status with it; of each channel
+    something is known."""
     parts = [
         b'"%b":%b' % (channel.encode(), _whole(board, channel, choice))
         for channel in CHANNELS
@@ -73,7 +74,7 @@ def event(type_: str, data: bytes, *, number: int, seq: int, now_ms: int) -> byt
 def _whole(board: Board, channel: Channel, choice: Choice) -> bytes:
     items = board.items(channel)
     if channel == "account_info":
-        return items[ACCOUNT_KEY].body if items else b"null"
+        return items[ACCOUNT_KEY].body
     wanted = choice.symbols if channel == "tick_data" else None
     bodies = (item.body for key, item in items.items() if wanted is None or key in wanted)
     return b"[%b]" % b",".join(bodies)

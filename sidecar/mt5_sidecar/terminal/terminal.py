@@ -66,6 +66,8 @@ class Terminal:
         self.connection: Connection = self._seen()
         self.since_ms = clock()
         self.agent_epoch = ""
+        self.agents = 0
+        """How many agents have connected: each tells all that it knows anew."""
         self._agent_since_ms = 0
         metrics.agent.waiting.set_function(lambda: self._session.waiting if self._session else 0)
         metrics.account.watched_symbols.set_function(lambda: len(self.symbols))
@@ -200,6 +202,7 @@ class Terminal:
         self._session = session
         self._agent = protocol.State(state="TerminalStarting")
         self.agent_epoch = session.epoch
+        self.agents += 1
         self._metrics.agent.connections.inc()
         logger.info("agent_connected", epoch=session.epoch)
         self._log_in()

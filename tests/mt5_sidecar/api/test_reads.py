@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,10 +14,10 @@ from sidecar_rig import KEY, Rig, eventually, heard
 
 from mt5_agent import protocol
 from mt5_sidecar import __version__
-from mt5_sidecar.api import snapshots
 from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.domain import views
+from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.streams import reads
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -119,20 +120,18 @@ async def test_max_age_is_kept_or_refused(bridge: Rig, asked: str, status: int) 
 
 
 async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_broker(
-    bridge: Rig, monkeypatch: pytest.MonkeyPatch
+    bridge: Rig,
 ) -> None:
-    now_ms = UTC_MS + 6000
-    monkeypatch.setattr(snapshots, "now_ms", lambda: now_ms)
-    terminal = bridge.context.terminal
-    bridge.agent.says("Disconnected", "BrokerUnreachable")
+    terminal, lost_ms = bridge.context.terminal, now_ms() - 6000
+    bridge.agent.says("Disconnected", "BrokerUnreachable", last_contact_ms=lost_ms)
     await eventually(lambda: not terminal.connection.connected)
     # It answers on, and shows what it had.
-    bridge.agent.says("Disconnected", "BrokerUnreachable", last_contact_ms=now_ms)
-    await eventually(lambda: terminal.connection.last_contact_ms == now_ms)
+    bridge.agent.says("Disconnected", "BrokerUnreachable", last_contact_ms=now_ms())
+    await eventually(lambda: terminal.connection.last_contact_ms > lost_ms)
 
     younger = await bridge.get("/api/positions?max_age=5")
     named = await bridge.get("/api/ticks?symbols=EURUSD&max_age=5")
-    older = await bridge.get("/api/positions?max_age=7")
+    older = await bridge.get("/api/positions?max_age=60")
 
     assert (younger.status, younger.problem) == (503, "/problems/snapshot-too-old")
     assert younger.json["reason"] == "BrokerUnreachable"
@@ -169,19 +168,24 @@ async def test_positions_that_are_too_many_to_be_told_are_stale_and_the_status_s
     assert (await bridge.get("/api/positions")).json["stale"] is False
 
 
-async def test_what_is_stale_passes_no_max_age_because_the_clock_was_set_back(
+async def test_what_is_old_passes_no_max_age_because_the_clock_was_set_back(
     bridge: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bridge.agent.says("Connected", last_contact_ms=now_ms())
+    await eventually(lambda: bridge.context.terminal.connection.last_contact_ms > UTC_MS)
+    current = await bridge.get("/api/positions?max_age=5")
+
+    freshness = bridge.context.feed.freshness
+    monkeypatch.setattr(freshness, "_clock", lambda: now_ms() - 3_600_000)
+    monkeypatch.setattr(freshness, "_monotonic", lambda: time.monotonic() + 6)
+    older = await bridge.get("/api/positions?max_age=5")
     await bridge.agent.stop()
     await eventually(lambda: not bridge.context.terminal.connection.connected)
-    set_back_ms = UTC_MS - 3_600_000
-    monkeypatch.setattr(bridge.context.feed, "_clock", lambda: set_back_ms)
-    bridge.look()
-    monkeypatch.setattr(snapshots, "now_ms", lambda: set_back_ms + 6000)
+    stale = await bridge.get("/api/positions?max_age=5")
 
-    answer = await bridge.get("/api/positions?max_age=5")
-
-    assert (answer.status, answer.problem) == (503, "/problems/snapshot-too-old")
+    assert current.status == 200
+    assert (older.status, older.problem) == (503, "/problems/snapshot-too-old")
+    assert (stale.status, stale.problem) == (503, "/problems/snapshot-too-old")
 
 
 async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> bytes:

@@ -50,16 +50,18 @@ class Terminal:
 class Watch:
     """A watch whose waits are over at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, set_by_ms: int = 0) -> None:
         self.terminal = Terminal()
         self.told: list[int] = []
         self.waits: list[float] = []
         self.long: Callable[[], Awaitable[object]] | None = None
         """What the wait for the last look is, if it is to last."""
+        self.set_by_ms = set_by_ms
+        """How far the machine's clock is from the time."""
         self.watch = DealWatch(
             self.terminal,  # type: ignore[arg-type]
             tell=lambda d: self.told.append(d.ticket),
-            clock=lambda: NOW_MS,
+            clock=lambda: NOW_MS + self.set_by_ms,
             sleep=self._sleep,
         )
 
@@ -76,7 +78,7 @@ class Watch:
 
 async def test_what_was_there_before_is_no_news_and_what_comes_is_told_once_in_order() -> None:
     seen = Watch()
-    seen.terminal.deals = [deal(1)]
+    seen.terminal.deals = [deal(1, after_ms=-1)]
     await seen.looked()
 
     seen.terminal.deals += [deal(3, after_ms=20), deal(2, after_ms=10)]
@@ -155,6 +157,41 @@ async def test_deals_made_while_the_terminal_was_away_are_told_when_it_is_back()
     assert seen.told == [1]
 
 
+async def test_deals_made_before_the_terminal_was_there_at_all_are_told_when_it_is() -> None:
+    seen = Watch()
+    seen.terminal.away = True
+    await seen.looked()
+
+    seen.terminal.away = False
+    seen.terminal.deals = [deal(1, after_ms=-60_000), deal(2, after_ms=60_000)]
+    await seen.looked()
+
+    assert seen.told == [2]
+
+
+async def test_a_first_look_tells_nothing_while_the_brokers_clock_is_unknown() -> None:
+    seen = Watch()
+    seen.terminal.connection.utc_offset_s = None
+    seen.terminal.deals = [deal(1, after_ms=60_000)]
+    await seen.looked()
+
+    seen.terminal.deals += [deal(2, after_ms=60_001)]
+    await seen.looked()
+
+    assert seen.told == [2]
+
+
+async def test_a_clock_that_was_ahead_at_the_start_hides_no_deals() -> None:
+    seen = Watch(set_by_ms=3_600_000)
+    await seen.looked()
+
+    seen.set_by_ms = 0
+    seen.terminal.deals = [deal(1, after_ms=5000)]
+    await seen.looked()
+
+    assert seen.told == [1]
+
+
 async def test_a_history_that_is_loaded_anew_is_no_news() -> None:
     seen = Watch()
     await seen.looked()
@@ -190,7 +227,7 @@ async def test_a_price_moves_nothing_and_a_volume_does() -> None:
 async def test_streams_hear_of_a_deal_as_an_event(rig: Rig, broker: ScriptedBroker) -> None:
     await eventually(lambda: rig.context.feed.deals._known is not None)
     socket = await rig.ws()
-    made = rig.context.feed.deals._started_s + ZONE_S + 1
+    made = rig.context.feed.deals._started_s() + ZONE_S + 1
     broker.deals = [
         blank(
             records.Deal, ticket=5, symbol="EURUSD", price=1.0852, volume=0.1, entry=1,

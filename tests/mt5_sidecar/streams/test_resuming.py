@@ -52,7 +52,8 @@ class Listener:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self.epoch, self.seq = "", 0
-        self.state: dict[str, dict[str, Any]] = {channel: {} for channel in CHANNELS}
+        self.state: dict[str, dict[str, Any]] = {}
+        """What it was told in full, and what became of that."""
         self.events: list[int] = []
         """Numbers of the events since the last point at which it was told of a gap."""
         self.since = 0
@@ -67,7 +68,7 @@ class Listener:
     def read(self, most: int) -> None:
         arrived, self.wire.waiting[:] = self.wire.waiting[:most], self.wire.waiting[most:]
         for frame in arrived:
-            self._hear(json.loads(frame[frame.index(b"{") :]))
+            self._hear(json.loads(frame[frame.index(b'{"') :]))
 
     def _hear(self, message: dict[str, Any]) -> None:
         type_, data = message["type"], message["data"]
@@ -83,9 +84,9 @@ class Listener:
         self.seq = message["seq"]
 
     def _begin(self, whole: dict[str, Any]) -> None:
-        for channel in CHANNELS:
+        for channel in whole.keys() - {"status"}:
             if channel == "account_info":
-                self.state[channel] = {ACCOUNT_KEY: whole[channel]} if whole[channel] else {}
+                self.state[channel] = {ACCOUNT_KEY: whole[channel]}
             else:
                 self.state[channel] = {item["key"]: item for item in whole[channel]}
 
@@ -114,15 +115,16 @@ class Streams(RuleBasedStateMachine):
         self.number = 0
         self.lives = 0
         self.truth: dict[Channel, dict[str, bytes]] = {channel: {} for channel in CHANNELS}
+        self.truth["account_info"] = {ACCOUNT_KEY: self.body("")}
         self.happened: list[int] = []
         self.new_pod()
 
-    def new_pod(self) -> None:
+    def new_pod(self, known: frozenset[Channel] = frozenset(CHANNELS)) -> None:
         self.lives += 1
         self.board = Board(max_events=FEW_EVENTS, epoch=f"life-{self.lives}")
         self.happened = []
         self.hub = Hub(self.settings, self.board, METRICS, status=lambda: STATUS, clock=lambda: 0)
-        for channel in CHANNELS:
+        for channel in known:
             self.board.replace(channel, self.truth[channel])
 
     def tell(self, *, urgent: bool = False) -> None:
@@ -151,7 +153,7 @@ class Streams(RuleBasedStateMachine):
     def ticks(self, key: int) -> None:
         new = {str(key): self.body(str(key))}
         self.truth["tick_data"] = self.truth["tick_data"] | new
-        self.board.update("tick_data", new)
+        self.board.update("tick_data", self.truth["tick_data"])
         self.tell()
 
     @rule()
@@ -196,11 +198,17 @@ class Streams(RuleBasedStateMachine):
         if listener.client is None:
             self.join(listener)
 
-    @rule()
-    def pod_is_replaced(self) -> None:
+    @rule(known=st.frozensets(st.sampled_from(CHANNELS)))
+    def pod_is_replaced(self, known: frozenset[Channel]) -> None:
         for listener in self.all:
             listener.client = None
-        self.new_pod()
+        self.new_pod(known)
+
+    @rule(channel=st.sampled_from(CHANNELS))
+    def is_seen_for_the_first_time(self, channel: Channel) -> None:
+        if not self.board.version(channel):
+            self.board.replace(channel, self.truth[channel])
+            self.tell()
 
     def join(self, listener: Listener) -> None:
         """Do as the door does (api.ws), resuming where the listener knows how."""
@@ -209,7 +217,7 @@ class Streams(RuleBasedStateMachine):
         client = Client(Wire(), listener.choice, interval_ms=0, seq=seq)
         if not recovered:
             client.wants = listener.choice.channels
-            listener.since, listener.events = self.board.seq, []
+            listener.since, listener.events, listener.state = self.board.seq, [], {}
         listener.epoch, listener.client = self.board.epoch, client
         listener.seq = seq if recovered else NOTHING_YET  # what `welcome` says
 
@@ -264,7 +272,8 @@ class Streams(RuleBasedStateMachine):
         self.catch_up(listener)
         if listener.client is None or listener.client.closed:
             return  # it was told so, by 4008
-        truth = {c: {k: json.loads(b) for k, b in self.truth[c].items()} for c in CHANNELS}
+        known = [channel for channel in CHANNELS if self.board.version(channel)]
+        truth = {c: {k: json.loads(b) for k, b in self.truth[c].items()} for c in known}
         assert listener.state == truth
         heard = listener.choice.account
         missed = [n for n in self.happened if heard and n > listener.since]

@@ -116,6 +116,89 @@ async def test_a_closed_position_is_told_as_removed(bridge: Rig) -> None:
     assert (await heard(socket, "positions"))["data"] == {"changed": [], "removed": [1]}
 
 
+async def test_what_the_terminal_has_not_told_yet_is_not_told_as_nothing(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.keeps_back("account", "positions", "orders", "ticks")
+    await agent.connect()
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    socket = await rig.ws()
+
+    first = await heard(socket, "snapshot")
+    agent.shows("account", agent.account)
+    account = await heard(socket, "snapshot")
+    agent.shows("orders", [])
+    orders = await heard(socket, "snapshot")
+    before = rig.context.feed.status
+    agent.shows("positions", [])
+    positions = await heard(socket, "snapshot")
+    whole = await heard(socket, "status")
+
+    assert first["data"].keys() == {"status"}
+    assert first["data"]["status"]["stale"] is True
+    assert account["data"].keys() == {"account_info", "status"}
+    assert (orders["data"]["orders"], positions["data"]["positions"]) == ([], [])
+    assert (before.connected, before.stale) == (True, True)
+    assert (whole["data"]["connected"], whole["data"]["stale"]) == (True, False)
+
+
+async def test_who_returns_is_told_in_full_what_was_not_known_before(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.keeps_back("positions", "orders")
+    await agent.connect()
+    await eventually(lambda: rig.context.board.version("tick_data"))
+    await rig.knows_digits()
+    socket = await rig.ws("/ws?channels=positions,account_info")
+    epoch = (await heard(socket, "welcome"))["data"]["epoch"]
+    seq = (await heard(socket, "snapshot"))["seq"]
+    await socket.close()
+
+    agent.shows("positions", [])
+    await eventually(lambda: rig.context.board.version("positions"))
+    again = await rig.ws(f"/ws?channels=positions,account_info&epoch={epoch}&seq={seq}")
+
+    assert (await heard(again, "welcome"))["data"]["recovered"] is True
+    assert (await heard(again, "snapshot"))["data"]["positions"] == []
+
+
+async def test_what_an_agent_of_before_told_is_stale_until_this_one_has_told_all(
+    bridge: Rig,
+) -> None:
+    await bridge.agent.stop()
+    await eventually(lambda: not bridge.context.terminal.connection.connected)
+    agent = bridge.new_agent()
+    agent.keeps_back("orders")
+    await agent.connect()
+    await eventually(lambda: bridge.context.terminal.connection.connected)
+    await eventually(lambda: agent.shown == 3)
+    await bridge.get("/api/account")  # all that was sent has been read
+    before = (await bridge.get("/api/positions")).json["stale"]
+
+    agent.shows("orders", [])
+    await eventually(lambda: not bridge.context.feed.status.stale)
+
+    assert before is True
+
+
+async def test_what_came_before_the_account_was_connected_gets_its_digits(rig: Rig) -> None:
+    agent = rig.new_agent()
+    agent.keeps_back("positions", "ticks")
+    await agent.connect()
+    await eventually(lambda: rig.context.terminal.connection.connected)
+    agent.says("Disconnected", "BrokerUnreachable")
+    agent.shows("positions", [position(1, price_current=1.5)])
+    await eventually(lambda: rig.context.board.version("positions"))
+    before = (await rig.get("/api/positions")).body
+
+    agent.says("Connected")
+    await eventually(lambda: b'"price_current":1.50000' in _body(rig))
+
+    assert b'"price_current":1.5,' in before
+
+
+def _body(rig: Rig) -> bytes:
+    return bytes(rig.context.reads.read("positions").body)
+
+
 async def test_the_end_and_return_of_the_terminal_are_told(bridge: Rig) -> None:
     socket = await bridge.ws()
 
@@ -397,9 +480,9 @@ async def test_an_account_of_which_nothing_is_watched_has_no_prices_and_says_so(
     rig.look()
     away = await rig.get("/api/ticks")
     agent = rig.new_agent()
-    agent.shows_everything = lambda: agent.shows("account", agent.account)  # type: ignore[method-assign]
+    agent.keeps_back("ticks")
     await agent.connect()
-    await eventually(lambda: rig.context.terminal.connection.connected)
+    await eventually(lambda: rig.context.board.version("orders"))
     rig.look()
 
     assert (away.status, away.json["reason"]) == (503, "AgentMissing")

@@ -35,7 +35,9 @@ class ScriptedAgent:
         self.symbols = {"EURUSD": EURUSD}
         self.replies: dict[str, Reply] = {}
         self.login_id = 0
-        self._version = 0
+        self.shown = 0
+        """So many Snapshots were sent."""
+        self._kept_back: tuple[protocol.SnapshotKind, ...] = ()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self.closed = asyncio.Event()
@@ -110,22 +112,29 @@ class ScriptedAgent:
         )
 
     def shows(self, kind: protocol.SnapshotKind, data: Any) -> None:
-        self._version += 1
+        self.shown += 1
         self.send(
             protocol.Snapshot(
                 kind=kind,
-                version=self._version,
+                version=self.shown,
                 utc_ms=UTC_MS,
                 monotonic_ns=0,
                 data=msgspec.Raw(msgspec.msgpack.encode(data)),
             )
         )
 
+    def keeps_back(self, *kinds: protocol.SnapshotKind) -> None:
+        """Show no such part by itself."""
+        self._kept_back = kinds
+
     def shows_everything(self) -> None:
-        self.shows("account", self.account)
-        self.shows("positions", self.positions)
-        self.shows("orders", self.orders)
-        self.shows("ticks", self.ticks)
+        everything: dict[protocol.SnapshotKind, Any] = {
+            "account": self.account, "positions": self.positions,
+            "orders": self.orders, "ticks": self.ticks,
+        }  # fmt: skip
+        for kind, data in everything.items():
+            if kind not in self._kept_back:
+                self.shows(kind, data)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         frames = protocol.Frames()
