@@ -11,19 +11,33 @@ import msgspec
 from mt5_sidecar.streams.channels import Channel
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
-    """What every message has in common; `timestamp` is the client's and not used."""
+class Message(
+    msgspec.Struct, frozen=True, tag_field="type", kw_only=True, forbid_unknown_fields=True
+):
+    """What every message has in common; `timestamp` is the client's and not used.
+
+    A `channels` or `account_id` beside `data` is refused, not passed over: without its channels an
+    `unsubscribe` means all, and a trade would be one of this account.
+    """
 
     id: str | int | None = None
     timestamp: Any = None
 
 
 class Subscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Channels (none: all), symbols for `tick_data` (none: all watched), interval (ms)."""
+    """Channels (none: all, or of symbols `tick_data`), symbols for `tick_data` (none: all watched),
+    interval (ms). An interval alone changes nothing else."""
 
     channels: list[Channel] | None = None
     symbols: list[str] | None = None
     interval_ms: int | None = None
+
+
+class Unwanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Channels (none: all), or symbols of `tick_data` alone."""
+
+    channels: list[Channel] | None = None
+    symbols: list[str] | None = None
 
 
 class Symbols(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +47,7 @@ class Symbols(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: list[str] | None = None
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command by name, as `mt5_command` carries it."""
 
     command: str = ""
@@ -49,16 +63,18 @@ class Subscribe(Message, frozen=True, tag="subscribe"):
 class Unsubscribe(Message, frozen=True, tag="unsubscribe"):
     """Hear of less."""
 
-    data: Subscription = Subscription()
+    data: Unwanted = Unwanted()
 
 
-class Heartbeat(Message, frozen=True, tag="heartbeat"):
+class Heartbeat(Message, frozen=True, tag="heartbeat", forbid_unknown_fields=False):
     """Are you there?"""
 
     data: Any = None
 
 
-class HeartbeatResponse(Message, frozen=True, tag="heartbeat_response"):
+class HeartbeatResponse(
+    Message, frozen=True, tag="heartbeat_response", forbid_unknown_fields=False
+):
     """The client's answer to our heartbeat; needs none."""
 
     data: Any = None

@@ -136,8 +136,9 @@ def _read(channel: Channel) -> Act:
 
 async def _ticks(context: Context, socket: Socket, said: commands.TickData) -> Answer:
     context.access.demand(socket.principal, Scope.READ)
-    named = said.data.symbols or ([said.data.symbol] if said.data.symbol else None)
-    if named is None:
+    named = [*(said.data.symbols or ())]
+    named += [] if said.data.symbol is None else [said.data.symbol]
+    if not named:
         return "tick_data_processed", _whole(context, "tick_data")
     symbols = checked_symbols(",".join(named))
     watched = frozenset(symbols) & context.board.items("tick_data").keys()

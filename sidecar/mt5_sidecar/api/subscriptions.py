@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from mt5_sidecar.api.commands import Subscription
+from mt5_sidecar.api.commands import Subscription, Unwanted
 from mt5_sidecar.api.context import Context
 from mt5_sidecar.api.shares import demand_share
 from mt5_sidecar.api.sockets import Socket
@@ -35,21 +35,22 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     client = socket.client
     interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
     symbols = await _known(context, wanted.symbols)
-    channels = _channels(wanted)
-    choice = client.choice.adding(channels, symbols)
+    channels = _added(wanted)
+    choice = client.choice.adding(channels, symbols) if channels else client.choice
     # All that are watched are heard already; what is named must be watched for that.
     named = socket.named | (symbols or frozenset()) if choice.symbols is None else frozenset()
     demand_watchable(context, socket.principal.subject, choice.symbols or named, socket)
     client.choose(choice)
     socket.named = named
-    client.wants = (client.wants or frozenset()) | channels
+    if channels:
+        client.wants = (client.wants or frozenset()) | channels
     if interval_ms != client.interval_ms:
         context.feed.hub.regroup(client, interval_ms=interval_ms)
     watch_wanted(context)
     return subscribed(socket)
 
 
-def unsubscribe(context: Context, socket: Socket, unwanted: Subscription) -> Subscribed:
+def unsubscribe(context: Context, socket: Socket, unwanted: Unwanted) -> Subscribed:
     """Let the client hear of less; symbols without channels leave only those symbols."""
     choice = socket.client.choice
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
@@ -130,7 +131,13 @@ def checked_interval(asked_ms: int | None, *, default: int) -> int:
     return -(-asked_ms // STEP_MS) * STEP_MS
 
 
-def _channels(of: Subscription) -> frozenset[Channel]:
+def _added(wanted: Subscription) -> frozenset[Channel]:
+    named = wanted.channels is not None or wanted.symbols is not None
+    # An interval alone is for what is heard already.
+    return _channels(wanted) if named or wanted.interval_ms is None else frozenset()
+
+
+def _channels(of: Subscription | Unwanted) -> frozenset[Channel]:
     if of.channels is not None:
         return frozenset(of.channels)
     return frozenset({"tick_data"} if of.symbols is not None else CHANNELS)

@@ -724,6 +724,8 @@ async def test_an_admin_reaches_everybody_who_listens(bridge: Rig) -> None:
         ("tick_data", {"Symbol": "EURUSD"}),
         ("subscribe", {"symbol": "EURUSD"}),
         ("unsubscribe", {"channel": "positions"}),
+        ("unsubscribe", {"interval_ms": 10}),
+        ("mt5_command", {"symbol": "EURUSD", "command": "positions_get"}),
     ],
 )
 async def test_what_would_be_passed_over_in_a_message_is_refused(
@@ -736,6 +738,48 @@ async def test_what_would_be_passed_over_in_a_message_is_refused(
 
     assert (told["id"], told["data"]["type"]) == (1, "/problems/invalid-request")
     assert next(iter(data)) in told["data"]["detail"]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    ["subscribe", "unsubscribe", "positions", "tick_data", "trading_signal", "mt5_command"],
+)
+async def test_what_stands_beside_the_data_is_refused_and_changes_nothing(
+    bridge: Rig, type_: str
+) -> None:
+    socket = await bridge.ws("/ws?channels=positions,orders")
+    await heard(socket, "snapshot")
+
+    said = {"type": type_, "id": "a", "account_id": "10002", "data": {}}
+    await socket.send(json.dumps(said))
+    told = await heard(socket, "error")
+    await ask(socket, "subscribe", data={"interval_ms": 100})
+    heard_now = (await heard(socket, "subscribe_response"))["data"]
+
+    assert (told["id"], told["data"]["type"]) == ("a", "/problems/invalid-request")
+    assert told["data"]["detail"].startswith("Object contains unknown field `account_id`")
+    assert heard_now == {"channels": ["orders", "positions"], "symbols": None, "interval_ms": 100}
+
+
+async def test_another_interval_changes_nothing_else(bridge: Rig) -> None:
+    socket = await bridge.ws("/ws/status")
+
+    await ask(socket, "subscribe", data={"interval_ms": 100})
+    told = (await heard(socket, "subscribe_response"))["data"]
+    bridge.context.feed.traded({})
+    await ask(socket, "heartbeat")
+    rest = [json.loads(await socket.recv())["type"]]
+
+    assert told == {"channels": [], "symbols": [], "interval_ms": 100}
+    assert rest == ["heartbeat_response"], "no snapshot, and nothing of the account"
+
+
+async def test_a_symbol_beside_others_is_asked_for_as_well(bridge: Rig) -> None:
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "tick_data", data={"symbol": "GBPUSD", "symbols": ["EURUSD"]})
+
+    assert "GBPUSD" in (await heard(socket, "error"))["data"]["detail"]
 
 
 @pytest.mark.parametrize("data", [None, {}, {"account_id": "10001"}])
