@@ -44,6 +44,7 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     socket.named = named
     if channels:
         client.wants = (client.wants or frozenset()) | channels
+        context.board.step()
     if interval_ms != client.interval_ms:
         context.feed.hub.regroup(client, interval_ms=interval_ms)
     watch_wanted(context)
@@ -56,7 +57,9 @@ def unsubscribe(context: Context, socket: Socket, unwanted: Unwanted) -> Subscri
     symbols = None if unwanted.symbols is None else frozenset(unwanted.symbols)
     if symbols is not None and choice.symbols is None:
         choice = choice._replace(symbols=frozenset(context.terminal.symbols))
-    socket.client.choose(choice.without(_channels(unwanted), symbols))
+    client = socket.client
+    client.choose(choice.without(_channels(unwanted), symbols))
+    client.place.keeps(client.choice)
     if socket.client.choice.symbols is not None:
         socket.named = frozenset()
     watch_wanted(context)

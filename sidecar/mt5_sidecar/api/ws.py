@@ -61,24 +61,43 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
             demand_watchable(context, principal.subject, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
-            client = Client(wire, choice, interval_ms=interval_ms, seq=context.board.seq)
-            client.wants = choice.channels
+            client = _client(context, wire, choice, resume, interval_ms=interval_ms)
             socket = Socket(client, wire, principal, scope, _bucket(context), tells_health=health)
             # What this client asks for is found in the log under the id of its upgrade.
             with bound(**named(request)):
-                await _serve(context, ws, socket, resume)
+                await _serve(context, ws, socket)
         return ws
 
     return serve
 
 
-async def _serve(
-    context: Context, ws: web.WebSocketResponse, socket: Socket, resume: tuple[str, int] | None
-) -> None:
+def _client(
+    context: Context,
+    wire: SocketWire,
+    choice: Choice,
+    resume: tuple[str, int] | None,
+    *,
+    interval_ms: int,
+) -> Client:
+    """Return a client where the one was that it says it was, or one that is to get everything."""
+    board, places = context.board, context.feed.hub.places
+    epoch, seq = resume or ("", NOTHING_YET)
+    before, place = places.find(epoch), places.new()
+    held = before.at(seq) if before is not None and board.can_resume(seq) else None
+    client = Client(wire, choice, interval_ms=interval_ms, seq=board.seq, place=place)
+    client.wants = choice.channels
+    if held is not None:
+        client.resume(held, seq=seq)
+        if client.wants is not None:
+            board.step()
+    return client
+
+
+async def _serve(context: Context, ws: web.WebSocketResponse, socket: Socket) -> None:
     context.sockets.add(socket)
     context.metrics.streams.sockets.inc()
     try:
-        _welcome(context, socket, resume)
+        _welcome(context, socket)
         if socket.tells_health:
             say(context, socket, "health", encode(stream_health(context)))
         watch_wanted(context)
@@ -109,16 +128,13 @@ async def _listen(context: Context, ws: web.WebSocketResponse, socket: Socket) -
             socket.wire.send(pong_frame(message.data))
 
 
-def _welcome(context: Context, socket: Socket, resume: tuple[str, int] | None) -> None:
-    settings, board, client = context.settings, context.board, socket.client
-    recovered = resume is not None and board.can_resume(*resume)
-    if resume is not None and recovered:
-        client.seq, client.wants = resume[1], None
+def _welcome(context: Context, socket: Socket) -> None:
+    settings, client = context.settings, socket.client
     welcome = Welcome(
-        epoch=board.epoch,
+        epoch=client.place.epoch,
         # Whose snapshot does not arrive has nothing, and must not resume as if it had.
-        seq=client.seq if recovered else NOTHING_YET,
-        recovered=recovered,
+        seq=client.seq if client.resumed else NOTHING_YET,
+        recovered=client.resumed,
         account_id=settings.account_id,
         versions=ApiVersions(api=1, sidecar=__version__),
         features=features(context, socket.principal),

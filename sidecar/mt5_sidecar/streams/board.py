@@ -120,11 +120,14 @@ class Board:
         news = list(takewhile(lambda event: event.seq > seq, reversed(self.events)))
         return news[::-1]
 
-    def can_resume(self, epoch: str, seq: int) -> bool:
-        """Say whether nothing is lost to who has seen everything up to `seq` of `epoch`."""
-        if seq == NOTHING_YET:
-            return False
-        return epoch == self.epoch and self.floor <= seq <= self.seq
+    def can_resume(self, seq: int) -> bool:
+        """Say whether nothing is lost to who has seen everything up to `seq`."""
+        return seq != NOTHING_YET and self.floor <= seq <= self.seq
+
+    def step(self) -> None:
+        """Let what is told from now on have a `seq` of its own, though nothing has changed: who has
+        heard it is told from who has not."""
+        self.seq += 1
 
     def delta(self, channel: Channel, *, since: int, keys: frozenset[str] | None = None) -> Delta:
         """Return what changed after `since`, of these keys or of all."""

@@ -30,6 +30,17 @@ class Choice(NamedTuple):
         """Say whether events of this type are for its client."""
         return self.account or event not in ACCOUNT_EVENTS
 
+    def lacking(self, held: "Choice") -> frozenset[Channel]:
+        """Return the channels of which something is in this choice and not in `held`."""
+        channels = self.channels - held.channels
+        if held.symbols is None or (self.symbols is not None and self.symbols <= held.symbols):
+            return channels
+        return channels | (self.channels & {"tick_data"})
+
+    def within(self, held: "Choice") -> "Choice":
+        """Return what of this choice is in `held`, as far as whole channels go."""
+        return self._replace(channels=self.channels - self.lacking(held))
+
     def adding(self, channels: frozenset[Channel], symbols: frozenset[str] | None) -> "Choice":
         """Return the choice with more in it."""
         return Choice(self.channels | channels, _joined(self, channels, symbols), account=True)

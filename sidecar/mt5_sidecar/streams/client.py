@@ -4,6 +4,7 @@
 from typing import Protocol
 
 from mt5_sidecar.streams.channels import Channel, Choice, shared
+from mt5_sidecar.streams.places import Place
 
 
 class Wire(Protocol):
@@ -31,14 +32,26 @@ class Client:
         "closed",
         "interval_ms",
         "passed_seq",
+        "place",
+        "resumed",
         "seq",
         "stalled_s",
         "wants",
         "wire",
     )
 
-    def __init__(self, wire: Wire, choice: Choice, *, interval_ms: int, seq: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        choice: Choice,
+        *,
+        interval_ms: int,
+        seq: int,
+        place: Place | None = None,
+    ) -> None:
         self.wire = wire
+        self.place = place or Place("")
+        """By which it may come back."""
         self.choose(choice)
         self.interval_ms = interval_ms
         self.seq = seq
@@ -49,7 +62,23 @@ class Client:
         """Since when its buffer is full, on the loop's clock."""
         self.passed_seq = seq
         """Everything up to here has been handed over, or put off and counted."""
+        self.resumed = False
+        """It goes on from where it was, and missed nothing."""
         self.closed = False
+
+    def resume(self, held: Choice, *, seq: int) -> None:
+        """Be where it was: at `seq`, with all of `held`; what it lacks comes in full."""
+        self.seq = self.passed_seq = seq
+        self.wants = self.choice.lacking(held) or None
+        self.resumed = True
+        self.place.holds(self.choice.within(held), since=seq)
+
+    def told(self, seq: int) -> None:
+        """Note that everything up to `seq` has been handed over, what it wanted in full as well."""
+        self.seq = self.passed_seq = seq
+        if self.wants is not None:
+            self.place.holds(self.choice, since=seq)
+            self.wants = None
 
     def choose(self, choice: Choice) -> None:
         """Let `choice` be what it hears."""

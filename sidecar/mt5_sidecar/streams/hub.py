@@ -18,6 +18,7 @@ from mt5_sidecar.streams.board import Board
 from mt5_sidecar.streams.client import Client
 from mt5_sidecar.streams.codes import Close
 from mt5_sidecar.streams.flush import Flush
+from mt5_sidecar.streams.places import Places
 
 # A delivery takes some 17 us, the kernel's part with it: so a turn holds the loop for about 2 ms,
 # and a request or an order does not wait for 500 listeners.
@@ -51,6 +52,7 @@ class Hub:
         self._status = status
         self._clock = clock
         self._groups: dict[int, Group] = {}
+        self.places = Places(board.epoch)
 
     @property
     def clients(self) -> list[Client]:
@@ -63,7 +65,11 @@ class Hub:
         self._flush([client])
 
     def leave(self, client: Client) -> None:
-        """Forget `client`."""
+        """Forget `client`, but not where it was."""
+        self.places.leave(client.place)
+        self._drop(client)
+
+    def _drop(self, client: Client) -> None:
         group = self._groups.get(client.interval_ms)
         if group is None:
             return
@@ -74,7 +80,7 @@ class Hub:
 
     def regroup(self, client: Client, *, interval_ms: int) -> None:
         """Give `client` another interval."""
-        self.leave(client)
+        self._drop(client)
         client.interval_ms = interval_ms
         self._groups.setdefault(interval_ms, Group()).clients.add(client)
 
@@ -133,8 +139,7 @@ class Hub:
                 for outgoing in flush.frames(client):
                     wire.send(outgoing.frame)
                     sent[outgoing.type] += 1
-                client.seq = client.passed_seq = seq
-                client.wants = None
+                client.told(seq)
         self._metrics.sent(sent)
         self._metrics.flushes.observe(time.perf_counter() - began_s)
 

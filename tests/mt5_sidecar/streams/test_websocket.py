@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import websockets
-from account_records import position, symbol_info, tick
+from account_records import order, position, symbol_info, tick
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
 from mt5_sidecar import __version__
@@ -33,7 +33,7 @@ async def test_a_client_is_welcomed_then_gets_everything_then_only_changes(bridg
 
     assert welcome["type"] == "welcome"
     assert welcome["data"]["account_id"] == "10001"
-    assert welcome["data"]["epoch"] == bridge.context.board.epoch
+    assert welcome["data"]["epoch"].startswith(f"{bridge.context.board.epoch}-")
     assert welcome["data"]["limits"]["messages_per_s"] == 20
     assert snapshot["type"] == "snapshot"
     assert set(snapshot["data"]) == {
@@ -542,6 +542,67 @@ async def test_a_client_that_returns_gets_what_it_missed(bridge: Rig) -> None:
     assert (status["type"], status["data"]["reason"]) == ("status", "BrokerUnreachable")
 
 
+async def test_a_client_that_returns_for_more_gets_that_in_full(bridge: Rig) -> None:
+    bridge.agent.shows("positions", [position(1)])
+    bridge.agent.shows("orders", [order(7)])
+    await eventually(lambda: bridge.context.board.items("orders"))
+    socket = await bridge.ws("/ws?channels=positions")
+    welcome, snapshot = await heard(socket, "welcome"), await heard(socket, "snapshot")
+    await socket.close()
+    bridge.agent.shows("positions", [position(1), position(2)])
+    await eventually(lambda: len(bridge.context.board.items("positions")) == 2)
+
+    epoch, seq = welcome["data"]["epoch"], snapshot["seq"]
+    again = await bridge.ws(f"/ws?channels=positions,orders&epoch={epoch}&seq={seq}")
+    recovered = (await heard(again, "welcome"))["data"]["recovered"]
+    new, changed = json.loads(await again.recv()), json.loads(await again.recv())
+
+    assert recovered is True
+    assert new["data"].keys() == {"orders", "status"}
+    assert [o["ticket"] for o in new["data"]["orders"]] == [7]
+    assert [p["ticket"] for p in changed["data"]["changed"]] == [2]
+
+
+async def test_what_was_subscribed_and_never_came_comes_when_its_client_returns(
+    bridge: Rig,
+) -> None:
+    bridge.agent.shows("orders", [order(7)])
+    await eventually(lambda: bridge.context.board.items("orders"))
+    socket = await bridge.ws("/ws?channels=positions")
+    welcome, snapshot = await heard(socket, "welcome"), await heard(socket, "snapshot")
+    await ask(socket, "subscribe", data={"channels": ["orders"]})
+    told = await heard(socket, "snapshot")  # as if it had not: the seq before it is sent
+    await socket.close()
+
+    epoch, seq = welcome["data"]["epoch"], snapshot["seq"]
+    again = await bridge.ws(f"/ws?channels=positions,orders&epoch={epoch}&seq={seq}")
+    once_more = await bridge.ws(f"/ws?channels=positions,orders&epoch={epoch}&seq={told['seq']}")
+
+    assert [o["ticket"] for o in (await heard(again, "snapshot"))["data"]["orders"]] == [7]
+    assert (await heard(once_more, "welcome"))["data"]["recovered"] is True
+    await ask(once_more, "heartbeat")
+    assert json.loads(await once_more.recv())["type"] == "heartbeat_response", "it has it all"
+
+
+async def test_what_was_unsubscribed_comes_in_full_when_its_client_returns_for_it(
+    bridge: Rig,
+) -> None:
+    socket = await bridge.ws("/ws?channels=positions,orders")
+    epoch = (await heard(socket, "welcome"))["data"]["epoch"]
+    seq = (await heard(socket, "snapshot"))["seq"]
+    await ask(socket, "unsubscribe", data={"channels": ["orders"]})
+    await heard(socket, "unsubscribe_response")
+    bridge.agent.shows("orders", [order(7)])
+    bridge.agent.shows("positions", [position(1)])
+    seq = max(seq, (await heard(socket, "positions"))["seq"])
+    await socket.close()
+
+    again = await bridge.ws(f"/ws?channels=positions,orders&epoch={epoch}&seq={seq}")
+
+    assert (await heard(again, "welcome"))["data"]["recovered"] is True
+    assert [o["ticket"] for o in (await heard(again, "snapshot"))["data"]["orders"]] == [7]
+
+
 async def test_a_client_whose_snapshot_never_came_gets_another(bridge: Rig) -> None:
     welcome = (await heard(await bridge.ws(), "welcome"))["data"]
     assert welcome["seq"] == 0
@@ -552,11 +613,14 @@ async def test_a_client_whose_snapshot_never_came_gets_another(bridge: Rig) -> N
     assert (await heard(again, "snapshot"))["data"]["positions"] == []
 
 
-@pytest.mark.parametrize("place", ["epoch=another&seq=1", "epoch={epoch}&seq=999999"])
+@pytest.mark.parametrize(
+    "place", ["epoch=another&seq=1", "epoch={epoch}&seq=999999", "epoch={epoch}0&seq=1"]
+)
 async def test_a_client_that_cannot_resume_is_told_and_gets_everything(
     bridge: Rig, place: str
 ) -> None:
-    socket = await bridge.ws(f"/ws?{place.format(epoch=bridge.context.board.epoch)}")
+    epoch = (await heard(await bridge.ws(), "welcome"))["data"]["epoch"]
+    socket = await bridge.ws(f"/ws?{place.format(epoch=epoch)}")
 
     assert (await heard(socket, "welcome"))["data"]["recovered"] is False
     assert "positions" in (await heard(socket, "snapshot"))["data"]
@@ -565,7 +629,9 @@ async def test_a_client_that_cannot_resume_is_told_and_gets_everything(
 async def test_a_gap_in_the_events_is_announced(rig_with: RigWith) -> None:
     rig = await rig_with(ws_ring_events=2)
     await rig.connected()
-    seq, epoch = rig.context.board.seq, rig.context.board.epoch
+    before = await rig.ws()
+    epoch = (await heard(before, "welcome"))["data"]["epoch"]
+    seq = (await heard(before, "snapshot"))["seq"]
     for n in range(3):
         rig.agent.says("Disconnected", f"Reason{n}")
     board = rig.context.board
