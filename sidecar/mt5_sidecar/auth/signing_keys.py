@@ -88,7 +88,7 @@ class SigningKeys:
     def keep_fresh(self) -> None:
         """Begin to read the keys again once they are old: whoever opened a stream by one that is
         withdrawn may never come with a token again. Before a first token nothing is read."""
-        if self._fetched and self._clock() - self._tried_s >= self._cache_s:
+        if (self._fetched or self.unread) and self._clock() - self._tried_s >= self._cache_s:
             self._read()
 
     async def again(self) -> bool:

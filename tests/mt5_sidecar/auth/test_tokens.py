@@ -268,6 +268,21 @@ async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
     assert await status(rig, KEY) == 200
 
 
+async def test_that_the_issuer_is_back_is_noticed_without_a_token(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url, jwt_jwks_cache_s=0.001)
+    issuer.status = 500
+    assert await status(rig, token()) == 503
+    issuer.status = 200
+
+    def read() -> bool:
+        rig.look()
+        return not rig.context.access.issuer_unread
+
+    await eventually(read)
+
+
 async def test_a_stream_ends_when_another_key_takes_its_signers_name(rig: Rig) -> None:
     stream = await listen(rig, token())
     [other] = json.loads(jwks("two"))["keys"]
