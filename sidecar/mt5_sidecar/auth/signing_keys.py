@@ -156,7 +156,7 @@ def parse_jwks(content: bytes | None) -> Keys:
 
 
 def _kid(jwk: dict[str, Any]) -> str:
-    kid = jwk.get("kid", "")
+    kid = jwk.get("kid") or ""
     if not isinstance(kid, str):
         raise TypeError("the key's name is no text")
     return kid
@@ -178,7 +178,7 @@ def _signer(jwk: dict[str, Any]) -> Signer:
 
 def _verifies(jwk: dict[str, Any]) -> bool:
     # Source: RFC 7517 sections 4.2 and 4.3; who says neither allows both.
-    return jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ("verify",))
+    return (jwk.get("use") or "sig") == "sig" and "verify" in (jwk.get("key_ops") or ("verify",))
 
 
 def parse_secret(content: bytes | None) -> Keys:

@@ -56,12 +56,13 @@ def test_each_kind_of_key_is_for_its_own_algorithm() -> None:
         json.loads(curve) | {"kid": "curve"},
         json.loads(edwards) | {"kid": "edwards"},
         ONE | {"use": "sig", "key_ops": ["verify"], "alg": "RS256"},
+        TWO | {"use": None, "key_ops": None, "alg": None, "kid": None},
     ]
 
     found = parse_jwks(json.dumps({"keys": keys}).encode())
 
     algorithms = {kid: signer.key.algorithm_name for kid, signer in found.items()}
-    assert algorithms == {"curve": "ES256", "edwards": "EdDSA", "one": "RS256"}
+    assert algorithms == {"curve": "ES256", "edwards": "EdDSA", "one": "RS256", "": "RS256"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": []}', '{"keys": [{}]}', "[" * 100_000])
