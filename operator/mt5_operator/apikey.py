@@ -9,12 +9,13 @@ import json
 import secrets
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from mt5_operator import names
-from mt5_operator.apikeys import ApiKey
+from mt5_operator.apikeys import ACCOUNT, NAMESPACE, ApiKey
 from mt5_operator.settings import Settings
 
 _ALL = "*"
@@ -29,8 +30,9 @@ def entry(key: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what the Secret holds of `key`: its hash and what it opens.
 
     Raises:
-        ValidationError: the arguments do not make a usable key.
+        ValueError: the arguments do not make a usable key; of its fields, a `ValidationError`.
     """
+    _demand_names(arguments)
     checked = ApiKey(
         id=arguments.id,
         sha256=hashlib.sha256(key.encode()).hexdigest(),
@@ -39,7 +41,18 @@ def entry(key: str, arguments: argparse.Namespace) -> dict[str, Any]:
         expires=arguments.expires,
         namespaces=None if arguments.namespaces == [_ALL] else arguments.namespaces,
     )
+    if checked.expires is not None and datetime.fromisoformat(checked.expires) <= datetime.now(UTC):
+        raise ValueError("expires: is over already")
     return checked.model_dump(exclude={"id"}, exclude_none=True)
+
+
+def _demand_names(arguments: argparse.Namespace) -> None:
+    for account in arguments.accounts:
+        if not ACCOUNT.fullmatch(account):
+            raise ValueError(f"accounts: {account!r} is no account id")
+    for name in arguments.namespaces if arguments.namespaces != [_ALL] else ():
+        if not NAMESPACE.fullmatch(name):
+            raise ValueError(f"namespaces: {name!r} is no name of a namespace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         sys.stderr.write("; ".join(told) + "\n")
+        return 2
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
         return 2
     if arguments.json:
         sys.stdout.write(json.dumps({"key": key, "patch": patch}) + "\n")
@@ -65,7 +81,7 @@ def _told(key: str, patch: dict[str, Any], namespace: str) -> str:
         f"{key}\n\n"
         "# The key above is shown once. The first key of an installation needs its Secret:\n"
         f"kubectl create -n {namespace} secret generic {names.API_KEYS}\n"
-        "# This makes the key valid, within seconds:\n"
+        "# This makes the key valid, within seconds, in place of one of the same id:\n"
         f"kubectl patch -n {namespace} {stored}\n"
     )
 

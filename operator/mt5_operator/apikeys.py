@@ -15,6 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mt5_operator.errors import InvalidKey
 
 ID: Final = re.compile(r"^[a-z0-9]{1,32}$")
+ACCOUNT: Final = re.compile(r"\*|[A-Za-z0-9_-]{1,64}")
+# Source: RFC 1123, as Kubernetes takes it for names of namespaces.
+NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Scope = Literal["read", "trade", "admin"]
 
 
@@ -31,6 +34,13 @@ def _moment(value: str) -> str:
     return normal
 
 
+def _somewhere(namespaces: list[str]) -> list[str]:
+    # One that binds the key to nothing is a mistake that nobody would see otherwise.
+    if not any(NAMESPACE.fullmatch(name) for name in namespaces):
+        raise ValueError("names no namespace; leave it out for all of them")
+    return namespaces
+
+
 class ApiKey(BaseModel):
     """One key: its hash, and what it opens."""
 
@@ -41,7 +51,7 @@ class ApiKey(BaseModel):
     accounts: Annotated[list[str], Field(min_length=1)]
     scopes: Annotated[list[Scope], Field(min_length=1)]
     expires: Annotated[str, AfterValidator(_moment)] | None = None
-    namespaces: list[str] | None = None
+    namespaces: Annotated[list[str], AfterValidator(_somewhere)] | None = None
 
 
 def read(data: dict[str, str]) -> tuple[list[ApiKey], dict[str, str]]:

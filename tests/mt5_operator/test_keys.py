@@ -73,7 +73,20 @@ def test_the_command_prints_how_to_make_the_key_valid(
     assert out.count("mt5_demo_") == 1
 
 
-@pytest.mark.parametrize("flag", [["--id", "Bad Id"], ["--scopes", "all"], ["--expires", "soon"]])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--id", "Bad Id"],
+        ["--scopes", "all"],
+        ["--expires", "soon"],
+        ["--expires", "2020-01-01T00:00:00Z"],
+        ["--accounts", "it's"],
+        ["--accounts", "10001 10002"],
+        ["--namespaces", "*,team-a"],
+        ["--namespaces", "Team_A"],
+        ["--namespaces", ","],
+    ],
+)
 def test_a_key_that_could_not_work_is_not_made(
     flag: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +103,8 @@ def test_a_key_that_could_not_work_is_not_made(
         {**GOOD, "sha256": "abc"},
         {**GOOD, "scopes": ["root"]},
         {**GOOD, "accounts": []},
+        {**GOOD, "namespaces": []},
+        {**GOOD, "namespaces": ["*"]},
         {**GOOD, "expires": "2027-01-01T00:00:00"},
         {**GOOD, "expires": "9999-12-31T23:59:59-23:59"},
         {**GOOD, "key": "mt5_x_y"},

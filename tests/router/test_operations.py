@@ -74,6 +74,9 @@ async def test_metrics_count_what_happened(router: Router) -> None:
         await until(partial(_is, router, name, value), what=f"{name} to be {value}")
     assert await router.metric("mt5_router_routes") == 2
     assert await router.metric("mt5_router_connections_limit") == 2 * 8192
+    # Those of this test, but for the one that asks.
+    open_, idle = [await router.metric(f"mt5_router_connections{n}") for n in ("", "_idle")]
+    assert open_ > idle >= 1
     assert await router.metric("mt5_router_redis_connected") == 1
     assert 0 <= await router.metric("mt5_router_last_resync_age_seconds") < 60
 

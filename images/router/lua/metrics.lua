@@ -98,6 +98,8 @@ local function traffic(out)
     histogram(out, "read")
     histogram(out, "write")
     gauge(out, "mt5_router_connections", "Open client connections.", ngx.var.connections_active)
+    gauge(out, "mt5_router_connections_idle", "Of these, idle ones: they are closed where room is needed.",
+        ngx.var.connections_waiting)
     gauge(out, "mt5_router_connections_limit", "Connections that all workers may have, both sides counted.",
         ngx.worker.count() * settings.worker_connections)
 end

@@ -16,18 +16,22 @@ async def fetch(url: str) -> bytes:
     """Return the body of a 200 answer.
 
     Raises:
-        aiohttp.ClientError, TimeoutError, ValueError: There is none, or it is too large.
+        aiohttp.ClientError, TimeoutError, ValueError: There is none, or it is too large. What a
+            ValueError or OSError says is for the log: it does not quote `url`, nor the answer.
     """
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     # In a thread: to read all certificates takes longer than a stream may be held up.
     trusted = await asyncio.to_thread(_trusted) if url.startswith("https") else True
-    async with (
-        aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
-        session.get(url, allow_redirects=False, ssl=trusted) as answer,
-    ):
-        if answer.status != 200:
-            raise ValueError(f"answered {answer.status}")
-        return await _whole(answer.content)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, allow_redirects=False, ssl=trusted) as answer,
+        ):
+            if answer.status != 200:
+                raise ValueError(f"answered {answer.status}")
+            return await _whole(answer.content)
+    except aiohttp.InvalidURL:
+        raise ValueError("the address is none") from None
 
 
 @cache

@@ -28,6 +28,10 @@ PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
+class Unfit(ValueError):
+    """A key that we do not take; says why without quoting it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """What one signature is checked against."""
@@ -88,7 +92,7 @@ class SigningKeys:
     def keep_fresh(self) -> None:
         """Begin to read the keys again once they are old: whoever opened a stream by one that is
         withdrawn may never come with a token again. Before a first token nothing is read."""
-        if self._fetched and self._clock() - self._tried_s >= self._cache_s:
+        if (self._fetched or self.unread) and self._clock() - self._tried_s >= self._cache_s:
             self._read()
 
     async def again(self) -> bool:
@@ -121,9 +125,14 @@ class SigningKeys:
             self._on_fetched()
         except Exception as error:  # noqa: BLE001  whatever the issuer's answer was
             self.unread = True
-            logger.error("jwks_not_read", error=type(error).__name__)
+            logger.error("jwks_not_read", error=type(error).__name__, why=_told(error))
         finally:
             self._reading = None
+
+
+def _told(error: Exception) -> str:
+    # Of the parsers and of `Fetch`; what others say may quote a key or an address.
+    return str(error) if isinstance(error, ValueError | OSError) else ""
 
 
 def parse_jwks(content: bytes | None) -> Keys:
@@ -135,18 +144,19 @@ def parse_jwks(content: bytes | None) -> Keys:
     if content is None:
         return {}
     keys = {}
-    for jwk in json.loads(content)["keys"]:
+    for number, jwk in enumerate(json.loads(content)["keys"]):
         try:
             keys[_kid(jwk)] = _signer(jwk)
         except Exception as error:  # noqa: BLE001  of any parser: it spoils no other
-            logger.warning("jwk_skipped", error=type(error).__name__)
+            why = str(error) if isinstance(error, Unfit) else type(error).__name__
+            logger.warning("jwk_skipped", number=number, why=why)
     if not keys:
         raise ValueError("no key of the set signs tokens")
     return keys
 
 
 def _kid(jwk: dict[str, Any]) -> str:
-    kid = jwk.get("kid", "")
+    kid = jwk.get("kid") or ""
     if not isinstance(kid, str):
         raise TypeError("the key's name is no text")
     return kid
@@ -159,16 +169,16 @@ def _signer(jwk: dict[str, Any]) -> Signer:
     key = jwt.PyJWK(jwk)
     # Who publishes the private half has published it to everybody.
     if "d" in jwk or key.algorithm_name not in PUBLIC_ALGORITHMS or not _verifies(jwk):
-        raise ValueError("not a public key that signs tokens")
+        raise Unfit(f"not a public key for one of {', '.join(PUBLIC_ALGORITHMS)}")
     if weak := key.Algorithm.check_key_length(key.key):
-        raise ValueError(weak)
+        raise Unfit(weak)
     public = key.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return Signer(key, hashlib.sha256(public).hexdigest())
 
 
 def _verifies(jwk: dict[str, Any]) -> bool:
     # Source: RFC 7517 sections 4.2 and 4.3; who says neither allows both.
-    return jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ("verify",))
+    return (jwk.get("use") or "sig") == "sig" and "verify" in (jwk.get("key_ops") or ("verify",))
 
 
 def parse_secret(content: bytes | None) -> Keys:

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from issuer import KEYS, jwks
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from structlog.testing import capture_logs
 
 from mt5_sidecar.auth.signing_keys import parse_jwks
 
@@ -40,7 +41,12 @@ NO_SIGNERS: dict[str, Any] = {
 def test_a_key_that_signs_no_tokens_is_passed_over(kind: str) -> None:
     content = json.dumps({"keys": [NO_SIGNERS[kind], ONE]})
 
-    assert list(parse_jwks(content.encode())) == ["one"]
+    with capture_logs() as lines:
+        assert list(parse_jwks(content.encode())) == ["one"]
+
+    assert [line["number"] for line in lines] == [0]
+    # Whoever reads the log must not get what somebody published by mistake.
+    assert PRIVATE["d"] not in str(lines)
 
 
 def test_each_kind_of_key_is_for_its_own_algorithm() -> None:
@@ -50,12 +56,13 @@ def test_each_kind_of_key_is_for_its_own_algorithm() -> None:
         json.loads(curve) | {"kid": "curve"},
         json.loads(edwards) | {"kid": "edwards"},
         ONE | {"use": "sig", "key_ops": ["verify"], "alg": "RS256"},
+        TWO | {"use": None, "key_ops": None, "alg": None, "kid": None},
     ]
 
     found = parse_jwks(json.dumps({"keys": keys}).encode())
 
     algorithms = {kid: signer.key.algorithm_name for kid, signer in found.items()}
-    assert algorithms == {"curve": "ES256", "edwards": "EdDSA", "one": "RS256"}
+    assert algorithms == {"curve": "ES256", "edwards": "EdDSA", "one": "RS256", "": "RS256"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": []}', '{"keys": [{}]}', "[" * 100_000])

@@ -15,6 +15,7 @@ from aiohttp import web
 from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token
 from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, eventually, heard
+from structlog.testing import capture_logs
 
 from mt5_sidecar.auth import signing_keys
 from mt5_sidecar.logs import configure_logs
@@ -252,7 +253,8 @@ async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
     await rig.connected()
     issuer.status = 500
 
-    answer = await rig.get("/api/account", key=None, headers=bearer(token()))
+    with capture_logs() as lines:
+        answer = await rig.get("/api/account", key=None, headers=bearer(token()))
     rig.look()
     away = (await rig.ops("/metrics")).body
     issuer.status = 200
@@ -262,10 +264,26 @@ async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
 
     assert (answer.status, answer.problem) == (503, "/problems/access-unavailable")
     assert answer.headers["Retry-After"]
+    assert [line["why"] for line in lines if line["event"] == "jwks_not_read"] == ["answered 500"]
     assert b"mt5_sidecar_issuer_unread 1.0" in away
     assert later == 200
     assert b"mt5_sidecar_issuer_unread 0.0" in (await rig.ops("/metrics")).body
     assert await status(rig, KEY) == 200
+
+
+async def test_that_the_issuer_is_back_is_noticed_without_a_token(
+    rig_with: RigWith, issuer: Issuer
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url, jwt_jwks_cache_s=0.001)
+    issuer.status = 500
+    assert await status(rig, token()) == 503
+    issuer.status = 200
+
+    def read() -> bool:
+        rig.look()
+        return not rig.context.access.issuer_unread
+
+    await eventually(read)
 
 
 async def test_a_stream_ends_when_another_key_takes_its_signers_name(rig: Rig) -> None:
