@@ -1369,6 +1369,20 @@ async def test_a_change_that_the_terminal_never_shows_is_not_undone_by_the_next(
     assert late.left
 
 
+async def test_a_change_that_somebody_takes_back_holds_no_other_up_for_long(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    shop.world.broker.positions[held] = before
+    with pytest.raises(Settling):
+        await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    shop.world.advance(15_000)
+
+    assert (await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))).outcome == "Done"
+    assert shop.world.broker.positions[held].sl == before.sl
+
+
 @pytest.fixture
 async def net(tmp_path: Path) -> AsyncIterator[Shop]:
     """A shop on a netting account that holds 0.3 lots."""
