@@ -20,7 +20,7 @@ from mt5_sidecar.orders.office import Office
 # 30 days of keys, at some 2 kB each.
 LARGEST_JOURNAL_BYTES: Final = 256 * 1024 * 1024
 
-Act = Callable[[OrderDesk, web.Request], Awaitable[bytes]]
+Act = Callable[[OrderDesk, web.Request], Awaitable[bytes | bytearray]]
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ async def _fence(desk: OrderDesk, _: web.Request) -> bytes:
     return encode(_told(desk))
 
 
-async def _export(desk: OrderDesk, _: web.Request) -> bytes:
+async def _export(desk: OrderDesk, _: web.Request) -> bytearray:
     if desk.activation.active:
         raise InvalidRequest("this slot trades: fence it first, or what it sends now is missing")
     return await desk.activation.export()

@@ -8,6 +8,7 @@ from mt5_sidecar.errors import InvalidRequest
 from mt5_sidecar.orders import handover
 from mt5_sidecar.orders.earlier import EarlierLife
 from mt5_sidecar.orders.gate import Gate
+from mt5_sidecar.orders.journal import Store
 from mt5_sidecar.orders.ledger import Ledger
 
 
@@ -79,21 +80,11 @@ class Activation:
         async with self._turn:
             await self._journal.write(lambda store: store.set_facts(fenced="yes"))
 
-    async def export(self) -> bytes:
+    async def export(self) -> bytearray:
         """Return what the account's other slot must know; fence first."""
-        read = self._journal.read
-        records = await read(lambda store: store.since(0))
-        return handover.packed(
-            handover.Handover(
-                account=await read(lambda store: store.fact("account")),
-                epoch=self.epoch,
-                known_since_ms=int(await read(lambda store: store.fact("known_since_ms"))),
-                rows=handover.rows_of(records),
-                earlier_settled=bool(await read(lambda store: store.fact("earlier_settled"))),
-            )
-        )
+        return await self._journal.read(lambda store: _exported(store, epoch=self.epoch))
 
-    async def adopt(self, raw: bytes) -> None:
+    async def adopt(self, raw: bytes | bytearray) -> None:
         """Take over another slot's journal; what it had open is looked for before trading.
 
         Raises:
@@ -119,3 +110,13 @@ class Activation:
 
     async def _adopted_epoch(self) -> int:
         return int(await self._journal.read(lambda store: store.fact("adopted_epoch", "0")))
+
+
+def _exported(store: Store, *, epoch: int) -> bytearray:
+    about = handover.Handover(
+        account=store.fact("account"),
+        epoch=epoch,
+        known_since_ms=int(store.fact("known_since_ms")),
+        earlier_settled=bool(store.fact("earlier_settled")),
+    )
+    return handover.packed(about, store.rows())

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A journal on its way to the account's other slot: every key, so that none is sent there again."""
+"""A journal on its way to the account's other slot: every key, so that none is sent there again.
 
+A row at a time in either direction: a sidecar has not the memory for all of them as objects.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from mt5_sidecar.orders.errors import JournalForeign, JournalUnreadable
-from mt5_sidecar.orders.journal.rows import COLUMNS, record_of, row_of
+from mt5_sidecar.orders.journal.rows import record_of
 from mt5_sidecar.orders.records import Record
 
 VERSION: Final = 1
@@ -20,23 +24,24 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     epoch: int
     known_since_ms: int
-    rows: list[dict[str, Any]]
     # A pod of an earlier version does not say it.
     earlier_settled: bool = False
+    rows: list[msgspec.Raw] = []
 
 
-def rows_of(records: list[Record]) -> list[dict[str, Any]]:
-    """Return `records` as they are handed over."""
-    return [dict(zip(COLUMNS, row_of(record), strict=True)) for record in records]
+def packed(handover: Handover, rows: Iterable[Mapping[str, Any]]) -> bytearray:
+    """Return the handover with `rows` as JSON."""
+    # `rows` is its last field: what follows is in it.
+    text = bytearray(msgspec.json.encode(handover).removesuffix(b"]}"))
+    for number, row in enumerate(rows):
+        text += b"," if number else b""
+        text += msgspec.json.encode(row)
+    text += b"]}"
+    return text
 
 
-def packed(handover: Handover) -> bytes:
-    """Return the handover as JSON."""
-    return msgspec.json.encode(handover)
-
-
-def unpacked(raw: bytes, *, account: str) -> tuple[Handover, list[Record]]:
-    """Return the handover in `raw` and its records.
+def unpacked(raw: bytes | bytearray, *, account: str) -> tuple[Handover, Iterator[Record]]:
+    """Return the handover in `raw` and its records, each of which may be unreadable yet.
 
     Raises:
         JournalUnreadable: It is none of this version.
@@ -50,4 +55,12 @@ def unpacked(raw: bytes, *, account: str) -> tuple[Handover, list[Record]]:
         raise JournalUnreadable(f"a handover of version {handover.version}")
     if handover.account != account:
         raise JournalForeign(f"the handover is of {handover.account}, not of {account}")
-    return handover, [record_of(row) for row in handover.rows]
+    return handover, map(_record, handover.rows)
+
+
+def _record(row: msgspec.Raw) -> Record:
+    try:
+        fields = msgspec.json.decode(row, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise JournalUnreadable(f"a row cannot be read: {error}") from error
+    return record_of(fields)

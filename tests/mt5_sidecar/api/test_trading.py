@@ -13,7 +13,7 @@ import pytest
 from account_records import order, position
 from multidict import CIMultiDict
 from scripted_broker import NO_MONEY, REQUOTE, ScriptedBroker
-from sidecar_rig import KEY, TRADER, Rig, api_key, eventually
+from sidecar_rig import KEY, TRADER, Rig, api_key, eventually, key_record
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -36,6 +36,34 @@ async def test_an_order_is_sent_and_answered_with_what_became_of_it(
     assert (told["order"], told["deal"], told["volume"]) == (101, 201, 0.1)
     (sent,) = broker.sent
     assert sent["comment"].startswith("mt5b-")
+
+
+async def test_the_trades_of_one_key_leave_a_place_in_the_line_to_another(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(order_max_waiting=3, kept_ratio=0.34, kept_keys=1)
+    broker = await rig.trades()
+    rig.put_keys([TRADER, key_record("other", accounts=["10001"], scopes=["trade"])])
+    rig.look()
+    broker.holds = True
+    mine = [
+        asyncio.ensure_future(rig.trade("POST", "/api/order", f"k{number}", json=BUY))
+        for number in range(2)
+    ]
+    await eventually(lambda: rig.context.office.desk.waiting == 2)
+
+    full = await rig.trade("POST", "/api/order", "k2", json=BUY)
+    named = {KEY_HEADER: "theirs"}
+    theirs = asyncio.ensure_future(
+        rig.request("POST", "/api/order", key=api_key("other"), headers=named, json=BUY)
+    )
+    await eventually(lambda: rig.context.office.desk.waiting == 3)
+    broker.holds = False
+    broker.answers()
+    answers = await asyncio.gather(*mine, theirs)
+
+    assert (full.status, full.problem) == (503, "/problems/busy")
+    assert {answer.json["outcome"] for answer in answers} == {"Done"}
 
 
 async def test_the_same_key_is_answered_again_and_sent_once(

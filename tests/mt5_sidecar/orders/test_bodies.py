@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from mt5_sidecar.orders import Ask, ModifyPosition, NewOrder, parse
+from mt5_sidecar.orders import Ask, CancelOrder, ModifyOrder, ModifyPosition, NewOrder, parse
 from mt5_sidecar.orders.bodies import fingerprint
 from mt5_sidecar.orders.errors import BadBody
 
@@ -79,4 +79,11 @@ def test_the_target_belongs_to_the_fingerprint() -> None:
 
     assert fingerprint(Ask("modify_position", body, 1)) != fingerprint(
         Ask("modify_position", body, 2)
+    )
+
+
+def test_the_operation_belongs_to_the_fingerprint() -> None:
+    """A change of nothing and a removal have the same fields: none."""
+    assert fingerprint(Ask("modify_order", ModifyOrder(), 1)) != fingerprint(
+        Ask("cancel_order", CancelOrder(), 1)
     )

@@ -573,6 +573,75 @@ async def test_a_close_of_a_lost_journal_is_answered_though_its_position_is_gone
     await again.desk.stop()
 
 
+async def looked(again: Shop) -> Shop:
+    """Return the shop once it has looked at what an earlier life left."""
+    for _ in range(20):
+        again.world.advance(2000)
+        await again.desk.reconcile()
+    return again
+
+
+async def test_an_order_of_a_lost_journal_that_the_broker_is_still_at_is_waited_for(
+    shop: Shop,
+) -> None:
+    sent: list[dict[str, Any]] = []
+    shop.terminal._send_good = lambda asked: sent.append(asked) or shop.world.broker.begin(asked)  # type: ignore[method-assign,func-returns-value]
+    taken = await shop.desk.submit("k", buy())
+    again = await looked(await reborn(shop))
+
+    with pytest.raises(Settling):
+        await again.desk.submit("k", buy())
+    shop.world.broker.finish(taken.order or 0, sent[0], fill=True)
+    met = await (await looked(again)).desk.submit("k", buy())
+
+    assert (met.outcome, met.order) == ("Done", taken.order)
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+async def test_an_order_of_a_lost_journal_of_which_only_its_position_is_seen_is_not_sent_again(
+    shop: Shop,
+) -> None:
+    first = await shop.desk.submit("k", buy())
+    again = await reborn(shop)
+    for past in ("orders", "deals"):
+        setattr(again.terminal, f"_history_{past}_get", lambda *_args, **_named: [])
+    await looked(again)
+
+    met = await again.desk.submit("k", buy())
+
+    assert (met.outcome, met.order, met.volume) == ("Done", first.order, None)
+    assert again.sends == 0
+    await again.desk.stop()
+
+
+@pytest.mark.parametrize("by", ["link", "clock"])
+async def test_a_look_at_an_earlier_life_is_taken_on_a_link_and_a_clock_that_have_settled(
+    shop: Shop, by: str
+) -> None:
+    """Also where nothing of it can appear any more: the history must be whole."""
+    await shop.desk.submit("k", buy())
+    again = await looked(await reborn(shop))
+    await again.kill()
+    await again.begin()
+    if by == "link":
+        shop.world.connected = False
+        shop.world.restore()
+    else:
+        shop.world.since_ms = shop.world.clock() - HOUR_MS
+        shop.world.set_clock(HOUR_MS)
+        await again.desk.reconcile()
+
+    shop.world.advance(14_000)
+    await again.desk.reconcile()
+    assert not again.desk._gate.earlier_known
+
+    shop.world.advance(2_000)
+    await again.desk.reconcile()
+    assert again.desk._gate.earlier_known
+    await again.desk.stop()
+
+
 async def test_a_key_whose_journal_is_lost_is_never_told_to_be_unknown(shop: Shop) -> None:
     """`key-unknown` reads as "never sent": who believes it of a made order sends another."""
     first = await shop.desk.submit("k", buy())
@@ -649,6 +718,69 @@ async def test_fencing_waits_for_the_order_that_is_being_sent(shop: Shop) -> Non
 
     assert sends == shop.sends
     assert isinstance(done[0], Fenced) or done[0].outcome == "Done"  # type: ignore[union-attr]
+
+
+async def test_a_fence_is_up_when_the_order_in_the_call_has_ended(shop: Shop) -> None:
+    called, answered = asyncio.Event(), asyncio.Event()
+    call = shop.terminal.call
+
+    async def slow(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "order_send":
+            called.set()
+            await answered.wait()
+        return await call(name, *args, **kwargs)
+
+    shop.terminal.call = slow  # type: ignore[method-assign]
+    running = asyncio.ensure_future(shop.desk.submit("k", buy()))
+    await called.wait()
+
+    fence = asyncio.ensure_future(shop.desk.activation.fence())
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    assert not fence.done()
+    answered.set()
+    await fence
+    assert b'"state":"outcome"' in await shop.desk.activation.export()
+    assert (await running).outcome == "Done"
+
+
+async def test_an_activation_that_cannot_be_written_is_none_and_can_be_repeated(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_facts: str) -> None:
+        raise JournalFailed("disk full")
+
+    await shop.desk.activation.fence()
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "set_facts", full)
+        with pytest.raises(JournalFailed):
+            await shop.desk.activation.activate(2)
+
+    assert not shop.desk.activation.active
+    await shop.desk.activation.activate(2)
+    await shop.kill()
+    await shop.wait()
+    assert shop.desk.activation.active
+
+
+async def test_what_is_open_in_a_journal_that_is_taken_over_is_looked_for_before_it_trades(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.terminal.fault = "ambiguous_after"
+    await shop.desk.submit("k", buy())
+    other = Shop(shop.world, tmp_path, name="b")
+    await other.wait()
+    await other.desk.reconcile()
+    await shop.desk.activation.fence()
+    other.epoch = 2
+
+    await other.begin(adopt=await shop.desk.activation.export())
+
+    with pytest.raises((Reconciling, Settling)):
+        await other.desk.submit("new", buy("0.2"))
+    assert not other.desk._gate.reconciled
+    await other.desk.stop()
 
 
 async def test_the_other_slot_knows_every_key(shop: Shop, tmp_path: Path) -> None:
@@ -1235,6 +1367,20 @@ async def test_a_change_that_the_terminal_never_shows_is_not_undone_by_the_next(
         "Done"
     ), "closing is never held up"
     assert late.left
+
+
+async def test_a_change_that_somebody_takes_back_holds_no_other_up_for_long(shop: Shop) -> None:
+    held = (await shop.desk.submit("k", buy())).position or 0
+    before = shop.world.broker.positions[held]
+    await shop.desk.submit("m1", change(held, sl=Decimal("1.05")))
+    shop.world.broker.positions[held] = before
+    with pytest.raises(Settling):
+        await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))
+
+    shop.world.advance(15_000)
+
+    assert (await shop.desk.submit("m2", change(held, tp=Decimal("1.25")))).outcome == "Done"
+    assert shop.world.broker.positions[held].sl == before.sl
 
 
 @pytest.fixture

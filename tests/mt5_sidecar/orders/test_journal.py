@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from mt5_sidecar.orders import Ask, Journal, NewOrder, OrderSettings, Store
+from mt5_sidecar.orders import Ask, Journal, NewOrder, OrderSettings, Store, handover
 from mt5_sidecar.orders.errors import (
     JournalBusy,
     JournalFailed,
@@ -225,6 +226,61 @@ def test_what_is_settled_here_is_not_overwritten_by_another_slots_journal(tmp_pa
     assert store.get("more") is not None
     assert store.get("both") == theirs, "told there, after it was handed over"
     store.close()
+
+
+def handed_over(store: Store, keys: int) -> bytearray:
+    """Return a handover of so many keys."""
+    store.adopt(settled(f"k{number}") for number in range(keys))
+    about = handover.Handover(account="1@S", epoch=1, known_since_ms=0, earlier_settled=True)
+    return handover.packed(about, store.rows())
+
+
+def test_a_handover_comes_back_as_it_was(tmp_path: Path) -> None:
+    for keys in (0, 1, 3):
+        store = opened(tmp_path / str(keys))
+        taken, records = handover.unpacked(handed_over(store, keys), account="1@S")
+
+        assert (taken.epoch, taken.known_since_ms, taken.earlier_settled) == (1, 0, True)
+        assert list(records) == store.since(0)
+        store.close()
+
+
+def test_a_handover_takes_little_more_memory_than_its_text(tmp_path: Path) -> None:
+    """A month of keys is more than a sidecar has memory for, as objects."""
+    ours, theirs = opened(tmp_path / "a"), opened(tmp_path / "b")
+    tracemalloc.start()
+    try:
+        raw = handed_over(ours, 2000)
+        _, packing_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        _, records = handover.unpacked(raw, account="1@S")
+        theirs.adopt(records)
+        _, taking_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert max(packing_bytes, taking_bytes) < 3 * len(raw)
+    assert len(theirs.since(0)) == 2000
+    ours.close()
+    theirs.close()
+
+
+def test_a_handover_with_a_row_that_cannot_be_read_is_taken_over_not_at_all(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = opened(tmp_path / "a"), opened(tmp_path / "b")
+    raw = handed_over(ours, 3)
+    for broken in (
+        raw.replace(b'"k2","operation":"order"', b'"k2","operation":"other"'),
+        raw.replace(b"]}", b",7]}"),
+    ):
+        with pytest.raises(JournalUnreadable):
+            theirs.adopt(handover.unpacked(broken, account="1@S")[1], epoch="9")
+
+    assert theirs.since(0) == []
+    assert theirs.fact("epoch") == ""
+    ours.close()
+    theirs.close()
 
 
 def test_what_is_settled_never_changes(tmp_path: Path) -> None:

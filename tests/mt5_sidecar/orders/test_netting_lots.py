@@ -110,14 +110,22 @@ def test_an_order_may_be_filled_by_any_part(desk: Desk) -> None:
     assert desk.believes("0.08")
 
 
-def test_what_was_taken_may_not_be_filled(desk: Desk) -> None:
+def test_what_was_taken_may_be_filled_further_or_not_at_all(desk: Desk) -> None:
     taken = Verdict(outcome="Placed", evidence="answer", volume=Decimal("0.3"))
-    desk.trade("0.3", taken, shown="-0.1")
+    desk.trade("0.5", taken, shown="-0.1")
     desk.trade("-0.2", done("0.2"), shown="-0.1")
 
-    assert not desk.believes("0.0")
-    assert not desk.believes("-0.1")
+    assert not any(desk.believes(lots) for lots in ("-0.1", "0.2", "0.4"))
     assert desk.believes("-0.3")
+
+
+def test_what_is_shown_may_be_older_than_the_last_two_trades(desk: Desk) -> None:
+    desk.trade("0.3", done("0.3"), shown="0.5")
+    desk.trade("-0.7", done("0.7"), shown="0.5")
+    desk.trade("0.1", done("0.1"), shown="0.5")
+
+    assert not desk.believes("0.8")
+    assert desk.believes("0.9")
 
 
 def test_what_settles_is_believed_again(desk: Desk) -> None:

@@ -18,6 +18,7 @@ BATCH: Final = 500
 _TRIED_BYTES: Final = 16 * 1024
 _ALL: Final = ", ".join(COLUMNS)
 _PLACES: Final = ", ".join("?" * len(COLUMNS))
+_THEIRS: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:])
 _LATER: Final = ", ".join(f"{name} = ?" for name in COLUMNS[1:])
 
 
@@ -81,6 +82,13 @@ class Store:
         """Return all records from `created_ms` on, oldest first."""
         return self._records("created_ms >= ? ORDER BY created_ms", created_ms)
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Return all rows by column, oldest first, one at a time."""
+        with self._errors():
+            sql = f"SELECT {_ALL} FROM trade ORDER BY created_ms"  # noqa: S608  our columns
+            for row in self._db.execute(sql):
+                yield dict(zip(COLUMNS, row, strict=True))
+
     def marks(self) -> list[tuple[str, int]]:
         """Return token and magic of every trade."""
         with self._errors():
@@ -106,11 +114,12 @@ class Store:
         What is settled there was told there, after we had handed the key over: it is theirs to say.
         """
         with self._transaction():
-            sql = f"INSERT OR REPLACE INTO trade ({_ALL}) VALUES ({_PLACES})"  # noqa: S608
-            for record in records:
-                known = self.get(record.key)
-                if known is None or record.settled or not known.settled:
-                    self._db.execute(sql, row_of(record))
+            sql = (
+                f"INSERT INTO trade ({_ALL}) VALUES ({_PLACES})"  # noqa: S608  our columns
+                f" ON CONFLICT (key) DO UPDATE SET {_THEIRS}"
+                " WHERE excluded.settled = 1 OR trade.settled = 0"
+            )
+            self._db.executemany(sql, map(row_of, records))
             self._db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
 
     def forget(self, before_ms: int) -> int:
