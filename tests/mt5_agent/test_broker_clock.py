@@ -14,9 +14,9 @@ HOUR_S, BEGIN_S = 3600, 1_790_000_000.0
 class Times:
     """A broker's clock, the machine's two, and what comes of ticks."""
 
-    def __init__(self, *, zone_h: float) -> None:
+    def __init__(self, *, zone_h: float, interval_ms: int = 250) -> None:
         self.zone_s, self.wrong_s, self.now_s = zone_h * HOUR_S, 0.0, 0.0
-        self.clock = BrokerClock(interval_ms=250)
+        self.clock = BrokerClock(interval_ms=interval_ms)
 
     def tick(self, *, after_s: float = 1.0, late_s: float = 0.2) -> Zone:
         """Let a tick come `late_s` after it was made."""
@@ -42,6 +42,16 @@ def test_live_ticks_tell_the_zone_and_then_for_sure(zone_h):
 
     assert times.tick() == Zone(offset_s)
     assert times.live() == Zone(offset_s, sure=True)
+
+
+def test_ticks_that_are_looked_for_seldom_agree_though_some_wait_for_the_look():
+    times = Times(zone_h=2, interval_ms=10_000)
+
+    assert times.tick() == Zone(2 * HOUR_S)
+    for late_s in (0.2, 9.5) * 5:
+        zone = times.tick(after_s=10, late_s=late_s)
+
+    assert zone == Zone(2 * HOUR_S, sure=True)
 
 
 @pytest.mark.parametrize(
