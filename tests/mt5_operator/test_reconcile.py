@@ -53,6 +53,8 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
 from mt5_operator.status.crash import FORGOTTEN_S
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
+from mt5_operator.status.seen import Podless as NoPod
+from mt5_operator.status.verdict import link
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -1044,6 +1046,14 @@ async def test_what_routers_tell_of_waiting_is_in_our_own_words(bench: Bench) ->
     assert "scheduler: 0/1 nodes" in bench.cluster.told["Ready"]["message"]
     assert "add one" in route.message
     assert "scheduler" not in route.message
+
+
+def test_routers_tell_nobody_what_was_not_begun() -> None:
+    untaken = NoPod("demo-a", taken_up=False, refused=False)
+    seen = Seen(generation=1, account_id="1", podless=untaken)
+
+    assert "demo-a" in link(seen).message
+    assert route_for(seen).message == "Kubernetes has not begun with the pod, and tells nobody why"
 
 
 def test_routers_tell_nobody_what_our_objects_are_called() -> None:
