@@ -1061,6 +1061,8 @@ def test_routers_tell_nobody_what_our_objects_are_called() -> None:
     route = route_for(Seen(1, platform=Platform.LINUX, pod=starts, overdue=True))
 
     assert (route.reason, route.message) == ("PodStarting", "the pod is starting for long")
+    drained = PodSeen("u", "demo-a-0", ending=True, ended_by="EvictionByEvictionAPI: of node n7")
+    assert route_for(Seen(1, pod=drained)).message == "the pod is being replaced"
 
 
 async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:

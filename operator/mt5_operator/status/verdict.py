@@ -161,8 +161,11 @@ def _no_volume(pod: PodSeen) -> str:
 
 
 def _containers(pod: PodSeen, *, overdue: bool) -> Verdict | None:
+    said = f"; Kubernetes says: {pod.ended_by}" if pod.ended_by else ""
+    if pod.phase == "Failed" and said:
+        return Verdict(Reason.POD_CRASHING, f"the pod was ended, and another one is made{said}")
     if pod.ending and not pod.lost:
-        return Verdict(Reason.POD_STARTING, "the pod is being replaced")
+        return Verdict(Reason.POD_STARTING, f"the pod is being replaced{said}")
     word, message = pod.waiting
     if word:
         if image_trouble(word):
