@@ -92,21 +92,23 @@ def test_who_waits_for_others_does_not_look_at_the_clock_and_says_its_place() ->
     assert first.until_s == 1010
 
 
+def places(bench: Bench, names: list[str]) -> dict[str, str]:
+    """Return what is told of each place in the line."""
+    keys = {name: Key("ns", name) for name in names}
+    told = {n: bench.fleet.ask(k, vip=False, reason=T, serves=True).why for n, k in keys.items()}
+    return {name: why.rpartition(" place ")[2] for name, why in told.items()}
+
+
 def test_a_place_far_behind_is_told_so_that_a_line_that_moves_changes_few_statuses() -> None:
     bench = Bench(move_max=1)
     names = [f"n{number:04}" for number in range(1102)]
     for name in names:
         bench.ask(name)
 
-    def told() -> dict[str, str]:
-        ask = bench.fleet.ask
-        answers = {n: ask(Key("ns", n), vip=False, reason=T, serves=True).why for n in names[2:]}
-        return {name: why.rpartition(" place ")[2] for name, why in answers.items()}
-
-    before = told()
+    before = places(bench, names[2:])
     bench.fleet.over(Key("ns", names[0]))
     assert bench.ask(names[1])
-    after = told()
+    after = places(bench, names[2:])
 
     assert (before["n0011"], before["n0101"], before["n1101"]) == (
         "up to 20 in its namespace",
@@ -115,6 +117,10 @@ def test_a_place_far_behind_is_told_so_that_a_line_that_moves_changes_few_status
     )
     # The first ten, and who comes nearer by a step.
     assert len([name for name in before if before[name] != after[name]]) == 9 + 1 + 6
+    # A new leader, whom all ask in their order, has nothing else to tell of them.
+    new = Bench(move_max=1)
+    assert new.ask(names[1])
+    assert places(new, names[2:]) == after
 
 
 def test_a_move_that_was_granted_and_not_written_is_granted_again() -> None:

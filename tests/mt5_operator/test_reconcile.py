@@ -53,6 +53,8 @@ from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform, SecretKey
 from mt5_operator.status.crash import FORGOTTEN_S
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
+from mt5_operator.status.seen import Podless as NoPod
+from mt5_operator.status.verdict import link
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -1046,11 +1048,21 @@ async def test_what_routers_tell_of_waiting_is_in_our_own_words(bench: Bench) ->
     assert "scheduler" not in route.message
 
 
+def test_routers_tell_nobody_what_was_not_begun() -> None:
+    untaken = NoPod("demo-a", taken_up=False, refused=False)
+    seen = Seen(generation=1, account_id="1", podless=untaken)
+
+    assert "demo-a" in link(seen).message
+    assert route_for(seen).message == "Kubernetes has not begun with the pod, and tells nobody why"
+
+
 def test_routers_tell_nobody_what_our_objects_are_called() -> None:
     starts = PodSeen("u", "demo-a-0", node="n")
     route = route_for(Seen(1, platform=Platform.LINUX, pod=starts, overdue=True))
 
     assert (route.reason, route.message) == ("PodStarting", "the pod is starting for long")
+    drained = PodSeen("u", "demo-a-0", ending=True, ended_by="EvictionByEvictionAPI: of node n7")
+    assert route_for(Seen(1, pod=drained)).message == "the pod is being replaced"
 
 
 async def test_an_id_that_no_client_could_ask_for_gets_no_route(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,11 @@ ROWS: list[tuple[str, Seen, Reason]] = [
         "crashed, and serves by now",
         replace(WELL, pod=replace(POD, crash=CRASH)),
         Reason.CONNECTED,
+    ),
+    (
+        "evicted",
+        replace(WELL, pod=replace(STARTED, phase="Failed", ended_by="Evicted: x")),
+        Reason.POD_CRASHING,
     ),
     (
         "crashes, and is just being replaced",
@@ -236,9 +242,37 @@ def test_a_pod_is_read_as_the_kubelet_tells_it() -> None:
     )
 
 
+EVICTED = "Evicted: The node was low on resource: memory."
+
+
+def test_who_ended_a_pod_is_read_from_it() -> None:
+    meta = {"uid": "u", "name": "demo-a-0", "creationTimestamp": "2026-11-21T10:00:00Z"}
+    target = {
+        "type": "DisruptionTarget",
+        "reason": "PreemptionByScheduler",
+        "message": "preempting",
+    }
+
+    def ended_by(**status: Any) -> str:
+        return pod_seen({"metadata": meta, "status": status}).ended_by
+
+    low = {"reason": "Evicted", "message": "The node was low on resource: memory."}
+    assert ended_by(phase="Failed", **low) == EVICTED
+    assert ended_by(conditions=[target | {"status": "True"}]) == "PreemptionByScheduler: preempting"
+    assert ended_by(conditions=[target | {"status": "False"}]) == ended_by(phase="Running") == ""
+
+
 @pytest.mark.parametrize(
     ("seen", "told"),
     [
+        (
+            replace(WELL, pod=replace(STARTED, phase="Failed", ended_by=EVICTED, ending=True)),
+            f"the pod was ended, and another one is made; Kubernetes says: {EVICTED}",
+        ),
+        (
+            replace(WELL, pod=replace(STARTED, ended_by="Preempted: x", ending=True)),
+            "the pod is being replaced; Kubernetes says: Preempted: x",
+        ),
         (replace(WELL, pod=None, podless=Podless("demo-a")), "quota"),
         (replace(WELL, pod=None, podless=Podless("x", taken_up=False)), "controllerrevisions.apps"),
         (replace(WELL, pod=None, podless=Podless("demo-a")), "kubectl describe statefulset demo-a"),

@@ -21,6 +21,8 @@ _OUR_WORDS: Final = (
     Reason.CONNECTING,
     Reason.NO_CAPACITY,
 )
+# What follows is somebody's words, or names our objects.
+_THEIR_WORDS: Final = ("Kubernetes says:", "scheduler:", "see why with:")
 
 
 async def route(context: Context, account: Account, seen: Seen) -> Seen:
@@ -56,7 +58,9 @@ def _public(verdict: Verdict) -> str:
     """Return what anybody may be told who asks a router for the account, key or no key."""
     if verdict.reason not in _OUR_WORDS:
         return ""
-    ours = verdict.message.partition("scheduler:")[0].partition("see why with:")[0]
+    ours = verdict.message
+    for theirs in _THEIR_WORDS:
+        ours = ours.partition(theirs)[0]
     return ours.rstrip("; ")
 
 

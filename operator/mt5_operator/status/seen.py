@@ -40,6 +40,8 @@ class PodSeen:
     # A container that ends again and again; until it has run for long, if it is recent.
     crash: Crash | None = None
     ending: bool = False
+    # Who ended it, where Kubernetes did: an eviction, say.
+    ended_by: str = ""
     # Its node does not answer: what the cluster says of the pod is old, and it cannot be ended.
     lost: bool = False
     revision: str = ""
@@ -194,6 +196,7 @@ def pod_seen(pod: Manifest) -> PodSeen:
         waiting=_waiting(containers),
         crash=crash_seen(containers),
         ending="deletionTimestamp" in meta,
+        ended_by=_ended_by(status, conditions.get("DisruptionTarget", {})),
         revision=meta.get("labels", {}).get("controller-revision-hash", ""),
         not_ready_since=ready.get("lastTransitionTime", meta.get("creationTimestamp", "")),
     )
@@ -202,6 +205,13 @@ def pod_seen(pod: Manifest) -> PodSeen:
 def _unschedulable(condition: dict[str, Any]) -> str:
     waits = condition.get("status") == "False" and condition.get("reason") == "Unschedulable"
     return str(condition.get("message", "the scheduler found no node")) if waits else ""
+
+
+def _ended_by(status: dict[str, Any], disruption: dict[str, Any]) -> str:
+    # A node with too little memory or disk; a drain, or a scheduler with a more important pod.
+    failed = status if status.get("phase") == "Failed" and status.get("reason") else None
+    said = failed or (disruption if disruption.get("status") == "True" else None)
+    return f"{said.get('reason')}: {said.get('message', '')}" if said else ""
 
 
 def _waiting(containers: list[dict[str, Any]]) -> tuple[str, str]:

@@ -140,10 +140,10 @@ def _no_pod(podless: Podless) -> str:
     stateful_set = podless.stateful_set
     if not podless.taken_up:
         return (
-            f"Kubernetes has not taken up StatefulSet {stateful_set}, and tells nobody why: a quota"
-            " of the namespace refuses its ControllerRevision (count/controllerrevisions.apps), or,"
-            " if no StatefulSet gets pods, kube-controller-manager is away or behind; see it with:"
-            " kubectl describe resourcequota"
+            "Kubernetes has not begun with the pod, and tells nobody why; see why with: kubectl"
+            f" describe resourcequota (one of count/controllerrevisions.apps keeps StatefulSet"
+            f" {stateful_set} from being taken up; if no StatefulSet gets pods,"
+            " kube-controller-manager is away or behind)"
         )
     return (
         f"Kubernetes makes no pod for StatefulSet {stateful_set}: most likely a quota of the"
@@ -161,8 +161,11 @@ def _no_volume(pod: PodSeen) -> str:
 
 
 def _containers(pod: PodSeen, *, overdue: bool) -> Verdict | None:
+    said = f"; Kubernetes says: {pod.ended_by}" if pod.ended_by else ""
+    if pod.phase == "Failed" and said:
+        return Verdict(Reason.POD_CRASHING, f"the pod was ended, and another one is made{said}")
     if pod.ending and not pod.lost:
-        return Verdict(Reason.POD_STARTING, "the pod is being replaced")
+        return Verdict(Reason.POD_STARTING, f"the pod is being replaced{said}")
     word, message = pod.waiting
     if word:
         if image_trouble(word):
