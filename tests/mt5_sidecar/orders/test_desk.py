@@ -378,6 +378,8 @@ async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
     assert refused.value.extra["other_key"] == "k"
     with pytest.raises(LookalikeUnknown):
         await shop.desk.submit("twin-magic-0", buy(magic=0))
+    with pytest.raises(LookalikeUnknown):
+        await shop.desk.submit("twin-with-a-stop", buy(sl=Decimal("1.05")))
     assert (await shop.desk.submit("other", buy("0.2"))).outcome == "Done"
     assert shop.desk.unknown == {"k": ""}
 
@@ -738,9 +740,11 @@ async def test_a_fence_is_up_when_the_order_in_the_call_has_ended(shop: Shop) ->
     for _ in range(50):
         await asyncio.sleep(0)
 
-    assert not fence.done()
+    too_early = fence.done()
     answered.set()
     await fence
+
+    assert not too_early
     assert b'"state":"outcome"' in await shop.desk.activation.export()
     assert (await running).outcome == "Done"
 
