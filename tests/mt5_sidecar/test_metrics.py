@@ -31,6 +31,15 @@ async def test_answers_are_counted_and_timed_by_route_method_and_status(bridge: 
     assert await metric(bridge, f"{name}_bucket", **account, status="200", le="10.0") == 3
 
 
+async def test_no_series_tells_only_when_a_counter_began(bridge: Rig) -> None:
+    await bridge.get("/api/account")
+
+    text = (await bridge.ops("/metrics")).body.decode()
+
+    assert "mt5_sidecar_http_request_seconds_count" in text
+    assert "_created" not in text
+
+
 async def test_open_streams_are_a_gauge_that_falls_when_they_close(bridge: Rig) -> None:
     name = "mt5_sidecar_ws_clients"
     assert await metric(bridge, name) == 0
