@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -119,6 +119,32 @@ async def test_large_bodies_that_do_not_end_shut_out_no_order(make: Make) -> Non
     )
 
     assert (body.status, order.status, read.status) == (429, 200, 200)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET /accounts/10001/api/x HTTP/1.1\r\nX-A: a",
+        b"POST /accounts/10001/api/order HTTP/1.1\r\nHost: r\r\nContent-Length: 9\r\n\r\n{",
+    ],
+    ids=["nothing", "half a header", "half a body"],
+)
+async def test_who_does_not_go_on_is_sent_away_and_reaches_no_sidecar(
+    make: Make, upstream: Upstream, said: bytes
+) -> None:
+    router = await make(HEADER_TIMEOUT_S=1, BODY_TIMEOUT_S=1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
+    writer.write(said)
+    meanwhile = await router.ask("/accounts/20002/api/x")
+
+    async with asyncio.timeout(5):
+        with suppress(ConnectionResetError):
+            await reader.read()
+
+    writer.close()
+    assert meanwhile.status == 200
+    assert upstream.requests == [("GET", "/api/x")]
 
 
 async def _answered(router: Router, path: str) -> bool:

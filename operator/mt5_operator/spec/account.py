@@ -166,8 +166,9 @@ RULES: Final[list[JsonValue]] = [
     rule(
         "has(self.storage) == has(oldSelf.storage)"
         " && (!has(self.storage) || self.storage == oldSelf.storage)",
-        "storage cannot be added, changed or removed yet: delete this MT5Account and create a new"
-        " one",
+        "storage cannot be added, changed or removed yet; for more room grow the pod's claim"
+        " (docs/runbooks.md, 'Trades are refused'): a new MT5Account would begin with an empty"
+        " order journal",
     ),
 ]
 

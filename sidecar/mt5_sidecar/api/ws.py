@@ -61,7 +61,11 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
             demand_watchable(context, principal.subject, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
-            client = _client(context, wire, choice, resume, interval_ms=interval_ms)
+            place = context.feed.hub.places.new(principal.subject)
+            client = Client(
+                wire, choice, interval_ms=interval_ms, seq=context.board.seq, place=place
+            )
+            _place_it(context, client, resume)
             socket = Socket(client, wire, principal, scope, _bucket(context), tells_health=health)
             # What this client asks for is found in the log under the id of its upgrade.
             with bound(**named(request)):
@@ -71,26 +75,17 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
     return serve
 
 
-def _client(
-    context: Context,
-    wire: SocketWire,
-    choice: Choice,
-    resume: tuple[str, int] | None,
-    *,
-    interval_ms: int,
-) -> Client:
-    """Return a client where the one was that it says it was, or one that is to get everything."""
-    board, places = context.board, context.feed.hub.places
-    epoch, seq = resume or ("", NOTHING_YET)
-    before, place = places.find(epoch), places.new()
+def _place_it(context: Context, client: Client, resume: tuple[str, int] | None) -> None:
+    """Have the client go on where it says it was, or get everything."""
+    board, (epoch, seq) = context.board, resume or ("", NOTHING_YET)
+    before = context.feed.hub.places.find(epoch)
     held = before.at(seq) if before is not None and board.can_resume(seq) else None
-    client = Client(wire, choice, interval_ms=interval_ms, seq=board.seq, place=place)
-    client.wants = choice.channels
-    if held is not None:
-        client.resume(held, seq=seq)
-        if client.wants is not None:
-            board.step()
-    return client
+    if held is None:
+        client.wants = client.choice.channels
+        return
+    client.resume(held, seq=seq)
+    if client.wants is not None:
+        board.step()
 
 
 async def _serve(context: Context, ws: web.WebSocketResponse, socket: Socket) -> None:

@@ -21,6 +21,16 @@ PREFIX: Final = "jwt:"
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED: Final = ["exp", "iss", "aud", "sub"]
+# By PyJWT's errors, which is loaded late. It looks at claims after the signature: who is told this
+# has a token that our issuer signed, and everybody else is told nothing.
+_WRONG: Final[Mapping[str, str]] = {
+    "ExpiredSignatureError": "the token has expired",
+    "ImmatureSignatureError": "the token is not valid yet: iat or nbf is ahead of our clock",
+    "InvalidAudienceError": "the token is for another audience (aud)",
+    "InvalidIssuerError": "the token is another issuer's (iss)",
+    "MissingRequiredClaimError": f"the token lacks a claim: {', '.join(_REQUIRED)} are needed",
+}
+_NOT_OURS: Final = "the token is not one of our issuer's for this API"
 
 
 class SignerUnknown(Exception):
@@ -44,7 +54,8 @@ class Tokens:
 
         Raises:
             SignerUnknown: Signed by another key than we know.
-            Unauthenticated: Anything else that is wrong, without saying what to a stranger.
+            Unauthenticated: Anything else that is wrong; only who has a token that our issuer
+                signed is told what.
         """
         import jwt
 
@@ -53,10 +64,8 @@ class Tokens:
             return self._granted(self._claims(token, signer.key), signer.proof)
         except KeyError as error:
             raise SignerUnknown from error
-        except jwt.ExpiredSignatureError as error:
-            raise Unauthenticated("the token has expired") from error
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
-            raise Unauthenticated("the token is not one of our issuer's for this API") from error
+            raise Unauthenticated(_WRONG.get(type(error).__name__, _NOT_OURS)) from error
 
     def still_valid(self, principal: Principal, *, now: datetime) -> Principal:
         """Return `principal` if its token would still be taken.

@@ -7,13 +7,15 @@ take that for all there is (docs/adr/098).
 
 import itertools
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from mt5_sidecar.streams.channels import Choice
 
-# Of clients that are gone; an open one is always known.
-MOST_PLACES: Final = 1024
+# Of one owner's clients that are gone; an open one is always known. A key that connects again and
+# again makes the sidecar forget its own places, and nobody else's.
+MOST_PLACES: Final = 128
+MOST_OWNERS: Final = 64
 # So often one client's choice may change between two messages of which it hears one.
 MOST_CHOICES: Final = 16
 
@@ -21,9 +23,10 @@ MOST_CHOICES: Final = 16
 class Place:
     """One connection's: what its client had in full, and from which `seq` on."""
 
-    __slots__ = ("__weakref__", "_held", "epoch")
+    __slots__ = ("__weakref__", "_held", "epoch", "owner")
 
-    def __init__(self, epoch: str) -> None:
+    def __init__(self, epoch: str, owner: str = "") -> None:
+        self.owner = owner
         self.epoch = epoch
         """What its client names it by."""
         self._held: tuple[tuple[int, Choice], ...] = ()
@@ -48,11 +51,11 @@ class Places:
         self._epoch = epoch
         self._numbers = itertools.count(1)
         self._all: WeakValueDictionary[str, Place] = WeakValueDictionary()
-        self._left: OrderedDict[str, Place] = OrderedDict()
+        self._left: OrderedDict[str, OrderedDict[str, Place]] = OrderedDict()
 
-    def new(self) -> Place:
-        """Return one for a new connection."""
-        place = Place(f"{self._epoch}-{next(self._numbers)}")
+    def new(self, owner: str) -> Place:
+        """Return one for a new connection of `owner`."""
+        place = Place(f"{self._epoch}-{next(self._numbers)}", owner)
         self._all[place.epoch] = place
         return place
 
@@ -62,6 +65,13 @@ class Places:
 
     def leave(self, place: Place) -> None:
         """Keep the place of a connection that ended, and forget the one that ended long ago."""
-        self._left[place.epoch] = place
-        if len(self._left) > MOST_PLACES:
-            self._left.popitem(last=False)
+        owned = self._left.setdefault(place.owner, OrderedDict())
+        owned[place.epoch] = place
+        self._left.move_to_end(place.owner)
+        _forget_oldest(owned, most=MOST_PLACES)
+        _forget_oldest(self._left, most=MOST_OWNERS)
+
+
+def _forget_oldest(kept: OrderedDict[str, Any], *, most: int) -> None:
+    if len(kept) > most:
+        kept.popitem(last=False)

@@ -12,7 +12,7 @@ import jwt
 import pytest
 import structlog
 from aiohttp import web
-from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token
+from issuer import FORGED, ISSUER, OURS, SECRET, claims, jwks, token, unsigned
 from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, eventually, heard
 from structlog.testing import capture_logs
@@ -95,6 +95,33 @@ async def test_a_forged_token_opens_nothing(rig: Rig, forged: str) -> None:
     answer = await rig.get("/api/account", key=None, headers=bearer(FORGED[forged]()))
 
     assert (answer.status, answer.problem) == (401, "/problems/unauthenticated")
+    assert answer.json["detail"] in (
+        "the token is not one of our issuer's for this API",
+        "the token's signing key is not known",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"exp": int(time.time()) - 60}, "expired"),
+        ({"nbf": int(time.time()) + 86_400}, "not valid yet"),
+        ({"iat": int(time.time()) + 86_400}, "not valid yet"),
+        ({"aud": "another-service"}, "another audience"),
+        ({"iss": "https://other.example"}, "another issuer"),
+        ({"sub": None}, "lacks a claim"),
+    ],
+)
+async def test_who_has_a_token_of_our_issuer_is_told_what_is_wrong_with_it(
+    rig: Rig, changed: dict[str, Any], told: str
+) -> None:
+    answer = await rig.get("/api/account", key=None, headers=bearer(token(**changed)))
+    forged = unsigned({"alg": "RS256", "kid": "one"}, **changed)
+    stranger = await rig.get("/api/account", key=None, headers=bearer(forged))
+
+    assert (answer.status, stranger.status) == (401, 401)
+    assert told in answer.json["detail"]
+    assert told not in stranger.json["detail"]
 
 
 async def test_without_a_source_no_token_is_taken(rig_with: RigWith) -> None:

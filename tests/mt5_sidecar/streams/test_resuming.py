@@ -257,7 +257,7 @@ class Streams(RuleBasedStateMachine):
 
     def join(self, listener: Listener) -> None:
         """Do as the door does (api.ws), resuming where the listener knows how."""
-        place, new = self.hub.places.find(listener.epoch), self.hub.places.new()
+        place, new = self.hub.places.find(listener.epoch), self.hub.places.new("key")
         known = place is not None and self.board.can_resume(listener.seq)
         held = place.at(listener.seq) if place is not None and known else None
         client = Client(Wire(), listener.choice, interval_ms=0, seq=self.board.seq, place=new)

@@ -40,8 +40,8 @@ def token(*, kid: str = "one", **changed: Any) -> str:
     return jwt.encode(claims(**changed), KEYS[kid], "RS256", {"kid": kid})
 
 
-def unsigned(header: dict[str, Any]) -> str:
-    parts = [header, claims()]
+def unsigned(header: dict[str, Any], **changed: Any) -> str:
+    parts = [header, claims(**changed)]
     texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts]
     return b".".join([*texts, b"AAAA"]).decode()
 
