@@ -123,9 +123,10 @@ def demand_fresh(context: Context, query: Any) -> None:
     asked = query.get("max_age")
     if asked is None:
         return
-    if context.feed.freshness.age_s > _seconds(asked):
+    age_s = context.feed.freshness.age_s
+    if age_s > _seconds(asked):
         reason = context.terminal.connection.reason
-        raise SnapshotTooOld("the account was last current earlier", reason=reason)
+        raise SnapshotTooOld(f"the account was last current {age_s:.1f} s ago", reason=reason)
 
 
 def _seconds(text: str) -> float:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -134,6 +135,7 @@ async def test_max_age_is_of_the_account_and_not_of_a_terminal_that_lost_its_bro
     older = await bridge.get("/api/positions?max_age=60")
 
     assert (younger.status, younger.problem) == (503, "/problems/snapshot-too-old")
+    assert re.fullmatch(r"the account was last current \d+\.\d s ago", younger.json["detail"])
     assert younger.json["reason"] == "BrokerUnreachable"
     assert named.status == 503
     assert (older.status, older.json["stale"]) == (200, True)
