@@ -71,7 +71,6 @@ async def _serving(make: MakeRouter, redis: RedisServer, address: str, **setting
     return router
 
 
-@pytest.mark.timeout(120)
 async def test_one_worker_holds_thousands_of_idle_sockets(
     many_files: int, make_router: MakeRouter, redis: RedisServer, upstream: Upstream
 ) -> None:

@@ -89,7 +89,7 @@ class Activation:
 
         Raises:
             InvalidRequest: This slot trades.
-            JournalForeign, JournalUnreadable: It is not this account's, or none.
+            JournalForeign, HandoverUnreadable: It is not this account's, or none.
         """
         account = await self._journal.read(lambda store: store.fact("account"))
         taken, records = handover.unpacked(raw, account=account)

@@ -323,6 +323,7 @@ class OrderDesk:
 
     def _check_open(self) -> None:
         self._gate.check()
+        self._ledger.journal.check_sound()
         check_enabled(self._trading())
         if not self._terminal.connection.connected:
             raise self._terminal.unavailable()

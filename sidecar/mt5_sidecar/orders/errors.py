@@ -31,6 +31,7 @@ OrderError
         JournalTooNew           503  the file was written by a later version
         JournalBusy             503  another process has it open
         JournalFailed           503  a write failed: disk full, I/O error
+        HandoverUnreadable      503  another slot's journal came damaged; the operator is told
 """
 
 from typing import Any, ClassVar
@@ -219,6 +220,12 @@ class JournalUnreadable(JournalError):
     """The file is not a journal, or is damaged. Problem `journal-unreadable`, 503."""
 
     slug = "journal-unreadable"
+
+
+class HandoverUnreadable(JournalError):
+    """What another slot handed over is damaged; our file is well. `handover-unreadable`, 503."""
+
+    slug = "handover-unreadable"
 
 
 class JournalForeign(JournalError):

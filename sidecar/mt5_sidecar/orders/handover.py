@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mt5_sidecar.orders.errors import JournalForeign, JournalUnreadable
+from mt5_sidecar.orders.errors import HandoverUnreadable, JournalForeign, JournalUnreadable
 from mt5_sidecar.orders.journal.rows import record_of
 from mt5_sidecar.orders.records import Record
 
@@ -44,15 +44,15 @@ def unpacked(raw: bytes | bytearray, *, account: str) -> tuple[Handover, Iterato
     """Return the handover in `raw` and its records, each of which may be unreadable yet.
 
     Raises:
-        JournalUnreadable: It is none of this version.
+        HandoverUnreadable: It is none of this version.
         JournalForeign: It is another account's.
     """
     try:
         handover = msgspec.json.decode(raw, type=Handover)
     except msgspec.MsgspecError as error:
-        raise JournalUnreadable(f"not a handover: {error}") from error
+        raise HandoverUnreadable(f"not a handover: {error}") from error
     if handover.version != VERSION:
-        raise JournalUnreadable(f"a handover of version {handover.version}")
+        raise HandoverUnreadable(f"a handover of version {handover.version}")
     if handover.account != account:
         raise JournalForeign(f"the handover is of {handover.account}, not of {account}")
     return handover, map(_record, handover.rows)
@@ -61,6 +61,6 @@ def unpacked(raw: bytes | bytearray, *, account: str) -> tuple[Handover, Iterato
 def _record(row: msgspec.Raw) -> Record:
     try:
         fields = msgspec.json.decode(row, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise JournalUnreadable(f"a row cannot be read: {error}") from error
-    return record_of(fields)
+        return record_of(fields)
+    except (msgspec.MsgspecError, JournalUnreadable) as error:
+        raise HandoverUnreadable(f"of what was handed over, {error}") from error

@@ -15,6 +15,7 @@ from mt5_sidecar.errors import (
 )
 from mt5_sidecar.orders.errors import (
     Fenced,
+    HandoverUnreadable,
     JournalForeign,
     KeyUnknown,
     Reconciling,
@@ -345,3 +346,18 @@ async def test_another_accounts_handover_is_refused(shop: Shop) -> None:
 
     with pytest.raises(JournalForeign):
         await shop.desk.activation.adopt(foreign)
+
+
+async def test_a_handover_that_cannot_be_read_leaves_this_slots_own_journal_well(
+    shop: Shop,
+) -> None:
+    assert (await shop.desk.submit("k1", buy())).outcome == "Done"
+    await shop.desk.activation.fence()
+    exported = await shop.desk.activation.export()
+    broken = exported.replace(b'"operation":"order"', b'"operation":"other"')
+    assert broken != exported
+
+    with pytest.raises(HandoverUnreadable):
+        await shop.desk.activation.adopt(broken)
+
+    assert shop.desk.journal_fault is None

@@ -14,6 +14,7 @@ import pytest
 
 from mt5_sidecar.orders import Ask, Journal, NewOrder, OrderSettings, Store, handover
 from mt5_sidecar.orders.errors import (
+    HandoverUnreadable,
     JournalBusy,
     JournalFailed,
     JournalForeign,
@@ -274,7 +275,7 @@ def test_a_handover_with_a_row_that_cannot_be_read_is_taken_over_not_at_all(
         raw.replace(b'"k2","operation":"order"', b'"k2","operation":"other"'),
         raw.replace(b"]}", b",7]}"),
     ):
-        with pytest.raises(JournalUnreadable):
+        with pytest.raises(HandoverUnreadable):
             theirs.adopt(handover.unpacked(broken, account="1@S")[1], epoch="9")
 
     assert theirs.since(0) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
-from mt5_sidecar.orders.errors import JournalError, JournalUnreadable
+from mt5_sidecar.orders.errors import HandoverUnreadable, JournalError, JournalUnreadable
 from mt5_sidecar.orders.journal.store import BATCH, Store
 from mt5_sidecar.orders.records import Record
 
@@ -39,6 +39,15 @@ class Journal:
         """
         return self._fault
 
+    def check_sound(self) -> None:
+        """Let pass what is new, unless damage was found: a key that was sent may be missing.
+
+        Raises:
+            JournalUnreadable: A read found some.
+        """
+        if isinstance(self._fault, JournalUnreadable):
+            raise type(self._fault)(self._fault.detail)
+
     async def open(self) -> None:
         """Open the file.
 
@@ -65,6 +74,8 @@ class Journal:
         assert store is not None, "the journal is not open"  # noqa: S101  a bug of ours
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, ask, store)
+        except HandoverUnreadable:
+            raise
         except JournalError as error:
             if not isinstance(self._fault, JournalUnreadable):
                 self._fault = error
