@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from redis import Redis
@@ -29,9 +30,10 @@ def running_redis() -> Iterator[RedisServer]:
 
 
 class RedisServer:
-    """One redis-server process without persistence."""
+    """One redis-server process; it keeps nothing but what `client.save()` wrote into its folder."""
 
     def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="mt5-redis-")
         self.port = free_port()
         self.client = Redis(port=self.port, decode_responses=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -42,7 +44,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, empty."""
+        """Start it, empty or with what was saved."""
         argv = [
             *DIES_WITH_US,
             "redis-server",
@@ -52,12 +54,14 @@ class RedisServer:
             "127.0.0.1",
             "--save",
             "",
+            "--dir",
+            self._folder.name,
         ]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
         wait_for(self._answers, what="Redis to answer", timeout_s=10, interval_s=0.02)
 
     def stop(self) -> None:
-        """End it, and forget all that it held."""
+        """End it, and forget all that was not saved."""
         self.client.close()
         if self._process:
             self._process.kill()
