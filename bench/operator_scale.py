@@ -125,6 +125,7 @@ class Scale:
                 standby.stop()
                 self.sidecars.stop()
                 self.redis.stop()
+                self.redis.forget()
 
     async def _fill(self, api: HttpApi) -> None:
         names = sorted({SYSTEM, *(key.namespace for key in self.keys)})

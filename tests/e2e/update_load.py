@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -174,7 +175,7 @@ class Load:
             self._loop.call_soon_threadsafe(self._ends.all.set)
         self._thread.join(60)
         assert not self._thread.is_alive()
-        assert not self._faults, self._faults
+        assert not self._faults, self._told_faults()
 
     def orders(self) -> dict[str, int]:
         """Return how many orders each account has had an answer to.
@@ -182,8 +183,12 @@ class Load:
         Raises:
             AssertionError: The clients have ended, and there will be no more.
         """
-        assert not self._faults, self._faults
+        assert not self._faults, self._told_faults()
         return {client.account.id: len(client.placed) for client in self.clients}
+
+    def _told_faults(self) -> str:
+        # Of a group the message alone says not whose request it was.
+        return "".join(line for fault in self._faults for line in traceback.format_exception(fault))
 
     def trade_no_more(self) -> None:
         """Send no further orders; reads and streams go on."""

@@ -27,6 +27,7 @@ def running_redis() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+    server.forget()
 
 
 class RedisServer:
@@ -67,6 +68,10 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def forget(self) -> None:
+        """Remove what was saved."""
+        self._folder.cleanup()
 
     def routes(self) -> dict[str, Any]:
         """Return the table of routes."""
