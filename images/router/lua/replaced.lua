@@ -19,10 +19,13 @@ local function replace(text)
 end
 
 function _M.header()
-    if ngx.status == 421 then
+    local status = ngx.status
+    if status < 400 then return end
+    problem.make_loggable()
+    if status == 421 then
         replace(problem.begin(503, "account-moving", "Account is moving",
             "The account's address has just changed.", { account_id = ngx.var.mt5_account_id }))
-    elseif ngx.status == 400 and ngx.header["Content-Type"] ~= PROBLEM then
+    elseif status == 400 and ngx.header["Content-Type"] ~= PROBLEM then
         replace(problem.begin(400, "bad-request", "Bad request",
             "The sidecar could not read the request, and did nothing: is the method one of HTTP's, "
             .. "the path percent-encoded, each header plain text, and none too many?",
@@ -32,7 +35,8 @@ end
 
 function _M.body()
     -- ngx.ctx would make a table for each request.
-    if ngx.status ~= 503 and ngx.status ~= 400 then return end
+    local status = ngx.status
+    if status ~= 503 and status ~= 400 then return end
     local text = ngx.ctx.mt5_replacement
     if not text then return end
     -- Whatever the sidecar wrote goes; ours is written with the last piece.

@@ -17,8 +17,6 @@ local READS = { GET = true, HEAD = true, OPTIONS = true }
 -- The sidecar serves these on a port that is never routed; refused here too.
 local OPERATIONS = { internal = true, metrics = true, healthz = true, readyz = true }
 
-local LONGEST_LOGGED = 1024
-
 local ACCOUNTS, SOCKET, PARAMETER = "/accounts/", "/ws/account/", "account_id="
 
 local function begins(text, prefix)
@@ -69,14 +67,6 @@ local function request_id()
     if given and #given <= 64 and find(given, "^[A-Za-z0-9._-]+$") then
         ngx.var.mt5_request_id = given
     end
-end
-
--- Return what the access log may hold of a path: ASCII, and no more than a pipe takes in one piece.
-local function loggable(path)
-    if #path <= LONGEST_LOGGED and not ngx.re.find(path, "[^ -~]", "jo") then return path end
-    return (sub(path, 1, LONGEST_LOGGED):gsub("[^ -~]", function(byte)
-        return ("%%%02X"):format(byte:byte())
-    end))
 end
 
 local function split(uri)
@@ -133,7 +123,7 @@ function _M.enter()
     local var = ngx.var
     request_id()
     local path, query = split(var.request_uri)
-    var.mt5_path = loggable(path)
+    var.mt5_path = path
     local id, upstream_path = target(path, query)
     if not id or not is_allowed(upstream_path) then return not_found() end
     if is_ambiguous(id, query) then
