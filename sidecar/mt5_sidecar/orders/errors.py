@@ -31,7 +31,7 @@ OrderError
         JournalTooNew           503  the file was written by a later version
         JournalBusy             503  another process has it open
         JournalFailed           503  a write failed: disk full, I/O error
-        HandoverUnreadable      503  another slot's journal came damaged; the operator is told
+    HandoverUnreadable          503  another slot's journal came damaged; the operator is told
 """
 
 from typing import Any, ClassVar
@@ -222,12 +222,6 @@ class JournalUnreadable(JournalError):
     slug = "journal-unreadable"
 
 
-class HandoverUnreadable(JournalError):
-    """What another slot handed over is damaged; our file is well. `handover-unreadable`, 503."""
-
-    slug = "handover-unreadable"
-
-
 class JournalForeign(JournalError):
     """The file is another account's. Problem `journal-foreign`, 503."""
 
@@ -250,3 +244,10 @@ class JournalFailed(JournalError):
     """A write failed: disk full, I/O error. Problem `journal-failed`, 503."""
 
     slug = "journal-failed"
+
+
+class HandoverUnreadable(OrderError):
+    """What another slot handed over is damaged; our file is well. `handover-unreadable`, 503."""
+
+    slug = "handover-unreadable"
+    status = 503

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
-from mt5_sidecar.orders.errors import HandoverUnreadable, JournalError, JournalUnreadable
+from mt5_sidecar.orders.errors import JournalError, JournalUnreadable
 from mt5_sidecar.orders.journal.store import BATCH, Store
 from mt5_sidecar.orders.records import Record
 
@@ -74,8 +74,6 @@ class Journal:
         assert store is not None, "the journal is not open"  # noqa: S101  a bug of ours
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, ask, store)
-        except HandoverUnreadable:
-            raise
         except JournalError as error:
             if not isinstance(self._fault, JournalUnreadable):
                 self._fault = error
