@@ -31,6 +31,8 @@ BridgeError
     Unexpected                  our fault
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 # Codes at and below are about the terminal, not about what it was asked. Source: MT5.md 3.6.
@@ -117,6 +119,21 @@ class TerminalRefused(Unavailable):
     def of_terminal(self) -> bool:
         """The terminal itself failed: this says nothing of what it was asked."""
         return int(self.extra.get("code", 0)) <= FIRST_INTERNAL_FAIL
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_symbol(cls, detail: str) -> Iterator[None]:
+        """Tell a refusal inside as the symbol's, in these words, unless the terminal failed.
+
+        Raises:
+            UnknownSymbol: it was refused for what was asked.
+        """
+        try:
+            yield
+        except cls as error:
+            if error.of_terminal:
+                raise
+            raise UnknownSymbol(detail) from error
 
 
 class SnapshotTooOld(Unavailable):

@@ -171,12 +171,8 @@ class Market:
         return info
 
     async def _of_symbol(self, call: str, name: str, *args: Any) -> Any:
-        try:
+        with TerminalRefused.of_symbol(f"the broker has no symbol {name}, or does not show it"):
             return await self._terminal.call(call, name, *args)
-        except TerminalRefused as error:
-            if error.of_terminal:
-                raise
-            raise UnknownSymbol(f"the broker has no symbol {name}, or does not show it") from error
 
     async def _priced(self, seen: Symbol) -> Symbol:
         async def look() -> Symbol:
