@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from mt5_operator.errors import InvalidKey
+from mt5_operator.errors import InvalidKey, faults
 
 ID: Final = re.compile(r"^[a-z0-9]{1,32}$")
 ACCOUNT: Final = re.compile(r"\*|[A-Za-z0-9_-]{1,64}")
@@ -92,7 +92,6 @@ def _key(name: str, value: str) -> ApiKey:
         return ApiKey.model_validate({"id": name, **found})
     except ValidationError as error:
         # Only places and reasons: the input might hold a key itself.
-        told = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         # A name with half a surrogate pair could be written nowhere.
-        text = "; ".join(told).encode(errors="replace").decode()
+        text = "; ".join(faults(error)).encode(errors="replace").decode()
         raise InvalidKey(text) from error

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from mt5_operator.errors import InvalidSpec
+from mt5_operator.errors import InvalidSpec, faults
 from mt5_operator.names import Key
 from mt5_operator.spec.account import AccountSpec
 from mt5_operator.spec.broker import BrokerSpec, BrokerStatus
@@ -109,7 +109,4 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _told(error: ValidationError) -> str:
-    return "; ".join(
-        f"spec.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-        for item in error.errors()
-    )
+    return "; ".join(f"spec.{fault}" for fault in faults(error))
