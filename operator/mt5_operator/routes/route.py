@@ -101,27 +101,28 @@ def shard(
 def shards_of(manifest: Manifest) -> int:
     """Return of how many shards this one is by its own words; 0 if it does not say."""
     try:
-        return int(json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("shards", 0))
-    except (ValueError, TypeError, AttributeError):
+        return int(_table(manifest).get("shards", 0))
+    except (ValueError, TypeError):
         return 0
 
 
 def installation_of(manifest: Manifest) -> str:
     """Return whose shard this is; empty if it does not say so."""
-    try:
-        return str(
-            json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("installation", "")
-        )
-    except (ValueError, AttributeError):
-        return ""
+    return str(_table(manifest).get("installation", ""))
 
 
 def routes_of(manifest: Manifest) -> dict[str, Route]:
     """Return the routes that a shard holds; what cannot be read is left out."""
-    try:
-        table = json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}"))
-        items = table.get("routes", {}).items()
-    except (ValueError, AttributeError):
-        return {}
+    routes = _table(manifest).get("routes", {})
+    items = routes.items() if isinstance(routes, dict) else ()
     read = {account_id: parse(value) for account_id, value in items}
     return {account_id: route for account_id, route in read.items() if route is not None}
+
+
+def _table(manifest: Manifest) -> dict[str, Any]:
+    # Whoever may write ConfigMaps may have written anything there.
+    try:
+        table = json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}"))
+    except ValueError:
+        return {}
+    return table if isinstance(table, dict) else {}
