@@ -16,10 +16,11 @@ from mt5_operator.capacity import about
 from mt5_operator.fairness import may_take
 from mt5_operator.moving.failures import Failures
 from mt5_operator.moving.lines import Lines, Place
-from mt5_operator.moving.look import last_of, move_of, seconds
+from mt5_operator.moving.look import last_of, move_of
 from mt5_operator.moving.need import REASONS
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
+from mt5_operator.spec.parse import seconds
 
 # These save an account from what happens to it anyway: a failed update elsewhere stops none.
 URGENT = ("NodeLeaving",)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -76,6 +77,11 @@ def account_id(manifest: Manifest) -> str:
     """Return the account id of an object that may be wrong otherwise."""
     spec = manifest.get("spec", {})
     return str(spec.get("accountId") or spec.get("login", ""))
+
+
+def seconds(moment: str) -> float:
+    """Return the seconds since 1970 of a metav1.Time."""
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def unknown_fields(manifest: Manifest) -> tuple[str, ...]:
