@@ -13,9 +13,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mt5_operator.errors import InvalidKey, faults
+from mt5_operator.names import ACCOUNT_ID
 
 ID: Final = re.compile(r"^[a-z0-9]{1,32}$")
-ACCOUNT: Final = re.compile(r"\*|[A-Za-z0-9_-]{1,64}")
+ACCOUNT: Final = re.compile(rf"\*|{ACCOUNT_ID}")
 # Source: RFC 1123, as Kubernetes takes it for names of namespaces.
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Scope = Literal["read", "trade", "admin"]

@@ -16,8 +16,6 @@ from mt5_operator.spec.parse import Manifest
 ROUTES_FILE: Final = "routes.json"
 # So that 10,000 accounts in trouble fit into four ConfigMaps; the whole message is in the status.
 MESSAGE_LENGTH: Final = 200
-# What the router takes out of a path.
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Route:
 
 def routable(account_id: str) -> bool:
     """Tell whether clients can ask for this id; that of an invalid spec may be anything."""
-    return _ID.fullmatch(account_id) is not None
+    return re.fullmatch(names.ACCOUNT_ID, account_id) is not None
 
 
 def brief(message: str) -> str:
@@ -122,7 +120,7 @@ def routes_of(manifest: Manifest) -> dict[str, Route]:
 def _table(manifest: Manifest) -> dict[str, Any]:
     # Whoever may write ConfigMaps may have written anything there.
     try:
-        table = json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}"))
-    except ValueError:
+        table = json.loads((manifest.get("data") or {}).get(ROUTES_FILE, "{}"))
+    except (ValueError, RecursionError):
         return {}
     return table if isinstance(table, dict) else {}
