@@ -11,7 +11,7 @@ import uvloop
 from pydantic import ValidationError
 
 from mt5_operator.app import run
-from mt5_operator.errors import LeaseLost
+from mt5_operator.errors import LeaseLost, faults
 from mt5_operator.handlers import watch
 from mt5_operator.settings import Settings
 
@@ -39,8 +39,8 @@ def main() -> int:
         settings = Settings()
     except ValidationError as error:
         configure_logs("ERROR")
-        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        structlog.get_logger().error("bad settings", prefix="MT5_OPERATOR_", faults=faults)
+        told = faults(error)
+        structlog.get_logger().error("bad settings", prefix="MT5_OPERATOR_", faults=told)
         return 2
     configure_logs(settings.log_level)
     try:

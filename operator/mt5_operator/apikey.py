@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from mt5_operator import names
 from mt5_operator.apikeys import ACCOUNT, NAMESPACE, ApiKey
+from mt5_operator.errors import faults
 from mt5_operator.settings import Settings
 
 _ALL = "*"
@@ -62,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         patch = {"stringData": {arguments.id: json.dumps(entry(key, arguments))}}
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        sys.stderr.write("; ".join(told) + "\n")
+        sys.stderr.write("; ".join(faults(error)) + "\n")
         return 2
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

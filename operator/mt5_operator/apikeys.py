@@ -12,10 +12,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from mt5_operator.errors import InvalidKey
+from mt5_operator.errors import InvalidKey, faults
+from mt5_operator.names import ACCOUNT_ID
 
 ID: Final = re.compile(r"^[a-z0-9]{1,32}$")
-ACCOUNT: Final = re.compile(r"\*|[A-Za-z0-9_-]{1,64}")
+ACCOUNT: Final = re.compile(rf"\*|{ACCOUNT_ID}")
 # Source: RFC 1123, as Kubernetes takes it for names of namespaces.
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 Scope = Literal["read", "trade", "admin"]
@@ -92,7 +93,6 @@ def _key(name: str, value: str) -> ApiKey:
         return ApiKey.model_validate({"id": name, **found})
     except ValidationError as error:
         # Only places and reasons: the input might hold a key itself.
-        told = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         # A name with half a surrogate pair could be written nowhere.
-        text = "; ".join(told).encode(errors="replace").decode()
+        text = "; ".join(faults(error)).encode(errors="replace").decode()
         raise InvalidKey(text) from error

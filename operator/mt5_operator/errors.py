@@ -16,6 +16,8 @@ OperatorError
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 
 class OperatorError(Exception):
     """Be the root of all errors of the operator."""
@@ -69,3 +71,8 @@ class InvalidKey(OperatorError):
 
 class LeaseLost(OperatorError):
     """Another replica may lead by now."""
+
+
+def faults(error: ValidationError) -> list[str]:
+    """Return where and why each value was refused; never the value, which may be a secret."""
+    return [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]

@@ -48,6 +48,9 @@ OPERATOR_KEY: Final = "mt5-bridge-operator-key"
 TOKEN_ISSUER: Final = "mt5-bridge-operator"  # noqa: S105 - a name
 
 SLOTS: Final = ("a", "b")
+# What the router takes out of a path; patterns, as the CRD's schema wants text.
+ACCOUNT_ID_CHARACTER: Final = "[A-Za-z0-9_-]"
+ACCOUNT_ID: Final = ACCOUNT_ID_CHARACTER + "{1,64}"
 
 # What keeps Cluster Autoscaler and Karpenter from ending an account to save a node.
 STAYS: Final = {

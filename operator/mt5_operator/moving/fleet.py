@@ -16,10 +16,12 @@ from mt5_operator.capacity import about
 from mt5_operator.fairness import may_take
 from mt5_operator.moving.failures import Failures
 from mt5_operator.moving.lines import Lines, Place
-from mt5_operator.moving.look import last_of, move_of, seconds
+from mt5_operator.moving.look import last_of, move_of
 from mt5_operator.moving.need import REASONS
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
+from mt5_operator.spec.parse import seconds
+from mt5_operator.status.conditions import condition_of
 
 # These save an account from what happens to it anyway: a failed update elsewhere stops none.
 URGENT = ("NodeLeaving",)
@@ -226,5 +228,4 @@ class Fleet:
 
 
 def _connected(status: Mapping[str, Any]) -> bool:
-    found = (each for each in status.get("conditions", []) if each["type"] == "Connected")
-    return any(each["status"] == "True" for each in found)
+    return (condition_of(status, "Connected") or {}).get("status") == "True"

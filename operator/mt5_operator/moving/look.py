@@ -150,8 +150,3 @@ def _read(kind: type[T], value: Any) -> T | None:
 def text(moment_s: float) -> str:
     """Return a metav1.Time."""
     return datetime.fromtimestamp(int(moment_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds(moment: str) -> float:
-    """Return the seconds since 1970 of a metav1.Time."""
-    return datetime.fromisoformat(moment).timestamp()

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mt5_operator.moving.look import Look, Said, Slot, fenced, other, seconds, text
+from mt5_operator.moving.look import Look, Said, Slot, fenced, other, text
 from mt5_operator.moving.need import goal_of, need
 from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
+from mt5_operator.spec.parse import seconds
 from mt5_operator.spec.status import MESSAGE_LENGTH, LastMove, Move, Trader
 
 _Phase = Literal["Starting", "HandingOver", "Draining", "Returning"]

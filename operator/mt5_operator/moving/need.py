@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from mt5_operator.moving.look import Look, Pod, Slot, seconds
+from mt5_operator.moving.look import Look, Pod, Slot
 from mt5_operator.reasons import Reason
 from mt5_operator.spec.account import Disruption
+from mt5_operator.spec.parse import seconds
 from mt5_operator.spec.status import Trader
 
 # All that `_reason` gives.

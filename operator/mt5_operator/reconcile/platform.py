@@ -13,6 +13,7 @@ from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, World, micro_text
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest
+from mt5_operator.status.conditions import condition_of
 from mt5_operator.status.seen import PodSeen, SidecarSeen
 
 
@@ -64,8 +65,7 @@ async def moved(context: Context, manifest: Manifest, before: Manifest, after: M
     metrics.PLATFORM_MOVES.labels(now).inc()
     to_windows = now == Platform.WINDOWS.value
     reason = Reason.MOVED_TO_WINDOWS if to_windows else Reason.MOVED_TO_LINUX
-    found = [item for item in after.get("conditions", []) if item["type"] == "Compatible"]
-    why = found[0]["message"] if found else ""
+    why = (condition_of(after, "Compatible") or {}).get("message", "")
     at = micro_text(context.world.now())
     note = f"from {was} to {now}: {why}"
     await context.events.tell(manifest, reason.value, note, warning=False, now=at)

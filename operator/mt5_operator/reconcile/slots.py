@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE
@@ -21,7 +20,7 @@ from mt5_operator.reconcile.vanished import is_lost
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform
-from mt5_operator.spec.parse import Account, Manifest
+from mt5_operator.spec.parse import Account, Manifest, seconds
 from mt5_operator.spec.status import Move, Trader
 from mt5_operator.status.seen import Podless, PodSeen, Seen, SidecarSeen, pod_seen
 from mt5_operator.status.verdict import journal_fault, link
@@ -187,10 +186,10 @@ def _pod(world: World, pod: PodSeen) -> Pod:
     return Pod(
         uid=pod.uid,
         node=pod.node,
-        created_s=_seconds(pod.created),
+        created_s=seconds(pod.created) if pod.created else 0,
         template=pod.template,
         ready=pod.ready,
-        ready_since_s=_seconds(pod.ready_since) if pod.ready else 0,
+        ready_since_s=seconds(pod.ready_since) if pod.ready and pod.ready_since else 0,
         ending=pod.ending,
         leaving=bool(pod.node) and _leaving(world, pod.node),
     )
@@ -232,7 +231,3 @@ def _leaving(world: World, node: str) -> bool:
 
 def _lost(world: World, node: str) -> bool:
     return is_lost(world.caches[NODE].get(Key("", node)) or {})
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp() if moment else 0

@@ -56,12 +56,11 @@ async def tell(context: Context, manifest: Manifest, seen: Seen) -> None:
 
 def ready(status: Manifest) -> dict[str, Any]:
     """Return the Ready condition; one without a reason if there is none."""
-    return _found(status, "Ready") or {"status": "Unknown", "reason": "", "message": ""}
-
-
-def _found(status: Manifest, kind: str) -> dict[str, Any] | None:
-    found = (item for item in status.get("conditions", []) if item["type"] == kind)
-    return next(found, None)
+    return conditions.condition_of(status, "Ready") or {
+        "status": "Unknown",
+        "reason": "",
+        "message": "",
+    }
 
 
 async def _transition(
@@ -88,8 +87,8 @@ async def _transition(
 async def _warn(context: Context, manifest: Manifest, before: Manifest, after: Manifest) -> None:
     """Tell of conditions of their own when they come."""
     for reason in _WARNED_OF:
-        item = _found(after, reason)
-        if item is None or _found(before, reason):
+        item = conditions.condition_of(after, reason)
+        if item is None or conditions.condition_of(before, reason):
             continue
         meta, message = manifest["metadata"], item["message"]
         account = f"{meta['namespace']}/{meta['name']}"

@@ -16,8 +16,6 @@ from mt5_operator.spec.parse import Manifest
 ROUTES_FILE: Final = "routes.json"
 # So that 10,000 accounts in trouble fit into four ConfigMaps; the whole message is in the status.
 MESSAGE_LENGTH: Final = 200
-# What the router takes out of a path.
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Route:
 
 def routable(account_id: str) -> bool:
     """Tell whether clients can ask for this id; that of an invalid spec may be anything."""
-    return _ID.fullmatch(account_id) is not None
+    return re.fullmatch(names.ACCOUNT_ID, account_id) is not None
 
 
 def brief(message: str) -> str:
@@ -101,27 +99,28 @@ def shard(
 def shards_of(manifest: Manifest) -> int:
     """Return of how many shards this one is by its own words; 0 if it does not say."""
     try:
-        return int(json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("shards", 0))
-    except (ValueError, TypeError, AttributeError):
+        return int(_table(manifest).get("shards", 0))
+    except (ValueError, TypeError):
         return 0
 
 
 def installation_of(manifest: Manifest) -> str:
     """Return whose shard this is; empty if it does not say so."""
-    try:
-        return str(
-            json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}")).get("installation", "")
-        )
-    except (ValueError, AttributeError):
-        return ""
+    return str(_table(manifest).get("installation", ""))
 
 
 def routes_of(manifest: Manifest) -> dict[str, Route]:
     """Return the routes that a shard holds; what cannot be read is left out."""
-    try:
-        table = json.loads(manifest.get("data", {}).get(ROUTES_FILE, "{}"))
-        items = table.get("routes", {}).items()
-    except (ValueError, AttributeError):
-        return {}
+    routes = _table(manifest).get("routes", {})
+    items = routes.items() if isinstance(routes, dict) else ()
     read = {account_id: parse(value) for account_id, value in items}
     return {account_id: route for account_id, route in read.items() if route is not None}
+
+
+def _table(manifest: Manifest) -> dict[str, Any]:
+    # Whoever may write ConfigMaps may have written anything there.
+    try:
+        table = json.loads((manifest.get("data") or {}).get(ROUTES_FILE, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return table if isinstance(table, dict) else {}

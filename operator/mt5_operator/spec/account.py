@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from mt5_operator.names import ACCOUNT_ID_CHARACTER
 from mt5_operator.spec.cel import rule
 
 # Source: apimachinery pkg/api/resource/quantity.go, without a sign: nothing here may be negative.
@@ -204,7 +205,7 @@ class AccountSpec(Model):
         Field(
             min_length=1,
             max_length=64,
-            pattern=r"^[A-Za-z0-9_-]+$",
+            pattern=f"^{ACCOUNT_ID_CHARACTER}+$",
             description="The name that clients use, unique in the installation; the login when"
             " absent. Cannot be changed.",
         ),

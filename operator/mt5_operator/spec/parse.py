@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from mt5_operator.errors import InvalidSpec
+from mt5_operator.errors import InvalidSpec, faults
 from mt5_operator.names import Key
 from mt5_operator.spec.account import AccountSpec
 from mt5_operator.spec.broker import BrokerSpec, BrokerStatus
@@ -78,6 +79,11 @@ def account_id(manifest: Manifest) -> str:
     return str(spec.get("accountId") or spec.get("login", ""))
 
 
+def seconds(moment: str) -> float:
+    """Return the seconds since 1970 of a metav1.Time."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def unknown_fields(manifest: Manifest) -> tuple[str, ...]:
     """Return the paths that were applied and that the API server dropped, such as `spec.tradng`.
 
@@ -109,7 +115,4 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 
 def _told(error: ValidationError) -> str:
-    return "; ".join(
-        f"spec.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-        for item in error.errors()
-    )
+    return "; ".join(f"spec.{fault}" for fault in faults(error))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mt5_operator.healing import as_status
@@ -184,6 +185,12 @@ def _compatibility(seen: Seen) -> Verdict:
     if choice:
         return Verdict(choice.reason, choice.message)
     return Verdict(Reason.ASSUMED_COMPATIBLE, "Linux until the broker is known to need Windows")
+
+
+def condition_of(status: Mapping[str, Any], kind: str) -> Condition | None:
+    """Return the condition of this type; None if `status` has none."""
+    found: Iterable[Condition] = status.get("conditions", [])
+    return next((item for item in found if item["type"] == kind), None)
 
 
 def dated(condition: Condition, before: Condition | None, now: str) -> Condition:

@@ -7,8 +7,9 @@ when that ended tell a crash from a start.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final, NamedTuple
+
+from mt5_operator.spec.parse import seconds
 
 # Source: kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle, "How Pods handle problems with
 # containers": a kubelet forgets the ends of a container that has run for ten minutes.
@@ -48,9 +49,9 @@ def _crash(container: dict[str, Any]) -> Crash | None:
     times = container.get("restartCount", 0) + ("terminated" in state)
     if not last or times < 2 or not last.get("finishedAt"):
         return None
-    at_s = _seconds(last["finishedAt"])
+    at_s = seconds(last["finishedAt"])
     # It was started after an end, so a short life means two ends within that time.
-    short = not last.get("startedAt") or at_s - _seconds(last["startedAt"]) < FORGOTTEN_S
+    short = not last.get("startedAt") or at_s - seconds(last["startedAt"]) < FORGOTTEN_S
     return Crash(name, ended_by(container), at_s) if short else None
 
 
@@ -58,7 +59,3 @@ def _last(container: dict[str, Any]) -> dict[str, Any]:
     now, before = container.get("state", {}), container.get("lastState", {})
     found: dict[str, Any] = now.get("terminated") or before.get("terminated") or {}
     return found
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
