@@ -6,7 +6,7 @@ All are told of a change at a fixed rate, in turns; the clock runs from telling 
 client has the whole message. P7 compares nothing: it has rounds of its own, in which the others'
 megabytes do not pass through the caches between two changes. Ours decodes the agent's message and
 renders 20 positions first. The third, `bench.bare_server`, only sends: what it takes is the
-kernel's, and nobody takes less.
+kernel's, and nobody takes less (docs/adr/097: half of it is the clients', on loopback).
 """
 
 import asyncio
@@ -224,7 +224,7 @@ def _floor(ours: Stage, naive: Stage, bare: Stage, count: int) -> list[Finding]:
             target_id="P3",
             what=f"{count} clients: less CPU a delivery, of a loop of bare sends",
             value=best,
-            beside=f"{floor_us:.1f} us a delivery: the kernel's; more is out of reach here",
+            beside=f"{floor_us:.1f} us a delivery: the kernel's, on loopback the client's half as well",
         ),
         Finding(
             target_id="P3",
