@@ -224,7 +224,7 @@ def _floor(ours: Stage, naive: Stage, bare: Stage, count: int) -> list[Finding]:
             target_id="P3",
             what=f"{count} clients: less CPU a delivery, of a loop of bare sends",
             value=best,
-            beside=f"{floor_us:.1f} us a delivery: the kernel's, on loopback the client's half as well",
+            beside=f"{floor_us:.1f} us a delivery: the kernel's, of loopback both ends'",
         ),
         Finding(
             target_id="P3",
