@@ -355,6 +355,26 @@ async def test_what_changes_between_two_turns_is_told_to_everybody_once_and_in_o
     assert all(told == sorted(told) and told[-1] == stage.board.seq for told in seqs)
 
 
+async def test_who_would_lose_events_while_it_waits_for_its_turn_is_closed_4008(
+    stage: Stage,
+) -> None:
+    """It is not slow itself: there are just more events in one turn than are kept for anybody."""
+    clients = [stage.client() for _ in range(AT_ONCE + 2)]
+
+    for n in range(9):
+        stage.event(n)
+    late = [c for c in clients if not numbers(c, "deal")]
+    await turn()
+
+    assert len(late) == 2
+    for client in late:
+        wire: Any = client.wire
+        assert wire.closed == (4008, "too slow: events would be lost")
+        assert numbers(client, "deal") == []  # all of them or none: a part would be taken for all
+    in_time = [client for client in clients if client not in late]
+    assert all(numbers(client, "deal") == [*range(9)] for client in in_time)
+
+
 async def test_who_leaves_or_is_closed_between_two_turns_is_told_nothing_more(
     stage: Stage,
 ) -> None:
