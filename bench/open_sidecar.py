@@ -11,8 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from mt5_sidecar.__main__ import main
-from mt5_sidecar.api import operation
-from mt5_sidecar.api.middleware import Handler
+from mt5_sidecar.api.requests import operation
+from mt5_sidecar.api.requests.middleware import Handler
 from mt5_sidecar.auth.principal import Scope
 
 ASK: Final = "X-Bench-Ask"

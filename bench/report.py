@@ -62,7 +62,7 @@ lets it be seen; `docs/adr/026-answers-in-one-piece.md` has the why.
 
 | step | before | after |
 |---|---|---|
-| the answer is bytes (`api.ready`); metrics' children bound; no query parsed | 71 us | 66 us |
+| the answer is bytes (`reads.ready`); metrics' children bound; no query parsed | 71 us | 66 us |
 | a proof is checked once a second; handlers wrapped by hand, not by middlewares | 66 us | 50 us |
 | (aiohttp alone: a bare handler that answers `web.Response`, then bytes) | 38 us | 24 us |
 | PyJWT (9 MB) is loaded with the first key or token that needs it | 69 MB | 64 MB |

@@ -10,20 +10,20 @@ from functools import partial
 from aiohttp import web
 from aiohttp.log import server_logger
 
-from mt5_sidecar.api import activation, ops
-from mt5_sidecar.api.activation import LARGEST_JOURNAL_BYTES
-from mt5_sidecar.api.asyncapi import ASYNCAPI, described_streams
-from mt5_sidecar.api.catalogue import Catalogue
 from mt5_sidecar.api.context import CONTEXT, Context
-from mt5_sidecar.api.document import Document
+from mt5_sidecar.api.context.catalogue import Catalogue
 from mt5_sidecar.api.fetch import fetch
-from mt5_sidecar.api.limits import Limits
-from mt5_sidecar.api.middleware import all_else, outermost
-from mt5_sidecar.api.openapi import OPENAPI, described
+from mt5_sidecar.api.limits.requests import Limits
+from mt5_sidecar.api.limits.selected import Selected
+from mt5_sidecar.api.limits.turns import Turns
 from mt5_sidecar.api.operations import OPERATIONS
-from mt5_sidecar.api.selected import Selected
-from mt5_sidecar.api.turns import Turns
-from mt5_sidecar.api.unreadable import UNREADABLE
+from mt5_sidecar.api.ops import activation, probes
+from mt5_sidecar.api.ops.activation import LARGEST_JOURNAL_BYTES
+from mt5_sidecar.api.requests.middleware import all_else, outermost
+from mt5_sidecar.api.requests.unreadable import UNREADABLE
+from mt5_sidecar.api.schemas.asyncapi import ASYNCAPI, described_streams
+from mt5_sidecar.api.schemas.document import Document
+from mt5_sidecar.api.schemas.openapi import OPENAPI, described
 from mt5_sidecar.auth.access import Access
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
@@ -85,7 +85,7 @@ def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
     app = web.Application(client_max_size=LARGEST_JOURNAL_BYTES)
     app[CONTEXT] = context
-    for method, path, handler in (*ops.ROUTES, *activation.ROUTES):
+    for method, path, handler in (*probes.ROUTES, *activation.ROUTES):
         app.add_routes([web.route(method, path, outermost(handler, route=path))])
     app.add_routes([all_else()])
     return app

@@ -6,9 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mt5_sidecar.api.context import Context
-from mt5_sidecar.api.dialogue import say
-from mt5_sidecar.api.said import Beat
-from mt5_sidecar.api.status import stream_health
+from mt5_sidecar.api.reads.status import stream_health
+from mt5_sidecar.api.ws.dialogue import say
+from mt5_sidecar.api.ws.said import Beat
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.logs import logger
 from mt5_sidecar.reloading import Reloading

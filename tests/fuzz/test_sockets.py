@@ -14,7 +14,7 @@ from raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, frame
 from sidecar_rig import eventually
 from world import ALL, Survivor
 
-from mt5_sidecar.api import commands
+from mt5_sidecar.api.ws import commands
 from mt5_sidecar.streams.codes import Close
 
 EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "40"))

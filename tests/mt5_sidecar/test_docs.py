@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mt5_sidecar.api.openapi import described
 from mt5_sidecar.api.operations import OPERATIONS
-from mt5_sidecar.api.problems import STATUS, slug
+from mt5_sidecar.api.requests.problems import STATUS, slug
+from mt5_sidecar.api.schemas.openapi import described
 from mt5_sidecar.orders.errors import BadTrade, JournalError, OrderError
 from mt5_sidecar.settings import LIVE
 from mt5_sidecar.settings_model import Settings

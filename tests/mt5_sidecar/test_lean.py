@@ -23,10 +23,10 @@ from cryptography.x509.oid import NameOID
 from sidecar_rig import Rig
 
 from mt5_sidecar.api import fetch as fetching
-from mt5_sidecar.api.asyncapi import ASYNCAPI
-from mt5_sidecar.api.document import Document
 from mt5_sidecar.api.fetch import fetch
-from mt5_sidecar.api.openapi import OPENAPI
+from mt5_sidecar.api.schemas.asyncapi import ASYNCAPI
+from mt5_sidecar.api.schemas.document import Document
+from mt5_sidecar.api.schemas.openapi import OPENAPI
 
 # Tokens, traces, YAML, the check of settings, the simulator, a developer's console: loaded where
 # they are used.

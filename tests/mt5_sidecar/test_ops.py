@@ -5,7 +5,7 @@ import re
 import pytest
 from sidecar_rig import Rig, closed, eventually
 
-from mt5_sidecar.api import ops
+from mt5_sidecar.api.ops import probes
 
 
 async def test_ready_means_connected(rig: Rig) -> None:
@@ -23,7 +23,7 @@ async def test_ready_means_connected(rig: Rig) -> None:
 async def test_alive_means_our_own_loop_and_never_the_broker(rig: Rig) -> None:
     assert (await rig.ops("/healthz")).status == 200
 
-    rig.context.pulse.at_s -= ops.LOOP_DEAD_S + 1
+    rig.context.pulse.at_s -= probes.LOOP_DEAD_S + 1
 
     assert (await rig.ops("/healthz")).status == 500
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bodies of 200 answers: what OpenAPI shows, and what the tests decode answers with."""
 
+from typing import Final
+
 import msgspec
 
 from mt5_sidecar.domain.numbers import Number
@@ -8,6 +10,8 @@ from mt5_sidecar.domain.past_views import BarView, DealView, PastOrderView
 from mt5_sidecar.domain.symbol_view import SymbolView
 from mt5_sidecar.domain.views import Account, OrderView, PositionView, TickView
 from mt5_sidecar.streams.status import Status
+
+JSON: Final = "application/json"
 
 
 class Health(msgspec.Struct, frozen=True):

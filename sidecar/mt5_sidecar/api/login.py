@@ -4,9 +4,9 @@
 from aiohttp import web
 
 from mt5_sidecar.api.context import CONTEXT
-from mt5_sidecar.api.middleware import named
-from mt5_sidecar.api.operation import caller
-from mt5_sidecar.api.status import status
+from mt5_sidecar.api.reads.status import status
+from mt5_sidecar.api.requests.middleware import named
+from mt5_sidecar.api.requests.operation import caller
 from mt5_sidecar.logs import bound, logger
 
 

@@ -5,20 +5,20 @@ from http import HTTPStatus
 from typing import Final
 
 from mt5_sidecar.api import answers
-from mt5_sidecar.api.asyncapi import asyncapi
-from mt5_sidecar.api.history import history
 from mt5_sidecar.api.login import connect, disconnect
-from mt5_sidecar.api.middleware import Handler
-from mt5_sidecar.api.openapi import openapi
-from mt5_sidecar.api.operation import ASKS_TERMINAL, Operation, in_turn
-from mt5_sidecar.api.performance import performance
-from mt5_sidecar.api.rates import rates
-from mt5_sidecar.api.snapshots import reader, ticks
-from mt5_sidecar.api.status import health, status
-from mt5_sidecar.api.symbol_search import symbols
-from mt5_sidecar.api.symbols import symbol
-from mt5_sidecar.api.trade_operations import TRADES
-from mt5_sidecar.api.ws import stream
+from mt5_sidecar.api.reads.history import history
+from mt5_sidecar.api.reads.performance import performance
+from mt5_sidecar.api.reads.rates import rates
+from mt5_sidecar.api.reads.snapshots import reader, ticks
+from mt5_sidecar.api.reads.status import health, status
+from mt5_sidecar.api.reads.symbol_search import symbols
+from mt5_sidecar.api.reads.symbols import symbol
+from mt5_sidecar.api.requests.middleware import Handler
+from mt5_sidecar.api.requests.operation import ASKS_TERMINAL, Operation, in_turn
+from mt5_sidecar.api.schemas.asyncapi import asyncapi
+from mt5_sidecar.api.schemas.openapi import openapi
+from mt5_sidecar.api.trading.operations import TRADES
+from mt5_sidecar.api.ws.endpoints import stream
 from mt5_sidecar.auth.principal import Scope
 
 _SNAPSHOT_QUERY: Final = ("fields", "max_age")

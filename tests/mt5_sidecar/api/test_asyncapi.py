@@ -11,9 +11,9 @@ import pytest
 from sidecar_rig import Rig, api_key, heard, key_record
 from stream_schema import Undescribed, check, validators
 
-from mt5_sidecar.api import commands
-from mt5_sidecar.api.asyncapi import ANSWERED, EVENTS, REPLIES, described_streams
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.schemas.asyncapi import ANSWERED, EVENTS, REPLIES, described_streams
+from mt5_sidecar.api.ws import commands
 
 OFFICIAL = json.loads((Path(__file__).parent / "asyncapi/3.0.0.json").read_text())
 DOCS = (Path(__file__).parents[3] / "docs/api.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 from scripted_broker import ScriptedBroker
 from sidecar_rig import OWN, TRADER, Answer, Rig, eventually
 
-from mt5_sidecar.api.ops import state_answer
+from mt5_sidecar.api.ops.probes import state_answer
 from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]

@@ -8,8 +8,8 @@ from sidecar_rig import OWN, Rig, api_key, heard, key_record
 from structlog.testing import capture_logs
 
 from mt5_sidecar import app
-from mt5_sidecar.api import limits
-from mt5_sidecar.api.limits import Limits
+from mt5_sidecar.api.limits import requests
+from mt5_sidecar.api.limits.requests import Limits
 from mt5_sidecar.errors import TooManyRequests
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -104,10 +104,10 @@ async def test_tokens_come_back_with_time(rig: Rig) -> None:
 async def test_the_table_of_callers_is_bounded(rig: Rig) -> None:
     taken = Limits(rig.settings)
 
-    for number in range(limits.MOST_CALLERS + 10):
+    for number in range(requests.MOST_CALLERS + 10):
         taken._caller(f"jwt:{number}")
 
-    assert len(taken._callers) == limits.MOST_CALLERS
+    assert len(taken._callers) == requests.MOST_CALLERS
 
 
 async def test_a_header_that_is_too_long_is_refused_and_the_next_request_is_served(

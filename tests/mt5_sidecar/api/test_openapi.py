@@ -11,7 +11,7 @@ from scripted_broker import NO_MONEY, ScriptedBroker
 from sidecar_rig import Answer, Rig
 
 import mt5_sidecar
-from mt5_sidecar.api.openapi import PROBLEM
+from mt5_sidecar.api.schemas.openapi import PROBLEM
 
 RigWith = Callable[..., Awaitable[Rig]]
 BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}

@@ -12,7 +12,7 @@ from sidecar_rig import Rig, eventually
 
 from mt5_agent import protocol
 from mt5_agent.protocol import records
-from mt5_sidecar.api import settled
+from mt5_sidecar.api.context import settled
 
 ZONE_S = 7200
 NOW_S = int(time.time())

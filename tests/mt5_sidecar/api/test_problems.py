@@ -4,7 +4,7 @@ from sidecar_rig import KEY, Rig, api_key, key_record
 
 from mt5_agent import protocol
 from mt5_sidecar import errors
-from mt5_sidecar.api.problems import STATUS, document, problem, slug
+from mt5_sidecar.api.requests.problems import STATUS, document, problem, slug
 
 
 def leaves(kind: type[errors.BridgeError]) -> set[type[errors.BridgeError]]:

@@ -15,8 +15,8 @@ from sidecar_rig import KEY, Rig, eventually, heard
 
 from mt5_agent import protocol
 from mt5_sidecar import __version__
-from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.requests.operation import Operation
 from mt5_sidecar.domain import views
 from mt5_sidecar.domain.clock import now_ms
 from mt5_sidecar.streams import reads

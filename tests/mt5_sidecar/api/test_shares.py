@@ -11,7 +11,7 @@ from account_records import symbol_info
 from sidecar_rig import OWN, Rig, api_key, eventually, heard, key_record
 from structlog.testing import capture_logs
 
-from mt5_sidecar.api.shares import demand_share
+from mt5_sidecar.api.limits.shares import demand_share
 from mt5_sidecar.errors import TooManySockets
 from mt5_sidecar.settings_model import Settings
 

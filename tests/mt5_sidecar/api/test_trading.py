@@ -17,7 +17,7 @@ from sidecar_rig import KEY, TRADER, Rig, api_key, eventually, key_record
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from mt5_sidecar.api.trading import KEY_HEADER
+from mt5_sidecar.api.trading.http import KEY_HEADER
 from mt5_sidecar.app import Sidecar
 
 RigWith = Callable[..., Awaitable[Rig]]

@@ -7,8 +7,8 @@ import pytest
 import websockets
 from sidecar_rig import KEY, OWN, Rig, api_key, closed, key_record
 
-from mt5_sidecar.api.operation import Operation
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.requests.operation import Operation
 from mt5_sidecar.auth import access
 from mt5_sidecar.auth.principal import Scope
 

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mt5_sidecar.api.commands import Incoming
+from mt5_sidecar.api.ws.commands import Incoming
 from mt5_sidecar.domain.decoding import why_not
 from mt5_sidecar.orders import NewOrder
 

@@ -256,7 +256,7 @@ class Streams(RuleBasedStateMachine):
             self.tell()
 
     def join(self, listener: Listener) -> None:
-        """Do as the door does (api.ws), resuming where the listener knows how."""
+        """Do as the door does (api.ws.endpoints), resuming where the listener knows how."""
         place, new = self.hub.places.find(listener.epoch), self.hub.places.new("key")
         known = place is not None and self.board.can_resume(listener.seq)
         held = place.at(listener.seq) if place is not None and known else None

@@ -14,7 +14,7 @@ from account_records import order, position, symbol_info, tick
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
 from mt5_sidecar import __version__
-from mt5_sidecar.api import commands
+from mt5_sidecar.api.ws import commands
 
 RigWith = Callable[..., Awaitable[Rig]]
 

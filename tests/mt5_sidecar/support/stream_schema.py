@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema_rs
 import websockets.asyncio.client
 
-from mt5_sidecar.api.asyncapi import described_streams
 from mt5_sidecar.api.operations import OPERATIONS
+from mt5_sidecar.api.schemas.asyncapi import described_streams
 
 
 class Undescribed(AssertionError):
