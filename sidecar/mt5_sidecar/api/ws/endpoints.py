@@ -57,7 +57,7 @@ def stream(*, scope: Scope = Scope.READ, account: bool = True, health: bool = Fa
         resume = _resume(request)
         interval_ms = _interval(context, request)
         principal = caller(request)
-        with _place(context, principal.subject):
+        with _counted_in(context, principal.subject):
             demand_watchable(context, principal.subject, choice.symbols or frozenset())
             ws = await _opened(context, request)
             wire = _wire(context, request, ws)
@@ -152,7 +152,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 @contextlib.contextmanager
-def _place(context: Context, subject: str) -> Iterator[None]:
+def _counted_in(context: Context, subject: str) -> Iterator[None]:
     sockets, settings = context.sockets, context.settings
     if sockets.draining:
         raise Draining("the pod is going away")
