@@ -55,6 +55,7 @@ from mt5_operator.status.crash import FORGOTTEN_S
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen, SidecarSeen
 from mt5_operator.status.seen import Podless as NoPod
 from mt5_operator.status.verdict import link
+from mt5_sidecar.terminal.credentials import parse_password
 from operator_samples import ConfigMaps, manifest, parsed
 
 KEY = Key("ns", "demo")
@@ -1144,6 +1145,28 @@ def test_the_other_keys_of_a_secret_are_not_named() -> None:
 
     assert "root-token" not in seen.problem
     assert "has no key 'password'" in seen.problem
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n", "the end of a line"),
+        (b"\r\n", "the end of a line"),
+        ("secret".encode("utf-16"), "is not UTF-8"),
+        (b"secret\n", ""),
+        ("gehe\u00efm".encode(), ""),
+    ],
+)
+def test_a_secret_that_sidecars_take_no_password_from_says_why(value: bytes, words: str) -> None:
+    data = {"password": base64.b64encode(value).decode()}
+    secret = {"metadata": {"resourceVersion": "1"}, "data": data}
+
+    seen = secret_seen(secret, SecretKey(name="s", key="password"))
+
+    assert (words in seen.problem) if words else not seen.problem
+    # The operator calls unusable what a sidecar does, and nothing else.
+    assert bool(seen.problem) == (parse_password(value) is None)
 
 
 def refuse_linux(bench: Bench) -> None:

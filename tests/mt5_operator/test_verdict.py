@@ -32,6 +32,8 @@ UP = SidecarSeen("Connected", credentials="Valid")
 WELL = Seen(3, "1", Platform.LINUX, pod=POD, sidecar=UP, route=RouteSeen(published=True))
 BAD = SidecarSeen("Refused", "BadCredentials", "no", "Invalid")
 
+UNMOUNTED = SidecarSeen("LoggingIn", "SecretMissing", "create the Secret", "Missing")
+
 CRASH = Crash("terminal", "Error (1)")
 
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
@@ -275,6 +277,7 @@ def test_who_ended_a_pod_is_read_from_it() -> None:
         ),
         (replace(WELL, pod=None, podless=Podless("demo-a")), "quota"),
         (replace(WELL, pod=None, podless=Podless("x", taken_up=False)), "controllerrevisions.apps"),
+        (replace(WELL, secret="Secret s, key p", sidecar=UNMOUNTED), "Secret s, key p is there"),
         (replace(WELL, pod=None, podless=Podless("demo-a")), "kubectl describe statefulset demo-a"),
         (
             replace(WELL, pod=PodSeen("u", "demo-a-0", unschedulable=UNBOUND)),

@@ -146,7 +146,18 @@ def secret_seen(secret: Manifest, ref: SecretKey) -> SecretSeen:
         # Its other keys are not named: a status is read by people who may not read Secrets.
         told = f"Secret {ref.name} has no key {ref.key!r}: add it"
         return SecretSeen(version, f"{told}, or name another in credentialsSecretRef.key")
-    if not base64.b64decode(data[ref.key]):
-        told = f"key {ref.key!r} of Secret {ref.name} is empty: put the password there"
-        return SecretSeen(version, told)
+    if why := _unusable(base64.b64decode(data[ref.key])):
+        return SecretSeen(version, f"key {ref.key!r} of Secret {ref.name} {why}")
     return SecretSeen(version)
+
+
+def _unusable(value: bytes) -> str:
+    # What a sidecar takes no password from, and calls missing: mt5_sidecar.terminal.credentials.
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8 text: write the password anew (a file made on Windows may be UTF-16)"
+    if not text:
+        return "is empty: put the password there"
+    line = text.removesuffix("\n").removesuffix("\r")
+    return "" if line else "holds no more than the end of a line: put the password there"

@@ -208,9 +208,15 @@ def _lost(pod: PodSeen) -> str:
     )
 
 
-def _which_secret(reason: Reason, seen: Seen) -> str:
+def _words(reason: Reason, seen: Seen, sidecar: SidecarSeen) -> str:
     # The sidecar does not know where its password comes from; who has to correct it must.
-    return f" ({seen.secret})" if reason is Reason.BAD_CREDENTIALS and seen.secret else ""
+    told = sidecar.message or reason.value
+    if reason is Reason.BAD_CREDENTIALS and seen.secret:
+        return f"{told} ({seen.secret})"
+    if reason is Reason.SECRET_MISSING and seen.secret:  # else `_secret` had told what is wrong
+        late = "its node brings it within 90 s, or the sidecar's log says why not"
+        return f"{seen.secret} is there, but not in the pod yet: {late}"
+    return told
 
 
 def _told(seen: Seen, sidecar: SidecarSeen) -> Verdict:
@@ -219,7 +225,7 @@ def _told(seen: Seen, sidecar: SidecarSeen) -> Verdict:
         if reason is None:
             raw = f"the sidecar says {sidecar.reason!r}: {sidecar.message}"
             return Verdict(Reason.UNKNOWN, raw)
-        return Verdict(reason, (sidecar.message or reason.value) + _which_secret(reason, seen))
+        return Verdict(reason, _words(reason, seen, sidecar))
     if sidecar.state in _STARTING:
         return Verdict(Reason.CONNECTING, "the terminal starts and logs in")
     return Verdict(Reason.DISCONNECTED, sidecar.message or f"the terminal is {sidecar.state}")
