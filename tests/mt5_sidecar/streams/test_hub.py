@@ -191,6 +191,20 @@ async def test_an_interval_bounds_how_often_and_loses_nothing(stage: Stage) -> N
     assert numbers(client, "positions") == [1, 4]
 
 
+async def test_another_interval_takes_the_place_of_the_one_before(stage: Stage) -> None:
+    client = stage.client()
+    stage.position(1)
+
+    stage.hub.regroup(client, interval_ms=1000)
+    stage.position(2)
+    stage.position(3)
+    told = numbers(client, "positions")
+    stage.hub.leave(client)
+
+    assert told == [1, 2]  # the third waits for the interval
+    assert stage.hub.clients == []
+
+
 async def test_what_changed_within_an_interval_comes_at_its_end_without_another_change(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
