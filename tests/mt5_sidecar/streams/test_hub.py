@@ -5,6 +5,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sidecar_rig import Rig
@@ -235,6 +236,24 @@ async def test_an_event_does_not_wait_for_the_interval_and_brings_the_state_alon
 
     assert numbers(client, "positions") == [1, 2]
     assert numbers(client, "deal") == [7]
+
+
+async def test_an_event_begins_the_interval_anew(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[Any] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_later", lambda *_: timers.append(Mock()) or timers[-1])
+    stage.client(interval_ms=500)
+    stage.position(1)
+    stage.now_s = 0.1
+    stage.position(2)
+    stage.event(7)
+
+    assert [timer.cancel.called for timer in timers] == [True]
+    stage.now_s = 0.5  # 0.4 after the event: too early again
+    stage.position(3)
+    assert [timer.cancel.called for timer in timers] == [True, False]
 
 
 async def test_seq_moves_only_with_the_last_message_of_a_flush(stage: Stage) -> None:
