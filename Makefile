@@ -92,11 +92,10 @@ test-e2e: test-tools ## A real node: kubelet, containers, images, the chart (roo
 	@$(PY) -m pytest tests -m e2e
 
 # A story makes 200 submits: 5000 of them a million. FIRST=<seed> SEEDS=1 replays one.
-SEEDS ?= 500
-FIRST ?= 1
-MINUTES ?= 120
-
 .PHONY: simulate
+simulate: SEEDS ?= 500
+simulate: FIRST ?= 1
+simulate: MINUTES ?= 120
 simulate: $(VENV)/.complete ## Orders under faults from seeds, judged by the broker's book (SEEDS=5000: a million)
 	@nice -n 19 $(PY) tests/mt5_sidecar/orders/simulate.py --first $(FIRST) --seeds $(SEEDS) --minutes $(MINUTES)
 
@@ -109,9 +108,11 @@ fuzz: $(VENV)/.complete ## What CI fuzzes, longer and from another seed each tim
 		tests/fuzz tests/mt5_agent/test_nonsense.py tests/mt5_sidecar/streams/test_resuming.py --timeout 3600
 
 .PHONY: chaos
+chaos: SEEDS ?= 10
+chaos: FIRST ?= 0
 chaos: $(VENV)/.complete ## Random faults on a real control plane, invariants checked throughout: make chaos SEEDS=20 FIRST=7
 	@$(PY) -m cluster binaries
-	@MT5_CHAOS_SEEDS=$(if $(filter file,$(origin SEEDS)),10,$(SEEDS)) MT5_CHAOS_FIRST=$(if $(filter file,$(origin FIRST)),0,$(FIRST)) $(PY) -m pytest tests/operator_cluster/test_chaos.py
+	@MT5_CHAOS_SEEDS=$(SEEDS) MT5_CHAOS_FIRST=$(FIRST) $(PY) -m pytest tests/operator_cluster/test_chaos.py
 
 .PHONY: test-tools
 test-tools: $(VENV)/.complete ## Build what the tests need: Kubernetes' binaries and our images (cached)
@@ -130,8 +131,8 @@ bench-quick: bench-tools ## The short ones (3 min); fails when a ratio fell by 1
 bench-cluster: test-tools ## P11 and P12 on a real node (root, 10 min); writes docs/benchmarks-cluster.md
 	@$(PY) -m bench.on_cluster
 
-MINUTES ?= 30
 .PHONY: soak
+soak: MINUTES ?= 30
 soak: bench-tools ## R9: does anything grow? (`make soak MINUTES=5`); writes docs/benchmarks-soak.md
 	@MT5_BRIDGE_SHIPPED_PYTHON=$(SHIPPED_VENV)/bin/python $(PY) -m bench.soak --minutes $(MINUTES) --keep
 
