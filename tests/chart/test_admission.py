@@ -12,6 +12,7 @@ import yaml
 
 from chart.rendering import CHART, NAMES, NAMESPACE, VALUES, helm, rendered
 from cluster.control_plane import ControlPlane
+from cluster.errors import CommandFailed
 
 pytestmark = pytest.mark.cluster
 
@@ -72,6 +73,9 @@ def test_an_upgrade_keeps_the_password_and_the_keys(namespaces: ControlPlane) ->
             f"--from-literal=first={keys['first']}",
         )  # fmt: skip
         helm("upgrade", "demo", CHART, *words, "--set", "router.replicas=3")
+
+        with pytest.raises(CommandFailed, match="one installation per namespace"):
+            helm("install", "second", CHART, *words, "--set", "crds.install=false")
 
         assert _secret(namespaces, "demo-redis") == before
         assert _secret(namespaces, "mt5-bridge-api-keys") == keys

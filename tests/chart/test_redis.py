@@ -21,12 +21,15 @@ from router.programs import ensure
 
 pytestmark = pytest.mark.cluster  # needs helm, which the test cluster builds
 
+FIRST = r"""fir$t "\\'` \n"""
+"""A password with all that a shell or Redis' file might take for its own."""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> tuple[int, Path]:
-    """Return a port, and where Redis finds its password: `first`."""
+    """Return a port, and where Redis finds its password, `FIRST`."""
     ensure()
-    (tmp_path / "password").write_text("first\n")
+    (tmp_path / "password").write_text(FIRST + "\n")
     return free_port(), tmp_path / "password"
 
 
@@ -65,7 +68,7 @@ def test_redis_ends_when_its_password_changes_and_so_starts_with_the_new_one(
         except RedisError:
             return False
 
-    wait_for(lambda: answers("first"), what="Redis to answer", timeout_s=20)
+    wait_for(lambda: answers(FIRST), what="Redis to answer", timeout_s=20)
     with pytest.raises(AuthenticationError):
         Redis(port=port, password="second").ping()
 

@@ -146,6 +146,9 @@ def test_the_chart_carries_the_generated_crds() -> None:
         "capacity.warm.linus=3",
         "capacity.warm.schedule[0].from=6h",
         "capacity.accountsPerNode.mac=3",
+        "operator.resources.limits.memory=512MB",
+        "accounts.linux.requests.memory=-1",
+        r"commonLabels.helm\.sh/chart=mine",
     ],
 )
 def test_a_typo_is_refused_by_name(typo: str) -> None:
@@ -155,6 +158,55 @@ def test_a_typo_is_refused_by_name(typo: str) -> None:
     path = typo.partition("=")[0]
     last = re.sub(r"\[\d+\]", "", path).split(".")
     assert any(word in str(refusal.value) for word in last[-2:])
+
+
+@pytest.mark.parametrize("name", ["5mt", "a.b", "My_Name"])
+def test_a_name_that_no_service_may_have_is_refused_before_anything_is_made(name: str) -> None:
+    with pytest.raises(CommandFailed, match="cannot begin the name of a Service"):
+        template("--set", f"fullnameOverride={name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("LOG_LEVEL", ""),
+        ("POD_NAME", ""),
+        ("ROUTE_SHARDS", ""),
+        ("LINUX_LIMITS", ",accounts.linux.limits.memory=1Gi"),
+        ("BROKER_DRY_RUN", ",operator.shards=2"),
+        ("WORKERS", ",operator.extraEnv[1].name=MT5_OPERATOR_WORKERS,operator.extraEnv[1].value=x"),
+    ],
+)
+def test_a_setting_of_the_operator_is_given_once(name: str, values: str) -> None:
+    setting = f"operator.extraEnv[0].name=MT5_OPERATOR_{name},operator.extraEnv[0].value=x"
+
+    with pytest.raises(CommandFailed, match=f"MT5_OPERATOR_{name} is given already"):
+        template("--set", setting + values)
+
+
+def test_the_monitors_ask_ports_that_the_pods_have() -> None:
+    manifests = rendered("ingress")
+    monitor = only(manifests, "ServiceMonitor", "demo")["spec"]
+    services = [
+        m
+        for m in manifests
+        if m["kind"] == "Service"
+        and monitor["selector"]["matchLabels"].items() <= m["metadata"]["labels"].items()
+    ]
+
+    assert {m["metadata"]["name"] for m in services} == {"demo-operator-ops", "demo-router-ops"}
+    for service in services:
+        deployment = only(manifests, "Deployment", service["metadata"]["name"].removesuffix("-ops"))
+        pod = deployment["spec"]["template"]
+        assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        [port] = service["spec"]["ports"]
+        ports = pod["spec"]["containers"][0]["ports"]
+        assert {"name": port["targetPort"], "containerPort": port["port"]} in ports
+        assert port["name"] == monitor["endpoints"][0]["port"]
+    accounts = only(manifests, "PodMonitor", "demo-accounts")["spec"]
+    assert accounts["selector"] == {"matchLabels": {"app.kubernetes.io/name": "mt5-account"}}
+    assert accounts["podMetricsEndpoints"][0]["port"] == "ops"
+    assert accounts["namespaceSelector"] == {"any": True}
 
 
 def test_every_value_has_a_place_in_the_schema() -> None:
@@ -374,9 +426,13 @@ def test_images_are_pulled_before_on_the_nodes_of_each_platform() -> None:
     assert "demo-prepull-linux" not in dict(pods(rendered("default")))
 
 
-def test_one_replica_has_no_disruption_budget_to_block_a_drain() -> None:
+def test_no_disruption_budget_blocks_a_drain_for_one_replica_or_none_that_is_ready() -> None:
     assert not [m for m in rendered("small") if m["kind"] == "PodDisruptionBudget"]
-    assert len([m for m in rendered("default") if m["kind"] == "PodDisruptionBudget"]) == 2
+    budgets = [m for m in rendered("default") if m["kind"] == "PodDisruptionBudget"]
+    assert len(budgets) == 2
+    for budget in budgets:
+        assert budget["spec"]["maxUnavailable"] == 1
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_operations_ports_are_closed_to_all_but_operator_and_monitoring() -> None:
@@ -480,5 +536,17 @@ def test_the_leader_of_another_installation_hides_no_missing_one_and_no_redis_is
 
     assert f'is_leader{{namespace="{NAMESPACE}"}}' in alerts["MT5OperatorNoLeader"]["expr"]
     assert "on (instance, platform)" in alerts["MT5NoWarmPlace"]["expr"]
-    assert "MT5RouterRedisAway" not in alerts
-    assert "MT5RouterRedisAway" in _alerts()
+    assert not {"MT5RouterRedisAway", "MT5RouterResyncOld"} & alerts.keys()
+    with_redis = _alerts()
+    for name in ("MT5RouterRedisAway", "MT5RouterResyncOld"):
+        assert f'{{namespace="{NAMESPACE}"}}' in with_redis[name]["expr"]
+
+
+def test_a_front_door_that_is_gone_is_told_though_no_metric_of_it_is_left() -> None:
+    expression = _alerts()["MT5NoRouter"]["expr"]
+
+    assert f'routes_loaded{{namespace="{NAMESPACE}"}}' in expression
+    assert "or vector(0)" in expression
+    # Never since the start is -1, and no age.
+    assert "age_seconds" in (old := _alerts()["MT5RouterResyncOld"]["expr"])
+    assert "== -1" in old

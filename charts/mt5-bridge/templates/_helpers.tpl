@@ -1,7 +1,22 @@
 {{/* The only place where names, labels and images are put together. */}}
 
 {{- define "mt5.fullname" -}}
-{{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- $name := default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "%q cannot begin the name of a Service: letters, digits and '-', and a letter first. Set fullnameOverride." $name) -}}
+{{- end -}}
+{{- $name -}}
+{{- end }}
+
+{{/* Fails where another release has an operator: the two would take turns in leading, by one Lease,
+     and each would move all accounts to its own images. */}}
+{{- define "mt5.alone" -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- $labels := default dict .metadata.labels -}}
+{{- if and (eq (get $labels "app.kubernetes.io/name") "mt5-bridge") (eq (get $labels "app.kubernetes.io/component") "operator") (ne (get $labels "app.kubernetes.io/instance") $.Release.Name) -}}
+{{- fail (printf "release %q is installed in namespace %q: one installation per namespace" (get $labels "app.kubernetes.io/instance") $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- define "mt5.name" -}}

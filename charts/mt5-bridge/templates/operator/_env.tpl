@@ -69,3 +69,18 @@
 {{ include "mt5.env" (dict "name" "MT5_OPERATOR_REDIS_CA_FILE" "value" "/run/mt5/redis-ca/ca.crt") }}
 {{- end }}
 {{- end }}
+
+{{/* operator.extraEnv, in which nothing may stand that is said elsewhere: of two entries of one name
+     Kubernetes refuses both, or takes either. */}}
+{{- define "mt5.operator.extraEnv" -}}
+{{- $said := list "MT5_OPERATOR_NAMESPACE" "MT5_OPERATOR_POD_NAME" "MT5_OPERATOR_PLACEHOLDER_OWNER" "MT5_OPERATOR_SHARD" "MT5_OPERATOR_SHARDS" -}}
+{{- if gt (int .Values.operator.shards) 1 }}{{ $said = append $said "MT5_OPERATOR_BROKER_DRY_RUN" }}{{ end -}}
+{{- range include "mt5.operator.env" . | fromYamlArray }}{{ $said = append $said .name }}{{ end -}}
+{{- range .Values.operator.extraEnv }}
+{{- if has .name $said -}}
+{{- fail (printf "operator.extraEnv: %s is given already, by the chart itself or by another value" .name) -}}
+{{- end }}
+{{- $said = append $said .name }}
+{{ include "mt5.env" . }}
+{{- end }}
+{{- end }}
