@@ -59,19 +59,19 @@ def private_folder() -> Path:
 
 
 def selftest(root: Path) -> str:
-    """Return what the self-test says, one line of JSON; that it could not run is a finding, too."""
+    """Return what the self-test says, one line of JSON in ASCII; that it could not run is a
+    finding, too."""
     script = ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File"]
     command = ["powershell.exe", *script, root / "bin" / "selftest.ps1", "-Root", root]
     try:
         done = subprocess.run(  # noqa: S603 -- ours
             command, capture_output=True, check=True, timeout=SELFTEST_S
         )
-        text = done.stdout.decode("ascii", errors="replace").strip()
-        json.loads(text)
+        # PowerShell writes in the console's code page, and escapes no letter of it.
+        return json.dumps(json.loads(done.stdout.decode("ascii", errors="replace")))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         finding = {"name": "selftest", "ok": False, "detail": str(error)}
         return json.dumps({"ok": False, "findings": [finding]})
-    return text
 
 
 def make_no_reports() -> None:

@@ -4,7 +4,7 @@
 Does a terminal live in this container? Self-test, start, look for a while, close; one JSON document.
 .DESCRIPTION
 Needs no account and places no order. In the image:
-  docker run --rm --entrypoint powershell IMAGE -File C:\mt5\bin\probe.ps1
+  docker run --rm --entrypoint powershell IMAGE -ExecutionPolicy Bypass -File C:\mt5\bin\probe.ps1
 docs/windows.md says how to read the answer and where to send it.
 #>
 [CmdletBinding()]
@@ -52,7 +52,8 @@ if (Test-Path "$Root\terminal\terminal64.exe") {
         if (-not $process.WaitForExit(60000)) { $process.Kill() }
     }
     $journals = @(Get-ChildItem "$work\logs\*.log" -ErrorAction SilentlyContinue | Sort-Object LastWriteTime)
-    $lines = @($journals | ForEach-Object { Get-Content -Encoding Unicode $_.FullName })
+    # A line of Get-Content brings its file and drive along, and ConvertTo-Json writes them all: only its text.
+    $lines = @($journals | ForEach-Object { Get-Content -Encoding Unicode $_.FullName } | ForEach-Object { "$_" })
     $result.terminal = [ordered]@{
         lived = $lived; window = $window; pipe = $pipe; pipe_seconds = $pipeSeconds; memory_bytes = $memory
         exit_code = $(if ($process.HasExited) { $process.ExitCode } else { $null })

@@ -28,7 +28,7 @@ CMDLETS: Final = frozenset(_NAMES.split())
 def faults(source: str) -> list[str]:
     """Return what is wrong with a script: its grammar, its commands, its variables."""
     root = _PARSER.parse(source.encode()).root_node
-    return [*_syntax(root), *_commands(root), *_variables(root)]
+    return [*_syntax(root), *_commands(root), *_variables(root), *_laden(root)]
 
 
 def _syntax(root: tree_sitter.Node) -> Iterator[str]:
@@ -53,6 +53,20 @@ def _variables(root: tree_sitter.Node) -> Iterator[str]:
         name = _text(node).lower()
         if not name.startswith("$env:") and name not in given:
             yield f"line {node.start_point.row + 1}: never set: {_text(node)}"
+
+
+def _laden(root: tree_sitter.Node) -> Iterator[str]:
+    # A line of Get-Content has its file and drive with it, and ConvertTo-Json writes them all.
+    json = any(_text(node) == "ConvertTo-Json" for node in _walk(root))
+    for node in _walk(root):
+        if json and node.type == "command" and _text(node).startswith("Get-Content "):
+            line = _line(root, node)
+            if not line.rstrip(")").endswith('| ForEach-Object { "$_" }'):
+                yield f"line {node.start_point.row + 1}: more than its text goes into JSON"
+
+
+def _line(root: tree_sitter.Node, node: tree_sitter.Node) -> str:
+    return _text(root).splitlines()[node.start_point.row - root.start_point.row].strip()
 
 
 def _is_set(node: tree_sitter.Node) -> bool:

@@ -186,6 +186,8 @@ def test_powershell_scripts_are_strict_and_say_nothing_that_is_not_there(script:
         ("$result = 1; Write-Output $reslut", "never set: $reslut"),
         ("$a.b = 1", "never set: $a"),
         ('Write-Output "in $text"', "never set: $text"),
+        ("$a = Get-Content C:\\x\n$a | ConvertTo-Json", "more than its text goes into JSON"),
+        ('$a = @(Get-Content C:\\x | ForEach-Object { "$_" })\n$a | ConvertTo-Json', None),
         ("function Get-It { 1 }\n$x = Get-It; Write-Output $X $env:TEMP", None),
     ],
 )

@@ -109,6 +109,18 @@ def test_a_self_test_that_cannot_run_is_a_finding_and_the_agent_starts(
     assert Path(told["MT5_AGENT_SELFTEST_FILE"]).read_text() == output.strip()
 
 
+def test_a_self_test_in_another_language_ends_nothing(image: Path) -> None:
+    # "ungültig" in the code page of a German console.
+    said = r'{"ok": false, "findings": [{"name": "fonts", "ok": false, "detail": "ung\201ltig"}]}'
+    program(image.parent / "programs", "powershell.exe", f"printf '{said}'")
+
+    process, output, told, _ = started(image, PYTHONIOENCODING="cp1252")
+
+    assert process.returncode == 7, "the agent's"
+    assert json.loads(output)["findings"][0]["detail"].startswith("ung")
+    assert Path(told["MT5_AGENT_SELFTEST_FILE"]).read_text() == output.strip()
+
+
 def test_a_password_is_written_nowhere_that_others_may_read(image: Path) -> None:
     program(image.parent / "programs", "icacls.exe", "exit 5")
 
