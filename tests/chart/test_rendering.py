@@ -222,6 +222,8 @@ def test_every_value_has_a_place_in_the_schema() -> None:
             walk(child, key)
 
     walk(schema, "values")
+    for name, kind in schema["definitions"].items():
+        walk(kind, name)
 
 
 def test_redis_is_bundled_with_a_password_in_a_file() -> None:
