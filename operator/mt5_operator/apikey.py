@@ -91,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     create = parser.add_subparsers(required=True).add_parser("create", help="make a key")
     create.add_argument("--id", required=True, help="name of the key, [a-z0-9]{1,32}")
     create.add_argument("--accounts", required=True, type=_list, help="account ids, or *")
-    create.add_argument("--scopes", default="read", type=_list, help="of read, trade, admin")
+    create.add_argument(
+        "--scopes", default="read", type=_list, help="of read, trade, resolve, admin"
+    )
     create.add_argument("--expires", help="RFC 3339 time, such as 2027-01-01T00:00:00Z")
     bound = "only accounts of these namespaces; * for all: such a key is for administrators"
     create.add_argument("--namespaces", required=True, type=_list, help=bound)

@@ -19,7 +19,7 @@ ID: Final = re.compile(r"^[a-z0-9]{1,32}$")
 ACCOUNT: Final = re.compile(rf"\*|{ACCOUNT_ID}")
 # Source: RFC 1123, as Kubernetes takes it for names of namespaces.
 NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-Scope = Literal["read", "trade", "admin"]
+Scope = Literal["read", "trade", "resolve", "admin"]
 
 
 def _moment(value: str) -> str:

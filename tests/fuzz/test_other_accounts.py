@@ -22,7 +22,7 @@ from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.streams.codes import Close
 
 OTHER: Final = "10002"
-SCOPES: Final = ["read", "trade", "admin"]
+SCOPES: Final = ["read", "trade", "resolve", "admin"]
 # Neither a wildcard nor a part, prefix or other spelling of an account is that account.
 NEARLY: Final = ["1000", "100010", " 10001", "10001 ", "010001", "10001,10002", "**", "", "1*"]
 PARTS: Final = {"{ticket}": "7", "{symbol}": "EURUSD", "{key}": "k-1"}

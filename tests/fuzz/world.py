@@ -31,7 +31,7 @@ class Survivor:
         unlimited["agent_hello_timeout_s"] = 3
         self.rig = Rig(folder, agent_port=free_port(), **(unlimited | settings))
         self.rig.put_account(enabled=True)
-        scopes = ["read", "trade", "admin"]
+        scopes = ["read", "trade", "resolve", "admin"]
         self.rig.put_keys([key_record("all", accounts=["10001"], scopes=scopes)])
         self.sidecar = Process(self.rig)
         self.told: deque[dict[str, Any]] = deque(maxlen=100)

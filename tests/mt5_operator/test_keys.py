@@ -184,7 +184,9 @@ entries = some.fixed_dictionaries(
     {
         "sha256": some.from_regex(r"[0-9a-f]{64}", fullmatch=True),
         "accounts": some.lists(some.sampled_from(["*", "1", "2", "3"]) | some.text(), max_size=3),
-        "scopes": some.lists(some.sampled_from(["read", "trade", "admin", "root"]), max_size=3),
+        "scopes": some.lists(
+            some.sampled_from(["read", "trade", "resolve", "admin", "root"]), max_size=3
+        ),
     },
     optional={"expires": written | some.none() | some.integers(), "namespaces": some.just(["ns"])},
 )

@@ -15,6 +15,7 @@ class Scope(StrEnum):
 
     READ = "read"
     TRADE = "trade"
+    RESOLVE = "resolve"
     ADMIN = "admin"
 
 

@@ -27,6 +27,11 @@ class OrderMetrics:
             "Trades whose outcome is being looked for",
             registry=registry,
         )
+        self.ambiguous = Gauge(
+            "mt5_sidecar_orders_ambiguous",
+            "Trades of whose outcome a person must say which order it is",
+            registry=registry,
+        )
         self.waiting = Gauge(
             "mt5_sidecar_orders_waiting",
             "Trades that are being carried out or wait",

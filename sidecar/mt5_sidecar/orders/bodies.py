@@ -96,7 +96,13 @@ class CloseBy(Body, frozen=True, kw_only=True):
 
 
 AnyBody = NewOrder | ModifyOrder | CancelOrder | ModifyPosition | ClosePosition | CloseBy
-B = TypeVar("B", bound=AnyBody)
+B = TypeVar("B", bound=Body)
+
+
+class Resolution(Body, frozen=True, kw_only=True):
+    """`POST /api/order/{key}/resolve`: which order the trade of this key is, or that none is."""
+
+    order: Ticket | Literal["none"]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -147,7 +153,7 @@ def _check_numbers(raw: bytes) -> None:
             raise BadBody(f"`{name}` is not a plain number of 0 or more", field=name)
 
 
-def _check_amounts(body: AnyBody) -> None:
+def _check_amounts(body: Body) -> None:
     for name in NUMBERS.intersection(body.__struct_fields__):
         value = getattr(body, name)
         if isinstance(value, Decimal):

@@ -5,22 +5,16 @@ Found, or proven absent, or wait. Absence is proven only by a whole look at a te
 been connected for the settle time, begun after the last moment at which the order could appear.
 """
 
-from dataclasses import dataclass
+import msgspec
 
+from mt5_sidecar.orders.errors import NotACandidate, NotAmbiguous, Settling
 from mt5_sidecar.orders.evidence import lookalikes
 from mt5_sidecar.orders.findings import executing, found, standing
-from mt5_sidecar.orders.outcomes import Verdict, Waiting
+from mt5_sidecar.orders.outcomes import Verdict, Wait, listed
 from mt5_sidecar.orders.records import Record
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.targets import being_worked_on, judged_by_target
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not known yet: look again."""
-
-    reason: Waiting
 
 
 def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
@@ -40,6 +34,37 @@ def decide(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | W
     return _unmarked(record, sight, settings)
 
 
+def as_said(
+    record: Record, sight: Sight, settings: OrderSettings, *, order: int, by: str
+) -> Verdict:
+    """Return what became of `record`, of which a person (`by`) says that it is `order`; 0: none.
+
+    Raises:
+        NotAmbiguous: No person need say: a look tells it, or will.
+        Settling: What else could be it may not be shown yet, or that order is not decided on.
+        NotACandidate: No look has found that it could be it.
+    """
+    waits = decide(record, sight, settings)
+    if not isinstance(waits, Wait) or waits.reason != "Ambiguous":
+        why = waits.reason if isinstance(waits, Wait) else waits.outcome
+        raise NotAmbiguous(f"a look tells what became of {record.key}: {why}")
+    absent = _absent(record, sight, settings)
+    if isinstance(absent, Wait):
+        raise Settling("more orders that could be it may appear", retry_after_s=1)
+    if order and order not in waits.candidates:
+        raise NotACandidate(waits.detail, candidates=waits.candidates)
+    known = _chosen(record, sight, settings, order) if order else absent
+    if known is None:
+        raise Settling(f"the broker has not decided on {order} yet", retry_after_s=1)
+    return msgspec.structs.replace(
+        known,
+        evidence="person",
+        reason=known.reason if order else "",
+        detail=f"a person said so: {order or 'none'} of {listed(waits.candidates)}",
+        said_by=by,
+    )
+
+
 def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> int:
     """Return from when on a look can prove absence (UTC).
 
@@ -54,10 +79,17 @@ def provable_ms(record: Record, connected_ms: int, settings: OrderSettings) -> i
 def _unmarked(record: Record, sight: Sight, settings: OrderSettings) -> Verdict | Wait:
     alike = lookalikes(record, sight, proof_ms=settings.proof_ms)
     if len(alike) > 1:
-        return Wait("Ambiguous")
+        return Wait("Ambiguous", tuple(order.ticket for order in alike))
     if alike:
         return found(record, sight, order=alike[0]) or Wait("Executing")
     return _absent(record, sight, settings)
+
+
+def _chosen(record: Record, sight: Sight, settings: OrderSettings, ticket: int) -> Verdict | None:
+    for order in lookalikes(record, sight, proof_ms=settings.proof_ms):
+        if order.ticket == ticket:
+            return found(record, sight, order=order)
+    return None
 
 
 def _may_grow(verdict: Verdict, sight: Sight) -> bool:

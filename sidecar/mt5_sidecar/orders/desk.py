@@ -90,6 +90,7 @@ class OrderDesk:
             looker,
             self._gate,
             settings,
+            self._turn,
             clock=clock,
             steady=steady,
             on_outcome=on_outcome,
@@ -168,6 +169,27 @@ class OrderDesk:
         self._earlier.deny(self._account_id, key)
         raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
 
+    async def resolve(self, key: str, order: int, *, by: str) -> Outcome:
+        """Take a person's word for what became of `key`: `order`, or none (0) of the candidates.
+
+        Nothing is sent. What is settled stays as it is; saying the same again is answered with it.
+
+        Raises:
+            KeyInFlight: It is being looked at just now.
+            KeyUnknown: It was never sent, or is forgotten.
+            NotAmbiguous, NotACandidate, NotTrading, JournalError: Nothing was changed.
+        """
+        record = await self._ledger.journal.get(checked_key(key))
+        if self._running.fingerprint(key) is not None:
+            raise KeyInFlight(f"{key} is being carried out", key=key, retry_after_s=1)
+        if record is None:
+            self._gate.check_active()
+            raise KeyUnknown(f"no trade with the key {key} is remembered", key=key)
+        if record.settled and _said(record, order):
+            return told(record, replayed=True)
+        work = self._reconciler.resolve(key, order, by=by)
+        return await self._running.run(key, record.fingerprint, work, by=by)
+
     async def reconcile(self) -> None:
         """Make one pass over what is unknown."""
         await self._begin_pass()
@@ -196,7 +218,8 @@ class OrderDesk:
     @property
     def unknown(self) -> dict[str, str]:
         """Return the keys whose outcome is open, and why it still is."""
-        return {key: self._ledger.waiting.get(key, "") for key in self._ledger.open}
+        waiting = self._ledger.waiting
+        return {key: waiting[key].reason if key in waiting else "" for key in self._ledger.open}
 
     async def _begin_pass(self) -> None:
         if step_ms := self._steps.seen_ms():
@@ -206,7 +229,7 @@ class OrderDesk:
         await self._earlier.once()
 
     def _told_again(self, record: Record) -> Outcome:
-        waits_for = self._ledger.waiting.get(record.key, "")
+        waits_for = self._ledger.waiting.get(record.key)
         return told(record, replayed=True, waits_for=waits_for)
 
     def _may_wait(self, by: str) -> bool:
@@ -332,3 +355,7 @@ class OrderDesk:
 def _check_same(wanted: Record, fingerprint: str) -> None:
     if wanted.fingerprint != fingerprint:
         raise KeyReused(f"{wanted.key} was used with another body", key=wanted.key)
+
+
+def _said(record: Record, order: int) -> bool:
+    return record.verdict.evidence == "person" and record.verdict.order == order

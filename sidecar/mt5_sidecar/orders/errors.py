@@ -16,6 +16,8 @@ OrderError
         KeyInFlight             409  the same request is being carried out now
         KeyUnknown              404  no request with this key is remembered
         KeyOfEarlierLife        409  it was carried out, and the journal that knew how is lost
+        NotAmbiguous            409  a person's word on its outcome is not needed (any more)
+        NotACandidate           422  that order cannot be what became of it
     LookalikeUnknown            409  a trade just like this one has an unknown outcome
     NotTrading                       now is not the time; the key is still free
         Fenced                  503  another slot trades for this account
@@ -147,6 +149,19 @@ class KeyOfEarlierLife(KeyConflict):
     """
 
     slug = "key-of-earlier-life"
+
+
+class NotAmbiguous(KeyConflict):
+    """No person need say what became of the key: a look tells it. Problem `not-ambiguous`, 409."""
+
+    slug = "not-ambiguous"
+
+
+class NotACandidate(KeyConflict):
+    """The order is none of `candidates`, which could be the key's. `not-a-candidate`, 422."""
+
+    slug = "not-a-candidate"
+    status = 422
 
 
 class LookalikeUnknown(OrderError):

@@ -5,7 +5,7 @@ import msgspec
 
 from mt5_sidecar.orders.errors import JournalError
 from mt5_sidecar.orders.journal import Journal
-from mt5_sidecar.orders.outcomes import Verdict, Waiting
+from mt5_sidecar.orders.outcomes import Verdict, Wait
 from mt5_sidecar.orders.records import Record, shape
 from mt5_sidecar.orders.verdicts import not_sent, unknown
 
@@ -16,7 +16,7 @@ class Ledger:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.open: dict[str, Record] = {}
-        self.waiting: dict[str, Waiting] = {}
+        self.waiting: dict[str, Wait] = {}
 
     async def begin(self, record: Record, *, now_ms: int, epoch: int) -> Record:
         """Make the intent durable, then that it is being sent; only then may it be sent.

@@ -51,6 +51,9 @@ class Office:
         self._work: asyncio.Task[None] | None = None
         self._stopping = False
         metrics.unknown.set_function(lambda: len(self._desk.unknown) if self._desk else 0)
+        metrics.ambiguous.set_function(
+            lambda: list(self._desk.unknown.values()).count("Ambiguous") if self._desk else 0
+        )
         metrics.waiting.set_function(lambda: self._desk.waiting if self._desk else 0)
         metrics.ready.set_function(lambda: bool(self._desk and self._desk.ready))
         for fault in JournalError.__subclasses__():

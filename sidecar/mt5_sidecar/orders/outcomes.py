@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What became of a trade, as clients are told and as the journal keeps it."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
@@ -18,10 +20,12 @@ NotSent   proven not to have been made
 Unknown   not known yet, or (`final`) not knowable any more
 """
 
-Evidence = Literal["answer", "token", "magic", "shape", "state", "absence", "never_called", "none"]
+Evidence = Literal[
+    "answer", "token", "magic", "shape", "state", "absence", "never_called", "person", "none"
+]
 """How it is known: the terminal's answer; our token or magic on an order of the account; the one
 order of its shape; the target being as asked; its absence from a whole history; it was never
-called; not at all."""
+called; a person said so; not at all."""
 
 
 Waiting = Literal["Settling", "HistoryIncomplete", "Executing", "Ambiguous"]
@@ -32,6 +36,22 @@ HistoryIncomplete  an order that is known to exist is missing
 Executing          the broker is at it
 Ambiguous          several orders could be it; a person must say
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not known yet: look again. `candidates`: the orders among which a person must choose."""
+
+    reason: Waiting
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def detail(self) -> str:
+        """Return what a person should know of it."""
+        if not self.candidates:
+            return ""
+        return f"each of the orders {listed(self.candidates)} could be it: a person must say which"
+
 
 Reason = Literal[
     "",
@@ -72,6 +92,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     detail: str = ""
     retry: bool = False
+    said_by: str = ""
+    """Whose word it is, where it is known by a `person`; it was said when the record ended."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +120,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     retry: bool = False
     comment: str | None = None
     replayed: bool = False
+
+
+def listed(tickets: Iterable[int]) -> str:
+    """Return tickets as people read them."""
+    return ", ".join(map(str, tickets))
 
 
 UNKNOWN = Verdict(outcome="Unknown", evidence="none", final=False)

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resolve what is unknown by looking, for as long as it takes; never by sending again."""
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from mt5_sidecar.logs import logger
 from mt5_sidecar.orders.bodies import Operation
-from mt5_sidecar.orders.decisions import Wait, decide
-from mt5_sidecar.orders.errors import JournalError
+from mt5_sidecar.orders.decisions import as_said, decide
+from mt5_sidecar.orders.errors import JournalError, NotAmbiguous, Settling
 from mt5_sidecar.orders.gate import Gate
 from mt5_sidecar.orders.ledger import Ledger
 from mt5_sidecar.orders.looking import Looker
-from mt5_sidecar.orders.outcomes import Outcome
-from mt5_sidecar.orders.records import told
+from mt5_sidecar.orders.outcomes import Outcome, Wait
+from mt5_sidecar.orders.records import Record, told
 from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.orders.sight import Sight
 
@@ -31,6 +32,7 @@ class Reconciler:
         looker: Looker,
         gate: Gate,
         settings: OrderSettings,
+        turn: asyncio.Lock,
         *,
         clock: Callable[[], int],
         steady: Callable[[], int],
@@ -40,6 +42,9 @@ class Reconciler:
         self._looker = looker
         self._gate = gate
         self._settings = settings
+        self._turn = turn
+        # Two that judge at once would let two keys have the same order.
+        self._judging = asyncio.Lock()
         self._clock = clock
         self._steady = steady
         self._on_outcome = on_outcome
@@ -52,13 +57,43 @@ class Reconciler:
         Raises:
             JournalError: A finding could not be written; it stays open.
         """
-        if self._ledger.open:
+        async with self._judging:
+            if self._ledger.open:
+                sight = await self._look()
+                if sight is None:
+                    return
+                for key in list(self._ledger.open):
+                    sight = await self._judge(key, sight)
+            self._gate.reconciled = True
+
+    async def resolve(self, key: str, order: int, *, by: str) -> Outcome:
+        """Close an open record by a person's word: it is `order`, or none (0) of those it may be.
+
+        Raises:
+            Fenced: The other slot looks for it, and may be told something else.
+            NotAmbiguous, NotACandidate, Settling: See `as_said`.
+            JournalError: It could not be written; it stays open.
+        """
+        async with self._judging:
+            self._resolvable(key)
             sight = await self._look()
-            if sight is None:
-                return
-            for key in list(self._ledger.open):
-                sight = await self._judge(key, sight)
-        self._gate.reconciled = True
+            # The keys of a slot that is fenced meanwhile are handed over as they are.
+            async with self._turn:
+                record = self._resolvable(key)
+                if sight is None:
+                    raise Settling("the terminal cannot be looked at now", retry_after_s=1)
+                verdict = as_said(record, sight, self._settings, order=order, by=by)
+                ended = await self._ledger.settle(record, verdict, now_ms=self._clock())
+        logger.info("order_resolved", key=key, outcome=verdict.outcome, order=order, by=by)
+        outcome = told(ended)
+        self._on_outcome(outcome)
+        return outcome
+
+    def _resolvable(self, key: str) -> Record:
+        self._gate.check_active()
+        if (record := self._ledger.open.get(key)) is None:
+            raise NotAmbiguous(f"what became of {key} is known")
+        return record
 
     async def forever(
         self, sleep: Callable[[float], Awaitable[None]], *, first: Callable[[], Awaitable[None]]
@@ -96,7 +131,7 @@ class Reconciler:
             return sight
         verdict = decide(record, sight, self._settings)
         if isinstance(verdict, Wait):
-            self._ledger.waiting[key] = verdict.reason
+            self._ledger.waiting[key] = verdict
             return sight
         ended = await self._ledger.settle(record, verdict, now_ms=self._clock())
         logger.info("order_reconciled", key=key, outcome=verdict.outcome, by=verdict.evidence)

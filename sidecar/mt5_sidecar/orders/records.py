@@ -8,7 +8,7 @@ import msgspec
 from mt5_sidecar.domain.clock import utc_iso
 from mt5_sidecar.orders.bodies import AnyBody, Ask, CloseBy, Operation, comment_of, fingerprint
 from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, magic_of, token_of
-from mt5_sidecar.orders.outcomes import UNKNOWN, Outcome, Verdict
+from mt5_sidecar.orders.outcomes import UNKNOWN, Outcome, Verdict, Wait
 from mt5_sidecar.orders.retcodes import retcode_name
 
 State = Literal["intent", "sent", "outcome"]
@@ -65,12 +65,13 @@ def draft(account_id: str, key: str, ask: Ask) -> Record:
     )
 
 
-def told(record: Record, *, replayed: bool = False, waits_for: str = "") -> Outcome:
+def told(record: Record, *, replayed: bool = False, waits_for: Wait | None = None) -> Outcome:
     """Return the record as its client is told; one without a verdict yet is Unknown.
 
     `waits_for`: what the last look lacked, where the outcome is being looked for.
     """
     verdict = record.verdict
+    waits = None if record.settled else waits_for
     return Outcome(
         key=record.key,
         operation=record.operation,
@@ -85,8 +86,8 @@ def told(record: Record, *, replayed: bool = False, waits_for: str = "") -> Outc
         price=verdict.price,
         time=utc_iso(record.ended_ms or record.sent_ms or record.created_ms),
         evidence=verdict.evidence,
-        reason=verdict.reason if record.settled else waits_for or verdict.reason,
-        detail=verdict.detail,
+        reason=waits.reason if waits else verdict.reason,
+        detail=(waits and waits.detail) or verdict.detail,
         retry=verdict.retry,
         comment=comment_of(record.ask),
         replayed=replayed,

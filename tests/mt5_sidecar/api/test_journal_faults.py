@@ -12,7 +12,8 @@ from mt5_sidecar.api.ops.probes import state_answer
 from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]
-BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.1", "comment": "c" * 200}
+# Rows of such a size that it is the insert of a new key that finds no page, not its outcome.
+BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.1", "comment": "c" * 187}
 
 
 async def buy(rig: Rig, key: str, **more: str) -> Answer:

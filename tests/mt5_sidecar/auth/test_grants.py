@@ -100,7 +100,9 @@ async def test_a_good_key_opens_by_either_header(bridge: Rig, header: str) -> No
     assert (await bridge.get("/api/account", key=None, headers=headers)).status == 200
 
 
-@pytest.mark.parametrize(("scope", "status"), [("read", 200), ("trade", 403), ("admin", 403)])
+@pytest.mark.parametrize(
+    ("scope", "status"), [("read", 200), ("trade", 403), ("resolve", 403), ("admin", 403)]
+)
 async def test_scopes_do_not_contain_each_other(bridge: Rig, scope: str, status: int) -> None:
     bridge.put_keys([key_record("k", accounts=["10001"], scopes=[scope])])
     bridge.look()

@@ -17,8 +17,9 @@ from mt5_sidecar.orders import (
     NewOrder,
     OrderSettings,
 )
-from mt5_sidecar.orders.decisions import Wait, decide
-from mt5_sidecar.orders.outcomes import Verdict
+from mt5_sidecar.orders.decisions import as_said, decide
+from mt5_sidecar.orders.errors import NotACandidate, NotAmbiguous, Settling
+from mt5_sidecar.orders.outcomes import Verdict, Wait
 from mt5_sidecar.orders.records import Record, draft
 from mt5_sidecar.orders.sight import Sight
 
@@ -225,6 +226,75 @@ def test_two_orders_of_its_shape_are_left_to_a_person() -> None:
     two = (order(magic=7), order(ticket=6, magic=7))
 
     assert outcome(decide(SHAPED, sight(past_orders=two), SETTINGS)) == "Ambiguous"
+
+
+TWO = (order(magic=7), order(ticket=6, magic=7))
+
+
+def said(seen: Sight, ticket: int) -> Verdict:
+    return as_said(SHAPED, seen, SETTINGS, order=ticket, by="key:ops")
+
+
+def test_a_person_says_which_of_two_orders_it_is() -> None:
+    seen = sight(past_orders=TWO)
+
+    named, none = said(seen, 6), said(seen, 0)
+
+    assert (named.outcome, named.order, named.volume) == ("Done", 6, Decimal("0.1"))
+    assert (none.outcome, none.order, none.reason) == ("NotSent", 0, "")
+    for verdict in (named, none):
+        assert (verdict.evidence, verdict.said_by, verdict.final) == ("person", "key:ops", True)
+        assert "of 5, 6" in verdict.detail
+
+
+def test_a_person_may_name_only_what_a_look_has_found() -> None:
+    other_key = order(ticket=8, magic=7)
+    seen = sight(past_orders=(*TWO, other_key), claimed=frozenset({8}))
+
+    for ticket in (7, 8):
+        with pytest.raises(NotACandidate) as refused:
+            said(seen, ticket)
+        assert refused.value.extra["candidates"] == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        sight(),
+        sight(past_orders=TWO[:1]),
+        sight(past_orders=(*TWO, order(ticket=9, comment=SHAPED.token, magic=7))),
+        sight(orders=(order(magic=7, state=0, comment=SHAPED.token),)),
+    ],
+    ids=["absent", "one of its shape", "our mark", "our mark, not decided"],
+)
+def test_where_a_look_tells_it_nobody_may_say_otherwise(seen: Sight) -> None:
+    for ticket in (0, 5):
+        with pytest.raises(NotAmbiguous):
+            said(seen, ticket)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        sight(at_ms=PROOF_MS - 1, past_orders=TWO),
+        sight(connected_ms=PROOF_MS - 14_999, past_orders=TWO),
+        sight(past_orders=TWO, whole=False),
+    ],
+    ids=["too early", "just connected", "history lacks orders"],
+)
+def test_nobody_may_say_while_more_such_orders_may_appear(seen: Sight) -> None:
+    for ticket in (0, 5):
+        with pytest.raises(Settling):
+            said(seen, ticket)
+
+
+def test_an_order_that_the_broker_has_not_decided_on_cannot_be_named_yet() -> None:
+    undecided = order(ticket=6, magic=7, state=0, volume_current=0.1)
+    seen = sight(orders=(undecided,), past_orders=TWO[:1])
+
+    with pytest.raises(Settling):
+        said(seen, 6)
+    assert said(seen, 5).order == 5
 
 
 @pytest.mark.parametrize(

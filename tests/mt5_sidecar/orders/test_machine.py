@@ -80,6 +80,14 @@ class Desk(RuleBasedStateMachine):
         self.live(self.story.others_trade())
 
     @rule()
+    def strangers_trade_alike(self) -> None:
+        self.live(self.story.strangers_trade_alike())
+
+    @rule()
+    def person_speaks(self) -> None:
+        self.live(self.story.person_speaks())
+
+    @rule()
     def market_moves(self) -> None:
         self.live(self.story.market_moves())
 

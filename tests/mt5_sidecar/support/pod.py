@@ -14,7 +14,7 @@ from sidecar_rig import Rig, api_key, key_record
 
 from cluster.ports import free_port
 
-SCOPES = ("read", "trade", "admin")
+SCOPES = ("read", "trade", "resolve", "admin")
 ALL = api_key("all")
 READY_S = 60.0
 ASK_AGAIN_S = 0.1

@@ -116,6 +116,11 @@ PROBLEM: Final = {
         "retcode_name": {"type": ["string", "null"]},
         "outcome": {"enum": [*get_args(Word)]},
         "key": {"type": "string", "description": "the trade's"},
+        "candidates": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "the orders that it could be",
+        },
         "other_key": {"type": "string", "description": "of the trade that is just like this"},
         "ticket": {"type": "integer", "description": "of the target that is not there"},
         "epoch": {"type": "integer", "description": "of the slot that may not trade"},

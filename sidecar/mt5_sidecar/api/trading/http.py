@@ -27,12 +27,13 @@ from mt5_sidecar.api.trading.asks import (
 )
 from mt5_sidecar.api.trading.asks import wanted as wanted_of
 from mt5_sidecar.api.trading.trades import carry_out, demand_trading, ended, refusals
+from mt5_sidecar.api.trading.trades import resolve as resolved
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.domain.numbers import fixed, plain
 from mt5_sidecar.errors import BridgeError, Misdirected
 from mt5_sidecar.logs import bound
-from mt5_sidecar.orders import Outcome
-from mt5_sidecar.orders.bodies import Operation
+from mt5_sidecar.orders import Outcome, parse
+from mt5_sidecar.orders.bodies import Operation, Resolution
 from mt5_sidecar.orders.errors import BadBody, BadKey, OrderError
 from mt5_sidecar.orders.retcodes import retcode_name
 
@@ -62,6 +63,19 @@ async def outcome(request: web.Request) -> web.Response:
     """Answer with what became of a key."""
     found = await request.app[CONTEXT].office.desk.outcome(request.match_info["key"])
     return web.Response(body=encode(found), content_type=JSON)
+
+
+async def resolve(request: web.Request) -> web.Response:
+    """Answer with what became of a key by the caller's word."""
+    context = request.app[CONTEXT]
+    demand_declared(request, ())
+    fields = fields_of(await _body(request))
+    with _one_account(request):
+        for_this_account(fields, context.settings.account_id)
+    said = parse(msgspec.json.encode(fields), Resolution)
+    with bound(**named(request)):
+        told = await resolved(context, caller(request), request.match_info["key"], said)
+    return web.Response(body=encode(told), content_type=JSON)
 
 
 async def check(request: web.Request) -> web.Response:

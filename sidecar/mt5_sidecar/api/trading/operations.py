@@ -7,10 +7,11 @@ from typing import Final
 from mt5_sidecar.api import answers
 from mt5_sidecar.api.requests.operation import Operation
 from mt5_sidecar.api.trading.asks import BODY_OF
-from mt5_sidecar.api.trading.http import check, outcome, trade
+from mt5_sidecar.api.trading.http import check, outcome, resolve, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.orders import NewOrder, Outcome
 from mt5_sidecar.orders.bodies import Operation as Kind
+from mt5_sidecar.orders.bodies import Resolution
 
 
 def _trade(
@@ -65,5 +66,15 @@ TRADES: Final = (
         summary="The outcome of an idempotency key",
         may=frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}),
         answers=Outcome,
+    ),
+    Operation(
+        method="POST",
+        path="/api/order/{key}/resolve",
+        handler=resolve,
+        summary="Say which order an ambiguous outcome is, or that none is; nothing is sent",
+        scope=Scope.RESOLVE,
+        answers=Outcome,
+        accepts=Resolution,
+        may=frozenset({HTTPStatus.CONFLICT}),
     ),
 )

@@ -22,6 +22,7 @@ from mt5_sidecar.errors import (
 )
 from mt5_sidecar.logs import logger
 from mt5_sidecar.orders import Ask, Outcome
+from mt5_sidecar.orders.bodies import Resolution
 from mt5_sidecar.orders.errors import OrderError
 
 _ENDS: Final[dict[str, type[TradeEnded]]] = {
@@ -53,6 +54,23 @@ async def carry_out(context: Context, caller: Principal, wanted: Wanted) -> Outc
         raise
     seconds = round(time.perf_counter() - started_s, 4)
     _audit(caller, wanted, **_result(outcome), seconds=seconds)
+    return outcome
+
+
+async def resolve(context: Context, caller: Principal, key: str, said: Resolution) -> Outcome:
+    """Return what became of `key` by the caller's word; one line in the log, whatever it was.
+
+    Raises:
+        OrderError: Nothing was changed.
+    """
+    what = {"subject": caller.subject, "key": key, "said": str(said.order)}
+    try:
+        order = 0 if said.order == "none" else said.order
+        outcome = await context.office.desk.resolve(key, order, by=caller.subject)
+    except OrderError as error:
+        logger.info("resolution", **what, problem=slug(type(error)))
+        raise
+    logger.info("resolution", **what, **_result(outcome))
     return outcome
 
 

@@ -102,13 +102,14 @@ class Broker:
 
     def trade_by_hand(
         self, symbol: str, side: int, volume: float, *, magic: int, reason: int
-    ) -> None:
+    ) -> int:
         """Trade as a person or a robot elsewhere does: in the book, without a tag of ours."""
         order = self._order(
             {"symbol": symbol, "type": side, "volume": volume, "magic": magic, "comment": ""},
             reason=reason,
         )
         self._fill(order, volume)
+        return order.ticket
 
     def stop_out(self, ticket: int) -> None:
         """Close a position by its stop: the order inherits the magic, and says so."""

@@ -24,6 +24,8 @@ class Trade:
     told: list[Outcome] = field(default_factory=list)
     lives: list[int] = field(default_factory=list)
     journal_lost: bool = False
+    twins: list[int] = field(default_factory=list)
+    """Strangers' orders that nobody can tell from it."""
 
     @property
     def final(self) -> Outcome | None:
@@ -45,7 +47,9 @@ def judge(trade: Trade, broker: Broker) -> None:
     for outcome in trade.told:
         if outcome.reason not in get_args(Reason):
             raise Wrong(f"{trade.key} was told a reason that is no word of ours: {outcome}")
-        if outcome.final:
+        if outcome.evidence == "person":
+            _judge_word(trade, outcome, broker)
+        elif outcome.final:
             _judge_final(trade, outcome, broker, made=times > 0)
 
 
@@ -71,6 +75,19 @@ def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) 
         return
     if first is not None and (first.outcome in MADE) != (outcome.outcome in MADE):
         raise Wrong(f"{trade.key} was told {first.outcome}, then {outcome.outcome}")
+
+
+def _judge_word(trade: Trade, outcome: Outcome, broker: Broker) -> None:
+    """A person may be wrong, and is taken at their word: once, and of what is there."""
+    it_may_be = {*trade.twins, *broker.executed.get(trade.tag, [])}
+    if outcome.outcome == "NotSent":
+        fits = outcome.order is None
+    else:
+        fits = outcome.outcome == "Done" and outcome.order in it_may_be
+    if not (trade.twins and fits and outcome.final):
+        raise Wrong(f"{trade.key} was told {outcome}, it is one of {it_may_be}, or none")
+    if (first := trade.final) and (first.outcome, first.order) != (outcome.outcome, outcome.order):
+        raise Wrong(f"{trade.key} was told {first}, then {outcome}")
 
 
 def _judge_volume(trade: Trade, outcome: Outcome, broker: Broker) -> None:

@@ -28,7 +28,7 @@ from mt5_sidecar.orders.planning.waiting_order import STOP_LIMITS
 from order_world.broker import COMMENTS
 from order_world.house import House
 from order_world.judge import Trade, Wrong, judge
-from order_world.terminal import SETTLE_MS, Killed, World
+from order_world.terminal import LOST, SETTLE_MS, Killed, World
 
 CENT = Decimal("0.01")
 TICK = Decimal("0.00001")
@@ -162,7 +162,36 @@ class Story:
         for _ in range(50):
             await asyncio.sleep(0)
 
+    async def person_speaks(self) -> None:
+        """Somebody answers at random where a person must say, and where nobody need."""
+        twins = [t for t in self.trades if t.twins]
+        if not twins:
+            return
+        trade = self.random.choice([t for t in twins if t.final is None] or twins)
+        orders = [*trade.twins, *self.world.broker.executed[trade.tag], 0, 1]
+        said = self.random.choice(orders)
+        before = trade.final
+        await self._tell(trade, lambda: self.house.desk.resolve(trade.key, said, by="key:p"))
+        if trade.told and trade.told[-1].evidence == "person":
+            self.count["words taken"] += before is None
+
     # What the world does.
+
+    async def strangers_trade_alike(self) -> None:
+        """An order whose answer is lost is one of several that nobody can tell apart."""
+        if not self.own_magics:
+            # The orders of this story are found also when their journal is lost.
+            return
+        number = len(self.trades) + 1
+        volume = CENT * (100 + number)
+        tp = Decimal(2) + TICK * number
+        body = NewOrder(symbol="EURUSD", side="buy", type="market", volume=volume, tp=tp, magic=7)
+        trade = self._trade(lambda _: (Ask("order", body), ("order", round(float(tp), 5))))
+        self.house.terminal.fault = self.random.choice(LOST)
+        await self._submit(trade)
+        for _ in range(2):
+            made = self.world.broker.trade_by_hand("EURUSD", 0, float(volume), magic=7, reason=3)
+            trade.twins.append(made)
 
     async def reconcile(self) -> None:
         self.world.advance(self.random.randrange(8000))
@@ -446,6 +475,10 @@ class Story:
         for _ in range(20):
             self.world.advance(SETTLE_MS // 3)
             await self.house.desk.reconcile()
+        for _ in range(20):
+            if "Ambiguous" not in self.house.desk.unknown.values():
+                break
+            await self.person_speaks()
         if self.house.desk.unknown:
             raise Wrong(f"still unknown: {self.house.desk.unknown}")
 
@@ -475,9 +508,10 @@ _HAPPENINGS = (
     Story.link_breaks, Story.killed, Story.journal_lost, Story.moved_to_the_other_slot,
     Story.others_trade, Story.market_moves, Story.change_one_target_twice,
     Story.other_slot_waits, Story.clock_is_set, Story.journal_lost_in_the_call,
-    Story.journal_put_back, Story.disk_is_full,
+    Story.journal_put_back, Story.disk_is_full, Story.strangers_trade_alike,
+    Story.person_speaks,
 )  # fmt: skip
-_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5, 0.3, 0.3, 1)
+_WEIGHTS = (40, 18, 4, 4, 2, 6, 2, 18, 4, 2, 1, 0.3, 0.4, 5, 5, 3, 0.4, 0.5, 0.3, 0.3, 1, 1, 4)
 
 
 def live(seed: int, folder: Path, *, submits: int) -> Counter[str]:

@@ -325,3 +325,4 @@ FAULTS = tuple(
     for name in vars(Terminal)
     if name.startswith("_send_") and name not in ("_send_good",)
 )
+LOST = tuple(name for name in FAULTS if name.startswith(("lost", "ambiguous", "fault", "killed")))
