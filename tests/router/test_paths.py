@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 
 import pytest
 
 from router.proxy import Router
+from router.redis_server import RedisServer
 from router.upstream import Upstream
 from router.waiting import until
 
@@ -229,3 +231,36 @@ async def test_no_client_decides_what_a_line_of_the_log_is(router: Router) -> No
     assert all(len(line) < 4096 for line in lines)
     assert {one["path"] for one in told} >= {"/accounts/10001/%FF%FE%E2%80%A8", "/accounts/%FF"}
     assert "other" in {one["method"] for one in told}
+
+
+async def test_who_goes_before_the_answer_decides_no_more_of_its_line(
+    router: Router, redis: RedisServer
+) -> None:
+    arrived = asyncio.Queue[None]()
+
+    async def say_nothing(*_: object) -> None:
+        arrived.put_nowait(None)
+        await asyncio.Event().wait()
+
+    mute = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    await redis.put("10003", "{}:{}".format(*mute.sockets[0].getsockname()))
+    await until(lambda: _routes(router, 3), what="the route")
+    log = router.directory / "stdout"
+    before = log.read_bytes().count(b"\n")
+    async with mute:
+        for path in (b"\xff", b"x" * 7000):
+            _, writer = await asyncio.open_connection("127.0.0.1", router.port)
+            writer.write(b"GET /accounts/10003/" + path + b" HTTP/1.1\r\nHost: r\r\n\r\n")
+            await writer.drain()
+            await arrived.get()
+            writer.close()
+    await until(lambda: log.read_bytes().count(b"\n") == before + 2, what="both lines")
+    lines = log.read_bytes().splitlines()[before:]
+
+    assert [json.loads(line)["status"] for line in lines] == [499, 499]
+    assert json.loads(lines[0])["path"] == "/accounts/10003/%FF"
+    assert all(line.isascii() and len(line) < 4096 for line in lines)
+
+
+async def _routes(router: Router, count: int) -> bool:
+    return await router.metric("mt5_router_routes") == count

@@ -82,6 +82,91 @@ async def test_an_address_that_asks_an_account_too_often_is_told_so(
     assert (await router.logged(order.json["request_id"]))["problem"] == "too-many-requests"
 
 
+async def test_who_guesses_account_ids_is_slowed_and_takes_nothing_from_known_accounts(
+    make: Make, redis: RedisServer
+) -> None:
+    await redis.put("30003", reason="NoCapacity")
+    await redis.complete()
+    router = await make(CLIENT_UNKNOWN_PER_S=1, CLIENT_UNKNOWN_BURST=2)
+
+    guesses = [await router.ask(f"/accounts/{number}/api/x") for number in range(5)]
+    nowhere = await router.ask("/nowhere")
+    known = await router.ask("/accounts/10001/api/x")
+    waiting = await router.ask("/api/x?account_id=30003")
+    order = await router.ask("/api/order?account_id=10001", "POST", json={"volume": 1})
+
+    assert [guess.status for guess in guesses] == [404] * 3 + [429] * 2
+    assert guesses[0].problem == "account-unknown"
+    assert guesses[4].problem == nowhere.problem == "too-many-requests"
+    assert guesses[4].headers["Retry-After"]
+    assert (known.status, order.status) == (200, 200)
+    assert (waiting.status, waiting.json["reason"]) == (503, "NoCapacity")
+
+
+async def test_an_account_without_a_terminal_is_asked_no_oftener_than_others(
+    make: Make, redis: RedisServer
+) -> None:
+    await redis.put("30003", reason="NoCapacity")
+    await redis.complete()
+    router = await make(**SLOWEST)
+
+    answers = [await router.ask("/accounts/30003/api/x") for _ in range(4)]
+    other = await router.ask("/accounts/10001/api/x")
+
+    assert [answer.status for answer in answers] == [503] * 3 + [429]
+    assert other.status == 200
+
+
+async def test_refusals_of_one_address_fill_no_log_and_other_lines_are_kept(
+    make: Make, upstream: Upstream
+) -> None:
+    router = await make(
+        CLIENT_REFUSALS_LOGGED_PER_MIN=3, CLIENT_UNKNOWN_PER_S=1, TRUSTED_PROXIES="127.0.0.1"
+    )
+    stranger, client = forwarded("192.0.2.1"), forwarded("192.0.2.2")
+    for path in ("/nowhere", "/accounts/404/api/x", "/accounts/404/api/x?account_id=1", "/x", "/y"):
+        await router.ask(path, **stranger)
+    upstream.behave = "die"
+    lost = await router.ask("/accounts/10001/api/order", "POST", data=b"{}", **stranger)
+    upstream.behave = "normal"
+    told = await router.ask("/nowhere", **client)
+    read = await router.ask("/accounts/10001/api/x", **stranger)
+    for kept in (lost, told, read):
+        await router.logged(kept.headers["X-Request-Id"])
+    await until(lambda: _unlogged(router, 2), what="the others to be counted")
+
+    refused = [line for line in router.output().splitlines() if '"upstream":""' in line]
+    assert lost.problem == "outcome-unknown"
+    assert sum("192.0.2.1" in line for line in refused) == 3
+
+
+async def test_half_headers_of_one_address_fill_no_log_and_are_counted(make: Make) -> None:
+    router = await make(CLIENT_REFUSALS_LOGGED_PER_MIN=3)
+    writers = []
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", router.port)
+        writer.write(b"GET /accounts/10001/api/x HTTP/1.1\r\nX-A: a")
+        await writer.drain()
+        writers.append(writer)
+    await until(lambda: _all_reading(router, 5), what="all to be counted")
+    for writer in writers:
+        writer.close()
+    await until(lambda: _unlogged(router, 2), what="some to have no line")
+    known = await router.ask("/accounts/10001/api/x")
+    await router.logged(known.headers["X-Request-Id"])
+
+    assert sum('"status":400' in line for line in router.output().splitlines()) == 3
+
+
+async def _unlogged(router: Router, count: int) -> bool:
+    return await router.metric("mt5_router_unlogged_requests_total") == count
+
+
+async def _all_reading(router: Router, count: int) -> bool:
+    # The one that asks is among them: its header is whole, and its answer not begun.
+    return await router.metric("mt5_router_connections_reading") >= count
+
+
 async def test_requests_that_get_no_answer_fill_one_accounts_share_and_sockets_none(
     make: Make, upstream: Upstream
 ) -> None:

@@ -2,6 +2,7 @@
 -- Counters, rendered in Prometheus' text format. Each worker counts for itself and adds to shared
 -- memory once a second: a lock per counter and request costs more than all the rest of a request.
 local installation = require("installation")
+local logged = require("logged")
 local routes = require("routes")
 local settings = require("settings")
 
@@ -43,13 +44,17 @@ local function last_number(text)
     return tonumber(text) or tonumber((text or ""):match("([%d.]+)$"))
 end
 
--- Count one finished request. Sockets last as long as they last: no histogram for them.
+-- Count one finished request, before it is logged. Sockets last as long as they last: no histogram
+-- for them.
 function _M.count()
     local var = ngx.var
-    local kind = var.mt5_kind
-    add("requests|" .. kind .. "|" .. var.status, 1)
-    local slug = var.mt5_problem
+    local kind, status, slug = var.mt5_kind, var.status, var.mt5_problem
+    add("requests|" .. kind .. "|" .. status, 1)
     if slug ~= "" then add("problems|" .. slug, 1) end
+    if status ~= "200" and status ~= "304" then logged.make_path_loggable() end
+    -- Not even a kind: nginx closed it before it had a whole header.
+    local refused = (slug ~= "" and not var.upstream_addr) or not kind or kind == ""
+    if refused and not logged.has_line() then add("unlogged", 1) end
     if kind ~= "read" and kind ~= "write" then return end
     local seconds = last_number(var.upstream_response_time)
     if not seconds then return end
@@ -93,6 +98,8 @@ local function traffic(out)
     family(out, "problems", "mt5_router_problems_total", "Requests that the router itself refused.", function(key)
         return ('type="%s"'):format(key:match("|(.*)$"))
     end)
+    gauge(out, "mt5_router_unlogged_requests_total", "Refused requests without a line in the access log: their address has had its share.",
+        counters:get("unlogged"), "counter")
     out[#out + 1] = "# HELP mt5_router_upstream_seconds Time from connecting to a sidecar until its answer ended."
     out[#out + 1] = "# TYPE mt5_router_upstream_seconds histogram"
     histogram(out, "read")
@@ -100,6 +107,8 @@ local function traffic(out)
     gauge(out, "mt5_router_connections", "Open client connections.", ngx.var.connections_active)
     gauge(out, "mt5_router_connections_idle", "Of these, idle ones: they are closed where room is needed.",
         ngx.var.connections_waiting)
+    gauge(out, "mt5_router_connections_reading", "Of these, those whose request's header is not whole yet.",
+        ngx.var.connections_reading)
     gauge(out, "mt5_router_connections_limit", "Connections that all workers may have, both sides counted.",
         ngx.worker.count() * settings.worker_connections)
 end

@@ -22,18 +22,6 @@ local function body(status, slug, title, detail, more)
     return (cjson.encode(document):gsub("\\/", "/")) .. "\n"
 end
 
-local LONGEST_LOGGED = 1024
-
--- Let the access log hold ASCII of a path, and no more than a pipe takes in one piece. Only of what
--- is refused: no other path is long or has such bytes, and to look at each costs a tenth of a read.
-function _M.make_loggable()
-    local path = ngx.var.mt5_path
-    if #path <= LONGEST_LOGGED and not path:find("[^ -~]") then return end
-    ngx.var.mt5_path = path:sub(1, LONGEST_LOGGED):gsub("[^ -~]", function(byte)
-        return ("%%%02X"):format(byte:byte())
-    end)
-end
-
 -- Set status and headers, return the body.
 local function begin(status, slug, title, detail, more)
     -- Before the URI is read, nginx refuses without having set our variables.
@@ -43,7 +31,6 @@ local function begin(status, slug, title, detail, more)
     ngx.header["Cache-Control"] = "no-store"
     if status == 503 or status == 429 then ngx.header["Retry-After"] = settings.retry_after_s end
     ngx.var.mt5_problem = slug
-    _M.make_loggable()
     return body(status, slug, title, detail, more)
 end
 

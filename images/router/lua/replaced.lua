@@ -20,8 +20,6 @@ end
 
 function _M.header()
     local status = ngx.status
-    if status < 400 then return end
-    problem.make_loggable()
     if status == 421 then
         replace(problem.begin(503, "account-moving", "Account is moving",
             "The account's address has just changed.", { account_id = ngx.var.mt5_account_id }))

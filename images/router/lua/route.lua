@@ -91,7 +91,7 @@ local function missing_route(id, what, reason, message)
             "The router does not know all accounts yet.", { account_id = id })
     end
     return problem.send(503, "account-unavailable", "Account unavailable",
-        message ~= "" and message or "The account has no active terminal.",
+        (message or "") ~= "" and message or "The account has no active terminal.",
         { account_id = id, reason = reason })
 end
 
@@ -103,6 +103,11 @@ local function is_ambiguous(id, query)
         other, from = next_id(query, from)
     end
     return false
+end
+
+local function ambiguous()
+    return problem.send(400, "account-ambiguous", "Account ambiguous",
+        "The request names more than one account.")
 end
 
 local function kind()
@@ -118,26 +123,41 @@ local function is_allowed(path)
     return not has_dot_segment(path) and not OPERATIONS[match(path, "^/+([^/]*)") or ""]
 end
 
--- The rewrite phase: answer with a problem, let a read pass, or go on to @write or @socket.
+-- Refuse a request to an account without an address. Those of no account share a limit of their own,
+-- so that who looks for account ids takes nothing from accounts behind the same address.
+local function refuse_account(id, what)
+    if what == "unknown" then return ngx.exec("@unknown") end
+    if what == "inactive" then ngx.var.mt5_account_id = id end
+    return ngx.exec("@refused")
+end
+
+-- The rewrite phase: go on to a refusal, let a read pass, or go on to @write or @socket.
 function _M.enter()
     local var = ngx.var
     request_id()
     local path, query = split(var.request_uri)
     var.mt5_path = path
     local id, upstream_path = target(path, query)
-    if not id or not is_allowed(upstream_path) then return not_found() end
-    if is_ambiguous(id, query) then
-        return problem.send(400, "account-ambiguous", "Account ambiguous",
-            "The request names more than one account.")
-    end
-    local address, what, reason, message = routes.lookup(id)
-    if not address then return missing_route(id, what, reason, message) end
+    if not id or not is_allowed(upstream_path) then return ngx.exec("@unknown") end
+    if is_ambiguous(id, query) then return ngx.exec("@refused") end
+    local address, what = routes.lookup(id)
+    if not address then return refuse_account(id, what) end
     var.mt5_account_id = id
     var.mt5_address = address
     var.mt5_uri = query == "" and upstream_path or upstream_path .. "?" .. query
     local way = kind()
     var.mt5_kind = way
     if way ~= "read" then return ngx.exec("@" .. way) end
+end
+
+-- Answer what `enter` refused, after the limits have let it pass.
+function _M.refuse()
+    local path, query = split(ngx.var.request_uri)
+    local id, upstream_path = target(path, query)
+    if not id or not is_allowed(upstream_path) then return not_found() end
+    if is_ambiguous(id, query) then return ambiguous() end
+    local _, what, reason, message = routes.lookup(id)
+    return missing_route(id, what, reason, message)
 end
 
 return _M

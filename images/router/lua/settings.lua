@@ -57,5 +57,6 @@ return {
     installation = text("INSTALLATION"),
     resolver_search = words(text("RESOLVER_SEARCH", "")),
     retry_after_s = number("RETRY_AFTER_S", 2),
+    client_refusals_logged_per_min = number("CLIENT_REFUSALS_LOGGED_PER_MIN", 600),
     worker_connections = number("WORKER_CONNECTIONS", 8192),
 }
