@@ -270,7 +270,8 @@ class Router:
     async def knows(self, account: str) -> bool:
         """Tell whether the account has a route, with or without an address."""
         answer = await self.ask(f"/accounts/{account}/api/status")
-        return answer.status != 404 and b"routes-loading" not in answer.body
+        # 429: it was asked for too often while it was unknown.
+        return answer.status not in (404, 429) and b"routes-loading" not in answer.body
 
     # -- ConfigMaps -------------------------------------------------------------------------
 

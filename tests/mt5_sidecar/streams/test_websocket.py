@@ -11,8 +11,10 @@ from typing import Any, get_args
 import pytest
 import websockets
 from account_records import order, position, symbol_info, tick
+from scripted_agent import done
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
+from mt5_agent import protocol
 from mt5_sidecar import __version__
 from mt5_sidecar.api.ws import commands
 
@@ -246,6 +248,71 @@ async def test_prices_that_the_terminal_is_asked_for_hold_up_nothing_else(bridge
     await ask(socket, "heartbeat")
 
     assert await heard(socket, "heartbeat_response")
+
+
+async def test_a_subscribe_that_waits_for_the_terminal_holds_up_no_ping_and_no_answer(
+    bridge: Rig,
+) -> None:
+    bridge.agent.replies["symbol_info"] = lambda _: None
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "subscribe", data={"symbols": ["GBPUSD"]})
+    async with asyncio.timeout(5):
+        await (await socket.ping(b"are you there"))
+    await ask(socket, "heartbeat")
+
+    assert await heard(socket, "heartbeat_response")
+
+
+async def test_what_a_client_wants_to_hear_is_done_in_the_order_in_which_it_said_it(
+    bridge: Rig,
+) -> None:
+    bridge.agent.symbols["GBPUSD"] = symbol_info("GBPUSD")
+    bridge.agent.replies["symbol_info"] = lambda _: None
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "subscribe", data={"symbols": ["GBPUSD"]})
+    await ask(socket, "subscribe", data={"channels": ["positions"]})
+    await ask(socket, "unsubscribe")
+    await ask(socket, "subscribe", data={"channels": ["orders"]})
+    asked = await _asked_for(bridge, "GBPUSD")
+    bridge.agent.send(done(asked, symbol_info("GBPUSD")))
+    said = [
+        await heard(socket, f"{kind}_response")
+        for kind in ("subscribe", "subscribe", "unsubscribe", "subscribe")
+    ]
+
+    assert [answer["data"]["channels"] for answer in said] == [
+        ["tick_data"],
+        ["positions", "tick_data"],
+        [],
+        ["orders"],
+    ]
+    [open_socket] = bridge.context.sockets
+    assert open_socket.choosing is None
+
+
+async def _asked_for(rig: Rig, symbol: str) -> protocol.Request:
+    def asked() -> list[protocol.Request]:
+        requests = rig.agent.heard_of(protocol.Request)
+        return [r for r in requests if r.call == "symbol_info" and r.args[0] == symbol]
+
+    await eventually(asked)
+    return asked()[-1]
+
+
+async def test_a_client_that_went_while_its_subscribe_waited_is_forgotten(bridge: Rig) -> None:
+    bridge.agent.replies["symbol_info"] = lambda _: None
+    socket = await bridge.ws("/ws?channels=")
+
+    await ask(socket, "subscribe", data={"symbols": ["GBPUSD"], "interval_ms": 10})
+    asked = await _asked_for(bridge, "GBPUSD")
+    await socket.close()
+    await eventually(lambda: not bridge.context.sockets)
+    bridge.agent.send(done(asked, symbol_info("GBPUSD")))
+    await bridge.context.sockets.finished()
+
+    assert bridge.context.feed.hub.clients == []
 
 
 MALFORMED = [

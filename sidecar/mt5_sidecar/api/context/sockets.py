@@ -30,6 +30,8 @@ class Socket:
     """Symbols that a client who hears all has watched as well."""
     works: int = 0
     """Answers that the terminal is still to give."""
+    choosing: asyncio.Task[None] | None = None
+    """The last change of what it hears that waits for the terminal: later ones come after it."""
 
 
 class Sockets:
@@ -48,6 +50,9 @@ class Sockets:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, socket: Socket) -> bool:
+        return socket in self._open
+
     def __iter__(self) -> Iterator[Socket]:
         return iter(tuple(self._open))
 
@@ -62,12 +67,13 @@ class Sockets:
         if not self._open:
             self._empty.set()
 
-    def start(self, socket: Socket, work: Coroutine[None, None, None]) -> None:
+    def start(self, socket: Socket, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Do `work` for `socket` while it goes on listening; it outlives the socket."""
         socket.works += 1
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(lambda done: self._done(socket, done))
+        return task
 
     async def finished(self) -> None:
         """Return once no work runs."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client's message leads to: an answer, a change of what it hears, or an error message."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -15,7 +16,7 @@ from mt5_sidecar.api.requests.problems import Told, document
 from mt5_sidecar.api.trading.asks import Fields, demand_each_once, for_this_account
 from mt5_sidecar.api.ws import commands
 from mt5_sidecar.api.ws.said import CommandResult, Echo, Listeners
-from mt5_sidecar.api.ws.subscriptions import subscribe, unsubscribe
+from mt5_sidecar.api.ws.subscriptions import asks_terminal, subscribe, unsubscribe
 from mt5_sidecar.api.ws.trades import OUTCOME_OF, TRADES, log_refusal, outcome_of, signal, trade
 from mt5_sidecar.auth.principal import Scope
 from mt5_sidecar.domain.clock import now_ms, utc_iso
@@ -37,8 +38,9 @@ MOST_UNREAD_BUFFERS: Final = 4
 MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
 
-# What waits for the terminal; but for `subscribe`, whose order counts.
+# What waits for the terminal; and what may have to, and is done in the order in which it comes.
 _SLOW: Final = (commands.TradingSignal, commands.Mt5Command, commands.TickData)
+_CHOICES: Final = (commands.Subscribe, commands.Unsubscribe)
 
 
 async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
@@ -60,14 +62,38 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
     except (TooManyRequests, BadBody) as error:
         _refuse(context, socket, error, id_=said.id)
         return
-    if not isinstance(said, _SLOW):
+    if not _waits(context, socket, said):
         await _act(context, socket, said)
     elif socket.works < MOST_AT_ONCE:
-        # The terminal may take its time; the client's other messages need not wait for it.
-        context.sockets.start(socket, _act(context, socket, said))
+        _act_later(context, socket, said)
     else:
         busy = Busy(f"{MOST_AT_ONCE} of your commands wait already", retry_after_s=1)
         _refuse(context, socket, busy, id_=said.id)
+
+
+def _waits(context: Context, socket: Socket, said: commands.Incoming) -> bool:
+    if isinstance(said, _CHOICES):
+        return socket.choosing is not None or asks_terminal(context, said.data)
+    return isinstance(said, _SLOW)
+
+
+def _act_later(context: Context, socket: Socket, said: commands.Incoming) -> None:
+    """The terminal may take its time; the client's other messages and pings need not wait."""
+    if isinstance(said, _CHOICES):
+        work = _choose(socket.choosing, context, socket, said)
+        socket.choosing = context.sockets.start(socket, work)
+    else:
+        context.sockets.start(socket, _act(context, socket, said))
+
+
+async def _choose(
+    earlier: asyncio.Task[None] | None, context: Context, socket: Socket, said: commands.Incoming
+) -> None:
+    if earlier is not None:
+        await asyncio.wait([earlier])
+    await _act(context, socket, said)
+    if socket.choosing is asyncio.current_task():
+        socket.choosing = None
 
 
 def say(context: Context, socket: Socket, type_: str, data: bytes, *, id_: Any = None) -> None:

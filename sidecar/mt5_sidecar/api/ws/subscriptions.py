@@ -10,7 +10,7 @@ from mt5_sidecar.api.context.sockets import Socket
 from mt5_sidecar.api.limits.shares import demand_share
 from mt5_sidecar.api.reads.symbols import checked_symbols, symbol_info
 from mt5_sidecar.api.ws.commands import Subscription, Unwanted
-from mt5_sidecar.errors import InvalidRequest, TooManySymbols
+from mt5_sidecar.errors import Draining, InvalidRequest, TooManySymbols
 from mt5_sidecar.streams.channels import CHANNELS, Channel
 
 MOST_INTERVAL_MS = 60_000
@@ -31,10 +31,13 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
     Raises:
         InvalidRequest, UnknownSymbol: what it asks for cannot be; nothing has changed.
         TooManySymbols: too many are watched; nothing has changed.
+        Draining: the client went meanwhile; nothing has changed.
     """
     client = socket.client
     interval_ms = checked_interval(wanted.interval_ms, default=client.interval_ms)
     symbols = await _known(context, wanted.symbols)
+    if socket not in context.sockets:
+        raise Draining("the client is gone")
     channels = _added(wanted)
     choice = client.choice.adding(channels, symbols) if channels else client.choice
     # All that are watched are heard already; what is named must be watched for that.
@@ -49,6 +52,12 @@ async def subscribe(context: Context, socket: Socket, wanted: Subscription) -> S
         context.feed.hub.regroup(client, interval_ms=interval_ms)
     watch_wanted(context)
     return subscribed(socket)
+
+
+def asks_terminal(context: Context, wanted: Subscription | Unwanted) -> bool:
+    """Say whether `subscribe` must ask the terminal first."""
+    new = set(wanted.symbols or ()) - set(context.terminal.symbols)
+    return isinstance(wanted, Subscription) and bool(new)
 
 
 def unsubscribe(context: Context, socket: Socket, unwanted: Unwanted) -> Subscribed:
