@@ -39,10 +39,6 @@ from mt5_sidecar.terminal.evidence import EvidenceKeeper
 from mt5_sidecar.terminal.terminal import Terminal
 from mt5_sidecar.tracing import tracing
 
-# A connection without a whole request is held so long: above the router's KEEPALIVE_TIMEOUT_S and
-# Prometheus' interval. aiohttp's own hour would hold what strangers leave half said.
-IDLE_S = 120.0
-
 
 def create_context(settings: Settings) -> Context:
     """Return the parts of a sidecar, put together and not yet started."""
@@ -154,12 +150,13 @@ class Sidecar:
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         server_logger.addFilter(UNREADABLE)
-        limit = self.context.settings.header_limit_bytes
+        settings = self.context.settings
+        limit = settings.header_limit_bytes
         runner = web.AppRunner(
             app,
             access_log=None,
             handle_signals=False,
-            keepalive_timeout=IDLE_S,
+            keepalive_timeout=settings.connection_idle_timeout_s,
             shutdown_timeout=5.0,
             # Bodies are inflated as they come, before anybody asks who sends them.
             auto_decompress=False,

@@ -25,6 +25,7 @@ LIVE: Final = frozenset(
         "ws_max_message_bytes",
         "ws_messages_per_s",
         "ws_message_burst",
+        "ws_commands_at_once",
         "ws_max_symbols",
         "ws_max_watched_symbols",
         "selected_symbols",

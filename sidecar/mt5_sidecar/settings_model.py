@@ -120,6 +120,8 @@ class Settings(BaseSettings, InUse):
     account_request_burst: Count = 1000
     key_large_reads_waiting: Count = 8
     large_reads_waiting: Count = 32
+    # aiohttp's own hour would hold what strangers leave half said.
+    connection_idle_timeout_s: Seconds = 120.0
     header_limit_bytes: Annotated[int, Field(ge=1024)] = 8190
     kept_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.2
     kept_keys: Count = 5
@@ -131,6 +133,7 @@ class Settings(BaseSettings, InUse):
     ws_max_message_bytes: Count = 64 * 1024
     ws_messages_per_s: Count = 20
     ws_message_burst: Count = 40
+    ws_commands_at_once: Count = 16
     ws_max_symbols: Count = 200
     ws_max_watched_symbols: Count = 300
     ws_interval_ms: Annotated[int, Field(ge=0, le=60_000)] = 500

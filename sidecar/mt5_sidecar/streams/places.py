@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from mt5_sidecar.streams.channels import Choice
 
+# Bounds of memory, not settings: a client beyond them gets a snapshot instead of what it missed.
 # Of one owner's clients that are gone; an open one is always known. A key that connects again and
 # again makes the sidecar forget its own places, and nobody else's.
 MOST_PLACES: Final = 128

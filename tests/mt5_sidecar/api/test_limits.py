@@ -7,7 +7,6 @@ import pytest
 from sidecar_rig import OWN, Rig, api_key, heard, key_record
 from structlog.testing import capture_logs
 
-from mt5_sidecar import app
 from mt5_sidecar.api.limits import requests
 from mt5_sidecar.api.limits.requests import Limits
 from mt5_sidecar.errors import TooManyRequests
@@ -141,11 +140,8 @@ async def test_a_body_that_is_too_large_is_a_problem_and_nothing_is_sent(rig_wit
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /api/health HTTP/1.1\r\nX-A: a"])
-async def test_who_never_says_a_whole_request_is_sent_away(
-    rig_with: RigWith, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr(app, "IDLE_S", 0.05)
-    rig = await rig_with()
+async def test_who_never_says_a_whole_request_is_sent_away(rig_with: RigWith, said: bytes) -> None:
+    rig = await rig_with(connection_idle_timeout_s=0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
     writer.write(said)
 

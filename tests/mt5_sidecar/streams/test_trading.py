@@ -182,11 +182,11 @@ async def test_a_slow_order_does_not_hold_up_a_clients_other_messages(
 async def test_a_client_that_asks_too_much_at_once_is_told_to_wait(
     rig_with: RigWith,
 ) -> None:
-    rig = await rig_with()
+    rig = await rig_with(ws_commands_at_once=2)
     broker = await rig.trades()
     broker.holds = True
     socket = await rig.ws(key=TRADER_KEY)
-    for number in range(17):
+    for number in range(3):
         await ask(socket, "trading_signal", BUY | {"client_order_id": f"k{number}"})
 
     refused = await heard(socket, "error")

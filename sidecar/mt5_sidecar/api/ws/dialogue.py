@@ -35,7 +35,6 @@ Act = Callable[[Context, Socket, Any], Awaitable[Answer]]
 
 # A client that asks on while it does not read its answers is cut off at this many buffers.
 MOST_UNREAD_BUFFERS: Final = 4
-MOST_AT_ONCE: Final = 16
 OUTCOME: Final = "order_outcome"
 
 # What waits for the terminal; and what may have to, and is done in the order in which it comes.
@@ -64,10 +63,11 @@ async def hear(context: Context, socket: Socket, text: str | bytes) -> None:
         return
     if not _waits(context, socket, said):
         await _act(context, socket, said)
-    elif socket.works < MOST_AT_ONCE:
+    elif socket.works < context.settings.ws_commands_at_once:
         _act_later(context, socket, said)
     else:
-        busy = Busy(f"{MOST_AT_ONCE} of your commands wait already", retry_after_s=1)
+        most = context.settings.ws_commands_at_once
+        busy = Busy(f"{most} of your commands wait already", retry_after_s=1)
         _refuse(context, socket, busy, id_=said.id)
 
 
