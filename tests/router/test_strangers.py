@@ -189,6 +189,22 @@ async def test_requests_that_get_no_answer_fill_one_accounts_share_and_sockets_n
     assert other.status == 200
 
 
+async def test_a_read_that_calls_itself_a_socket_is_counted_as_a_read(
+    make: Make, upstream: Upstream
+) -> None:
+    router = await make(CLIENT_REQUESTS_AT_ONCE=1)
+    upgrade = {"headers": {"Connection": "upgrade", "Upgrade": "websocket"}}
+    upstream.behave = "silent"
+    waiting = asyncio.create_task(router.ask("/accounts/10001/api/x", **upgrade))
+    await until(lambda: upstream.requests, what="it to arrive")
+
+    full = await router.ask("/accounts/10001/api/x", **upgrade)
+
+    waiting.cancel()
+    assert (full.status, full.problem) == (429, "too-many-requests")
+    assert "upgrade" not in upstream.headers[0]
+
+
 async def test_large_bodies_that_do_not_end_shut_out_no_order(make: Make) -> None:
     router = await make(LARGE_REQUESTS_AT_ONCE=2)
     path = "/accounts/10001/api/order"

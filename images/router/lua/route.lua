@@ -110,11 +110,14 @@ local function ambiguous()
         "The request names more than one account.")
 end
 
-local function kind()
+-- Sockets are not counted as requests on their way, so nothing else may pass for one.
+local function kind(path)
     local method = ngx.req.get_method()
     if not READS[method] then return "write" end
     local upgrade = ngx.var.http_upgrade
-    if upgrade and method == "GET" and upgrade:lower() == "websocket" then return "socket" end
+    if upgrade and method == "GET" and upgrade:lower() == "websocket" and begins(path, "/ws") then
+        return "socket"
+    end
     return "read"
 end
 
@@ -145,7 +148,7 @@ function _M.enter()
     var.mt5_account_id = id
     var.mt5_address = address
     var.mt5_uri = query == "" and upstream_path or upstream_path .. "?" .. query
-    local way = kind()
+    local way = kind(upstream_path)
     var.mt5_kind = way
     if way ~= "read" then return ngx.exec("@" .. way) end
 end
