@@ -228,6 +228,15 @@ def test_two_orders_of_its_shape_are_left_to_a_person() -> None:
     assert outcome(decide(SHAPED, sight(past_orders=two), SETTINGS)) == "Ambiguous"
 
 
+def test_what_was_filled_before_the_rest_was_rejected_is_told() -> None:
+    part = order(comment=draft("1", "k", market()).token, state=5, volume_current=0.04)
+
+    decided = decide(sent(volume=0.1), sight(past_orders=(part,)), SETTINGS)
+
+    assert isinstance(decided, Verdict)
+    assert (decided.outcome, decided.volume) == ("Partial", Decimal("0.06"))
+
+
 TWO = (order(magic=7), order(ticket=6, magic=7))
 
 
