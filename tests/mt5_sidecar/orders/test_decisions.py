@@ -566,6 +566,15 @@ def test_an_end_of_a_day_is_that_day_whichever_moment_of_it_the_server_says() ->
     assert outcome(decide(record, sight(orders=(later,)), SETTINGS)) == "Unknown"
 
 
+def test_when_an_order_of_today_ends_is_the_servers_to_say() -> None:
+    day_s = 86_400 * 20_000
+    asked = Ask("modify_order", ModifyOrder(sl=Decimal("1.05")), 5)
+    record = sent(asked, type_time=1, expiration=0, sl=1.05)
+    of_today = order(state=1, type_time=1, time_expiration=day_s, sl=1.05)
+
+    assert outcome(decide(record, sight(orders=(of_today,)), SETTINGS)) == "Done"
+
+
 def test_a_waiting_order_that_is_filled_in_part_still_waits() -> None:
     """Told `Partial`, its client would send the rest again (docs/orders.md)."""
     record = sent(market(type="limit", price=Decimal(1)))
