@@ -10,7 +10,7 @@ from mt5_agent.protocol import Deal, Order, Position
 from mt5_sidecar.orders import constants as mt5
 from mt5_sidecar.orders.keys import carries, is_token
 from mt5_sidecar.orders.outcomes import Evidence
-from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.records import SENT_OFFSET, Record
 from mt5_sidecar.orders.sight import Sight
 from mt5_sidecar.orders.symbols import decimal
 
@@ -75,13 +75,12 @@ def lookalikes(record: Record, sight: Sight, *, proof_ms: int) -> list[Order]:
     """
     if record.own_magic or record.operation != "order":
         return []
-    window = _window(record, sight, proof_ms)
     fits = {
         order.ticket: order
         for order in sight.all_orders
         if _same_shape(record, order) and order.ticket not in sight.claimed
     }
-    return [order for order in fits.values() if window is None or order.time_setup_msc in window]
+    return [order for order in fits.values() if _in_time(record, sight, order, proof_ms)]
 
 
 def deals_of(orders: Iterable[int], deals: Iterable[Deal]) -> list[Deal]:
@@ -159,8 +158,11 @@ def _same_shape(record: Record, order: Order) -> bool:
     )
 
 
-def _window(record: Record, sight: Sight, proof_ms: int) -> range | None:
+def _in_time(record: Record, sight: Sight, order: Order, proof_ms: int) -> bool:
     if sight.utc_offset_s is None:
-        return None
-    sent_ms = record.sent_ms + sight.utc_offset_s * 1000
-    return range(sent_ms - CLOCK_TOLERANCE_MS, sent_ms + proof_ms + CLOCK_TOLERANCE_MS)
+        return True
+    # An order keeps the time of the clock that the broker had: it may be on summer time since.
+    offsets_s = {sight.utc_offset_s, int(record.context.get(SENT_OFFSET, sight.utc_offset_s))}
+    since_sent = (order.time_setup_msc - record.sent_ms - offset_s * 1000 for offset_s in offsets_s)
+    window = range(-CLOCK_TOLERANCE_MS, proof_ms + CLOCK_TOLERANCE_MS)
+    return any(ms in window for ms in since_sent)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A row of the journal: one key, what it asked for, what was sent, what came of it."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -13,6 +13,9 @@ from mt5_sidecar.orders.retcodes import retcode_name
 
 State = Literal["intent", "sent", "outcome"]
 """intent: written down, never called. sent: may have been called. outcome: a verdict is known."""
+
+SENT_OFFSET: Final = "utc_offset_s"
+"""In the context of what is found by its time: how far the broker's clock was ahead of UTC."""
 
 MtRequest = dict[str, int | float | str]
 

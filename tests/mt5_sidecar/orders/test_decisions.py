@@ -228,6 +228,15 @@ def test_two_orders_of_its_shape_are_left_to_a_person() -> None:
     assert outcome(decide(SHAPED, sight(past_orders=two), SETTINGS)) == "Ambiguous"
 
 
+def test_what_was_filled_before_the_rest_was_rejected_is_told() -> None:
+    part = order(comment=draft("1", "k", market()).token, state=5, volume_current=0.04)
+
+    decided = decide(sent(volume=0.1), sight(past_orders=(part,)), SETTINGS)
+
+    assert isinstance(decided, Verdict)
+    assert (decided.outcome, decided.volume) == ("Partial", Decimal("0.06"))
+
+
 TWO = (order(magic=7), order(ticket=6, magic=7))
 
 
@@ -555,6 +564,15 @@ def test_an_end_of_a_day_is_that_day_whichever_moment_of_it_the_server_says() ->
 
     assert outcome(decide(record, sight(orders=(ends,)), SETTINGS)) == "Done"
     assert outcome(decide(record, sight(orders=(later,)), SETTINGS)) == "Unknown"
+
+
+def test_when_an_order_of_today_ends_is_the_servers_to_say() -> None:
+    day_s = 86_400 * 20_000
+    asked = Ask("modify_order", ModifyOrder(sl=Decimal("1.05")), 5)
+    record = sent(asked, type_time=1, expiration=0, sl=1.05)
+    of_today = order(state=1, type_time=1, time_expiration=day_s, sl=1.05)
+
+    assert outcome(decide(record, sight(orders=(of_today,)), SETTINGS)) == "Done"
 
 
 def test_a_waiting_order_that_is_filled_in_part_still_waits() -> None:

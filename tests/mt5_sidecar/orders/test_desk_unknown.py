@@ -4,10 +4,12 @@
 import asyncio
 import contextlib
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from order_world.shop import HOUR_MS, Shop, buy, sell
+from order_world.terminal import World
 
 from mt5_sidecar.errors import (
     TerminalTimeout,
@@ -261,3 +263,22 @@ def raise_once(desk: OrderDesk) -> None:
         raise RuntimeError("a bug")
 
     desk._reconciler.once = fails  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("by_s", [3600, -3600])
+async def test_an_order_from_before_the_broker_changed_its_clock_is_found_by_its_shape(
+    tmp_path: Path, by_s: int
+) -> None:
+    shop = await Shop(World(1, comments="drop", offset_s=7200), tmp_path).opened()
+    shop.terminal.fault = "ambiguous_after"
+    await shop.desk.submit("k", buy(magic=7))
+    ((ticket, _),) = shop.world.broker.past.items()
+
+    # Daylight saving time begins or ends before anybody could look.
+    shop.world.offset_s = shop.world.broker.offset_s = 7200 + by_s
+    shop.world.advance(2 * HOUR_MS)
+    await shop.desk.reconcile()
+
+    told = await shop.desk.outcome("k")
+    assert (told.outcome, told.evidence, told.order) == ("Done", "shape", ticket)
+    await shop.desk.stop()

@@ -44,12 +44,8 @@ async def symbol_info(context: Context, name: str) -> protocol.SymbolInfo:
         UnknownSymbol: the broker does not have it.
         TerminalRefused: the terminal cannot say.
     """
-    try:
+    with TerminalRefused.of_symbol(f"no symbol '{name}' at this broker"):
         info: protocol.SymbolInfo = await context.terminal.read("symbol_info", name)
-    except TerminalRefused as error:
-        if error.of_terminal:
-            raise
-        raise UnknownSymbol(f"no symbol '{name}' at this broker") from error
     context.feed.contracts.learn(info)
     return info
 
@@ -130,12 +126,8 @@ async def select(context: Context, subject: str, name: str) -> None:
 
 
 async def _of_symbol(context: Context, name: str, call: str, *args: object) -> Any:
-    try:
+    with TerminalRefused.of_symbol(f"no prices of '{name}' at this broker"):
         return await context.terminal.read(call, name, *args)
-    except TerminalRefused as error:
-        if error.of_terminal:
-            raise
-        raise UnknownSymbol(f"no prices of '{name}' at this broker") from error
 
 
 def checked_symbol(name: str) -> str:

@@ -8,7 +8,7 @@ from mt5_sidecar.orders.bodies import NewOrder
 from mt5_sidecar.orders.errors import BadBody
 from mt5_sidecar.orders.expirations import expiration
 from mt5_sidecar.orders.planning.terms import ZERO, Plan, Terms, check_stop_modes, deviation
-from mt5_sidecar.orders.records import Record
+from mt5_sidecar.orders.records import SENT_OFFSET, Record
 from mt5_sidecar.orders.requests import request
 from mt5_sidecar.orders.rules import modes, prices, volumes
 from mt5_sidecar.orders.symbols import Symbol
@@ -28,13 +28,20 @@ def plan_order(record: Record, body: NewOrder, symbol: Symbol, terms: Terms) -> 
     _check_prices(body, symbol)
     built = _market(body, symbol, terms) if body.type == "market" else _pending(body, symbol, terms)
     built |= {"magic": record.magic, "comment": record.token, "symbol": symbol.name}
-    return Plan(request=request(**built), context=terms.context)
+    return Plan(request=request(**built), context=terms.context | _clock(record, terms))
 
 
 def order_type_of(body: NewOrder) -> int:
     """Return the ORDER_TYPE_ of a new order."""
     kinds = ("market", "limit", "stop", "stop_limit")
     return 2 * kinds.index(body.type) + (0 if body.side == "buy" else 1)
+
+
+def _clock(record: Record, terms: Terms) -> dict[str, float]:
+    # Where the caller chose the magic, its time may be what tells it from others.
+    if record.own_magic or terms.utc_offset_s is None:
+        return {}
+    return {SENT_OFFSET: terms.utc_offset_s}
 
 
 def _check_parts(body: NewOrder) -> None:

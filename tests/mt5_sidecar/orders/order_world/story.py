@@ -475,9 +475,11 @@ class Story:
         for _ in range(20):
             self.world.advance(SETTLE_MS // 3)
             await self.house.desk.reconcile()
-        for _ in range(20):
+        for _ in range(60):
             if "Ambiguous" not in self.house.desk.unknown.values():
                 break
+            # A history that lacks a known order is waited for, for ten minutes.
+            self.world.advance(SETTLE_MS)
             await self.person_speaks()
         if self.house.desk.unknown:
             raise Wrong(f"still unknown: {self.house.desk.unknown}")
