@@ -72,6 +72,7 @@ class Set:
     template: str
     replicas: int = 1
     volume: Journal | None = None
+    claim: int = 1
 
 
 class World:
@@ -83,6 +84,7 @@ class World:
         self.ahead_s = ahead_s
         self.now_s = 1_000_000.0
         self.template, self.bad = "t1", set[str]()
+        self.claim = 1
         self.suspended = self.misspelt = False
         self.restart_s: float | None = None
         self.sets: dict[str, Set] = {}
@@ -109,6 +111,10 @@ class World:
 
     # -- what the operator sees and does -------------------------------------------------------
 
+    def word(self, claim: int) -> str:
+        """Return the word for the template, which the size of the claim is a part of."""
+        return self.template if claim == 1 else f"{self.template}+{claim}"
+
     def look(self) -> Look:
         found = self._look()
         return unchanged(found) if self.misspelt else found
@@ -117,7 +123,8 @@ class World:
         return Look(
             now_s=self.now_s,
             slots={name: self._slot(name) for name in SLOTS},
-            template=self.template,
+            template=self.word(self.claim),
+            claim_bytes=self.claim,
             trader=self.trader,
             move=self.move,
             last=self.last,
@@ -134,7 +141,7 @@ class World:
         return Look(
             now_s=self.now_s,
             slots={name: self._slot(name) for name in SLOTS},
-            template=self.template,
+            template=self.word(self.claim),
             trader=self.trader,
             move=self.move,
         )
@@ -146,6 +153,7 @@ class World:
             template=found.template if found else "",
             replicas=found.replicas if found else 0,
             platform="Linux" if found else "",
+            claim_bytes=found.claim if found else 0,
             pod=self._pod(pod) if pod else None,
             said=self.heard.get(pod.uid) if pod else None,
         )
@@ -275,7 +283,7 @@ class World:
         return pod.alive and pod.started and not pod.silent and pod.node not in self.lost
 
     def _connected(self, pod: Running) -> bool:
-        well = not pod.offline and pod.template not in self.bad
+        well = not pod.offline and pod.template.partition("+")[0] not in self.bad
         return self._answers(pod) and well
 
     def activate(self, pod: Running, epoch: int) -> None:
@@ -300,10 +308,11 @@ class World:
                 self.sets.pop(name, None)
             elif found is None:
                 if stand.renewed:
-                    self.sets[name] = Set(self.template, stand.replicas)
+                    made = self.word(self.claim)
+                    self.sets[name] = Set(made, stand.replicas, claim=self.claim)
             else:
                 found.replicas = stand.replicas
-                found.template = self.template if stand.renewed else found.template
+                found.template = self.word(found.claim) if stand.renewed else found.template
         if self.misspelt:
             return
         move, pod = self.move, self.pod(self.move.to) if self.move else None
@@ -435,8 +444,8 @@ class World:
         if self.route != trader.slot:
             raise Broken(f"the route is at {self.route}, and {trader} trades")
         if self.template not in self.bad:
-            if pod.template != self.template or self.move:
-                raise Broken(f"{pod.template} is not {self.template}: {self.move} {self.last}")
+            if pod.template != (wanted := self.word(self.claim)) or self.move:
+                raise Broken(f"{pod.template} is not {wanted}: {self.move} {self.last}")
             if set(self.sets) != {trader.slot}:
                 raise Broken(f"left behind: {self.sets}")
         # A volume forgets nothing; without one, keys may go with their pod, and are looked for.

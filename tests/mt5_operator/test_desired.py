@@ -15,6 +15,7 @@ from mt5_operator.desired.files import access, account_files
 from mt5_operator.desired.quantity import canonical
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.desired.template import WITH_NEXT_POD, shape_id, template_id
+from mt5_operator.desired.volumes import claimed, with_claim
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import account
@@ -248,6 +249,22 @@ def test_storage_becomes_one_volume_of_two_parts() -> None:
     assert claim["spec"]["storageClassName"] == "fast"
     assert [m["subPath"] for m in mounts if m["name"] == "data"] == ["journal", "terminal"]
     assert not {"journal", "terminal-data"} & {v["name"] for v in spec["volumes"]}
+
+
+def test_a_stateful_set_keeps_its_claim_and_with_it_is_not_what_is_wanted() -> None:
+    small, large = linux(storage={"size": "1Gi"}), linux(storage={"size": "2048Mi"})
+    account = parsed(storage={"size": "2048Mi"})
+
+    kept = stateful_set(with_claim(account, claimed(small)), Platform.LINUX, "a", SETTINGS)
+
+    assert kept == small
+    # The same size in other words is no other template: nobody moves for it.
+    kept = stateful_set(with_claim(account, claimed(large)), Platform.LINUX, "a", SETTINGS)
+    assert kept == large
+    exponent = parsed(storage={"size": "1.5e9"})  # the API server writes it in another way
+    assert with_claim(exponent, "1500e6") == exponent
+    assert with_claim(parsed(), "1Gi") == parsed()
+    assert claimed(linux()) == ""
 
 
 def test_overrides_replace_only_what_they_name() -> None:

@@ -158,6 +158,10 @@ class MovesWithVolume(Moves):
 
     volume = True
 
+    @rule()
+    def the_volume_is_to_grow(self) -> None:
+        self.world.claim += 1
+
 
 @pytest.mark.parametrize("machine", [Moves, MovesWithVolume])
 def test_whatever_happens_one_slot_trades_and_no_order_is_sent_twice(
@@ -176,6 +180,22 @@ def test_whatever_happens_one_slot_trades_and_no_order_is_sent_twice(
             print_blob=True,
         ),
     )
+
+
+def test_a_volume_that_is_to_grow_amid_a_move_is_made_anew() -> None:
+    world = World(volume=True)
+    for _ in range(4):
+        advance(world)
+    world.template = "t2"
+    advance(world)
+    assert world.sets["b"].claim == 1
+
+    world.claim = 2
+    for _ in range(12):
+        advance(world)
+
+    world.check_settled()
+    assert [(name, found.claim) for name, found in world.sets.items()] == [("b", 2)]
 
 
 def test_an_activation_that_arrives_after_the_fence_is_refused() -> None:

@@ -41,7 +41,7 @@ IMMUTABLE: list[tuple[str, dict[str, Any], str]] = [
     ("server", {"server": "Other"}, "server cannot be changed"),
     ("accountId", {"accountId": "other"}, "accountId cannot be added, changed or removed"),
     ("no accountId", {"accountId": None}, "accountId cannot be added, changed or removed"),
-    ("storage", {"storage": {"size": "1Gi"}}, "storage cannot be added, changed or removed"),
+    ("storage", {"storage": {"size": "1Gi"}}, "storage cannot be added or removed"),
 ]
 
 
@@ -81,6 +81,28 @@ def test_what_an_account_is_known_by_cannot_be_changed(
 
     with pytest.raises(CommandFailed) as refused:
         api.patch("mt5account", "demo", {"spec": change})
+
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        (None, "storage cannot be added or removed"),
+        ({"storageClassName": "slow"}, "nor its storageClassName be changed"),
+        ({"storageClassName": None}, "nor its storageClassName be changed"),
+        ({"size": "500Mi"}, "storage.size can only grow"),
+        ({"size": 5_000_000_000}, "storage.size can only grow (written as text"),
+    ],
+)
+def test_of_a_volume_only_the_size_changes_and_it_only_grows(
+    api: Kubectl, storage: dict[str, Any] | None, words: str
+) -> None:
+    api.apply(account(storage={"size": "1Gi", "storageClassName": "fast"}))
+    api.patch("mt5account", "demo", {"spec": {"storage": {"size": "1.5Gi"}}})
+
+    with pytest.raises(CommandFailed) as refused:
+        api.patch("mt5account", "demo", {"spec": {"storage": storage}})
 
     assert words in str(refused.value)
 

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,10 +47,10 @@ class Fleet:
         self._operator.lead()
         return self._operator
 
-    def trades(self) -> str:
+    def trades(self, **spec: Any) -> str:
         """Lead an account until it trades in slot a; return its pod's uid."""
         self.lead()
-        self.kubectl.apply(secret(), account())
+        self.kubectl.apply(secret(), account(**spec))
         await_reason(self.kubectl, "Connected")
         first = self.uid("demo-a-0")
         eventually(lambda: self.sidecars.active() == [first])
@@ -96,6 +97,41 @@ class Fleet:
         trades = status.get("trader", {}).get("slot") == slot
         alone = [each for each in self.sets() if each.startswith(f"{name}-")] == [f"{name}-{slot}"]
         return trades and alone and "move" not in status and status.get("slot") == slot
+
+
+class Volumes:
+    """Volumes of a class that makes none by itself and lets none grow."""
+
+    def __init__(self, plane: ControlPlane, kubectl: Kubectl) -> None:
+        self._plane, self._kubectl, self.name = plane, kubectl, kubectl.namespace
+        self.made: list[str] = []
+
+    def add(self, size: str) -> None:
+        """Add a volume."""
+        name = f"{self.name}-{size.lower()}"
+        spec = {
+            "capacity": {"storage": size},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": self.name,
+            "hostPath": {"path": "/nowhere"},
+        }
+        kind = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
+        self._plane.kubectl.apply(kind | {"spec": spec})
+        self.made.append(name)
+
+    def claimed(self, pod: str) -> str:
+        """Return the size that a pod's claim asks for; empty if there is none, or it goes."""
+        found = self._kubectl.get("pvc", f"data-{pod}")
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return ""
+        return str(found["spec"]["resources"]["requests"]["storage"])
+
+
+@pytest.fixture
+def volumes(plane: ControlPlane, kubectl: Kubectl) -> Iterator[Volumes]:
+    found = Volumes(plane, kubectl)
+    yield found
+    plane.kubectl("delete", "pv", *found.made, "--wait=false")
 
 
 @pytest.fixture
@@ -274,6 +310,56 @@ def test_a_move_that_does_not_get_ready_is_rolled_back_and_says_so(
     # Another image is tried at once.
     fleet.lead(sidecar_image="mt5-bridge/sidecar:mended")
     eventually(lambda: fleet.settled("b"), timeout_s=20)
+
+
+def test_a_volume_grows_by_a_move_whatever_its_class_allows(
+    fleet: Fleet, volumes: Volumes, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    volumes.add("1Gi")
+    first = fleet.trades(storage={"size": "1Gi", "storageClassName": volumes.name})
+    sidecars.journal(first).keys.append("k0")
+
+    # There is none of that size: the new slot waits for it, and nothing is lost meanwhile.
+    kubectl.patch("mt5account", "demo", {"spec": {"storage": {"size": "2Gi"}}})
+    eventually(lambda: volumes.claimed("demo-b-0") == "2Gi")
+    eventually(
+        lambda: (
+            "VolumeUnavailable"
+            in condition(kubectl.get("mt5account", "demo"), "Updating").get("message", "")
+        )
+    )
+    assert sidecars.active() == [first]
+    # A StatefulSet's claim is for life: the one that waits is made anew.
+    kubectl.patch("mt5account", "demo", {"spec": {"storage": {"size": "4Gi"}}})
+    eventually(lambda: volumes.claimed("demo-b-0") == "4Gi", timeout_s=30)
+    volumes.add("4Gi")
+
+    eventually(lambda: fleet.settled("b"), timeout_s=30)
+    second = fleet.uid("demo-b-0")
+    assert sidecars.active() == [second]
+    assert sidecars.journal(second).keys == ["k0"]
+    assert condition(kubectl.get("mt5account", "demo"))["status"] == "True"
+
+
+def test_a_volume_that_grew_while_its_account_was_suspended_comes_back_and_then_moves(
+    fleet: Fleet, volumes: Volumes, kubectl: Kubectl, sidecars: SidecarStub
+) -> None:
+    volumes.add("1Gi")
+    first = fleet.trades(storage={"size": "1Gi", "storageClassName": volumes.name})
+    kubectl.patch("mt5account", "demo", {"spec": {"suspend": True}})
+    eventually(lambda: fleet.uid("demo-a-0") == "")
+
+    grown = {"storage": {"size": "4Gi"}, "suspend": False}
+    kubectl.patch("mt5account", "demo", {"spec": grown})
+
+    # On the volume that has its journal.
+    eventually(lambda: fleet.uid("demo-a-0") not in ("", first))
+    assert volumes.claimed("demo-a-0") == "1Gi"
+    await_reason(kubectl, "Connected")
+    eventually(lambda: volumes.claimed("demo-b-0") == "4Gi")
+    volumes.add("4Gi")
+    eventually(lambda: fleet.settled("b"), timeout_s=30)
+    assert sidecars.active() == [fleet.uid("demo-b-0")]
 
 
 def test_an_operator_that_is_started_again_moves_nobody(

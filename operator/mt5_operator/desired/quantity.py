@@ -29,6 +29,14 @@ def canonical(text: str) -> str:
     return _decimal(number.scaleb(3 * _DECIMAL[suffix]))
 
 
+def in_bytes(text: str) -> int:
+    """Return how many bytes `text` stands for, in whichever form it is written; 0 for none."""
+    if _EXPONENT.match(text):
+        return int(Decimal(text))
+    match = _PARTS.match(text)
+    return int(_value(Decimal(match[1]), match[2] or "")) if match else 0
+
+
 def total(*amounts: str) -> str:
     """Return the sum of quantities; the server's canonical form is left to `canonical`."""
     parts = [match for text in amounts if (match := _PARTS.match(text))]

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from mt5_operator import names
-from mt5_operator.desired.quantity import canonical
+from mt5_operator.desired.quantity import canonical, in_bytes
 from mt5_operator.spec.parse import Account, Manifest
 
 # Journal and terminal data are parts of one volume where the account has one.
@@ -77,6 +78,25 @@ def claim_templates(account: Account) -> list[Manifest]:
     }
     meta = {"name": names.DATA, "labels": names.labels(account.key.name)}
     return [{"metadata": meta, "spec": spec}]
+
+
+def claimed(stateful_set: Manifest) -> str:
+    """Return the size of the claim that a StatefulSet makes; empty without one."""
+    templates = stateful_set.get("spec", {}).get("volumeClaimTemplates") or [{}]
+    asked = templates[0].get("spec", {}).get("resources", {}).get("requests", {})
+    return str(asked.get("storage", ""))
+
+
+def with_claim(account: Account, size: str) -> Account:
+    """Return `account` as if it asked for a claim of this size.
+
+    A StatefulSet keeps its claim template for life: whatever else it may get, this one stays.
+    """
+    storage = account.spec.storage
+    if storage is None or not size or in_bytes(size) == in_bytes(storage.size):
+        return account
+    kept = storage.model_copy(update={"size": size})
+    return replace(account, spec=account.spec.model_copy(update={"storage": kept}))
 
 
 def _mount(account: Account, volume: str, path: str) -> Manifest:

@@ -48,6 +48,8 @@ class Slot:
     template: str = ""
     replicas: int = 0
     platform: str = ""
+    # Of the claim that it makes for its pod; it keeps that for life. 0: none.
+    claim_bytes: int = 0
     pod: Pod | None = None
     # None: it did not answer, or was not asked yet.
     said: Said | None = None
@@ -97,6 +99,8 @@ class Look:
     disruption: Disruption = Disruption.ALWAYS
     # The journal is on a volume: it comes back with the slot's next pod.
     volume: bool = False
+    # Of the volume that is asked for.
+    claim_bytes: int = 0
     # The spec may not be applied as it stands: nothing is made of it, and nothing renewed.
     frozen: bool = False
     # Routers may not know the newest route.

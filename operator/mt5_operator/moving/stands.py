@@ -89,7 +89,7 @@ def _of_trader(look: Look, trader: Trader, mine: Slot) -> Stand:
 def _of_other(look: Look, trader: Trader, rest: Slot) -> Stand:
     move = look.move
     if move and move.to == other(trader.slot) and move.phase != "Returning":
-        return Stand(renewed=True)
+        return ABSENT if _outgrown(look, trader, move, rest) else Stand(renewed=True)
     if not rest.there:
         return ABSENT
     if move and move.to == trader.slot and _still_needed(look, move):
@@ -100,6 +100,12 @@ def _of_other(look: Look, trader: Trader, rest: Slot) -> Stand:
         # It may have keys that the trader has not, and on a volume only a pod can give them.
         return Stand(replicas=1 if look.volume and rest.pod is None else rest.replicas)
     return Stand(replicas=0) if rest.pod is not None or rest.replicas else ABSENT
+
+
+def _outgrown(look: Look, trader: Trader, move: Move, rest: Slot) -> bool:
+    # Left by an earlier try, it is made anew for another volume: its claim it keeps for life.
+    comes_up = move.phase == "Starting" and _activated(look, trader)
+    return comes_up and rest.there and rest.claim_bytes != look.claim_bytes
 
 
 def _still_needed(look: Look, move: Move) -> bool:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from mt5_operator import names, placement
 from mt5_operator.cluster.kinds import NODE
+from mt5_operator.desired.quantity import in_bytes
 from mt5_operator.desired.template import template_id
+from mt5_operator.desired.volumes import claimed
 from mt5_operator.healing import budget
 from mt5_operator.moving import look as moving
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
@@ -119,6 +121,7 @@ def look(
         suspended=account.spec.suspend,
         disruption=account.spec.disruption,
         volume=account.spec.storage is not None,
+        claim_bytes=in_bytes(account.spec.storage.size) if account.spec.storage else 0,
         lost_nodes=frozenset(node for node in nodes if _lost(world, node)),
         gone=context.gone.certain(account.key),
         limits=limits(world.settings),
@@ -173,6 +176,7 @@ def _slot(world: World, slot: str, both: Both, move: Move | None) -> Slot:
         template=template.get("metadata", {}).get("annotations", {}).get(names.TEMPLATE, ""),
         replicas=spec.get("replicas", 0),
         platform=template.get("spec", {}).get("os", {}).get("name", "").capitalize(),
+        claim_bytes=in_bytes(claimed(manifest)) if manifest and there else 0,
         pod=_pod(world, pod) if pod else None,
         said=_said(sidecar),
         stuck=refresh.hangs(world, pod, sidecar),

@@ -16,6 +16,7 @@ from mt5_operator.desired.difference import differs
 from mt5_operator.desired.files import account_files
 from mt5_operator.desired.healed import healed
 from mt5_operator.desired.stateful_set import stateful_set
+from mt5_operator.desired.volumes import claimed, with_claim
 from mt5_operator.errors import ApiUnavailable, Conflict, NotFound, Refused
 from mt5_operator.moving.stands import Stand
 from mt5_operator.names import Key
@@ -93,6 +94,7 @@ def _set(
     world, owner = context.world, Owner(account.key, account.uid)
     there = owned.place(world.caches, owner, slot).stateful_set or {"spec": {}}
     selector = there["spec"].get("selector", {}).get("matchLabels")
+    account = with_claim(account, claimed(there))
     return stateful_set(
         account, platform, slot, world.settings, replicas=stand.replicas, selector=selector
     )

@@ -125,7 +125,13 @@ class Trading(Model):
 class Storage(Model):
     """A volume for the order journal and the terminal's data; without it they end with the pod."""
 
-    size: Annotated[Quantity, Field(description="Size of the volume, such as 2Gi.")]
+    size: Annotated[
+        Quantity,
+        Field(
+            description="Size of the volume, such as 2Gi. It can only grow: the account then"
+            " moves to a volume of that size."
+        ),
+    ]
     storage_class_name: Annotated[
         str | None,
         Field(min_length=1, max_length=253, description="The cluster's default class when absent."),
@@ -165,11 +171,20 @@ RULES: Final[list[JsonValue]] = [
         " this MT5Account and create a new one",
     ),
     rule(
-        "has(self.storage) == has(oldSelf.storage)"
-        " && (!has(self.storage) || self.storage == oldSelf.storage)",
-        "storage cannot be added, changed or removed yet; for more room grow the pod's claim"
-        " (docs/runbooks.md, 'Trades are refused'): a new MT5Account would begin with an empty"
-        " order journal",
+        "has(self.storage) == has(oldSelf.storage) && (!has(self.storage)"
+        " || (has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName)"
+        " && (!has(self.storage.storageClassName)"
+        " || self.storage.storageClassName == oldSelf.storage.storageClassName)))",
+        "storage cannot be added or removed, nor its storageClassName be changed: only its size can"
+        " grow; a new MT5Account would begin with an empty order journal",
+    ),
+    rule(
+        "!has(self.storage) || !has(oldSelf.storage) || self.storage.size == oldSelf.storage.size"
+        # By text only: what a number may become as text has no bound, and so no price.
+        " || (type(self.storage.size) == string && type(oldSelf.storage.size) == string"
+        " && quantity(self.storage.size).isGreaterThan(quantity(oldSelf.storage.size)))",
+        "storage.size can only grow (written as text, such as 4Gi): the order journal must fit into"
+        " the new volume",
     ),
 ]
 
