@@ -3,6 +3,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from order_world.records import made, symbol_info
 
@@ -216,6 +217,9 @@ def test_close_by_takes_opposite_positions_of_a_hedging_account() -> None:
 
     with pytest.raises(BadTrade, match="opposite"):
         plan_close_by(record, body, (LONG, LONG), EURUSD, TERMS)
+    elsewhere = msgspec.structs.replace(SHORT, symbol="GBPUSD")
+    with pytest.raises(BadTrade, match="one symbol"):
+        plan_close_by(record, body, (LONG, elsewhere), EURUSD, TERMS)
     with pytest.raises(BadTrade, match="hedging"):
         plan_close_by(record, body, (LONG, SHORT), EURUSD, replace(TERMS, hedging=False))
 

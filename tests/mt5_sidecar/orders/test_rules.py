@@ -56,7 +56,9 @@ def test_the_volume_limit_counts_what_is_open_and_what_waits_in_one_direction() 
         positions=[made(Position, symbol="EURUSD", type=0, volume=0.3),
                    made(Position, symbol="EURUSD", type=1, volume=9.0),
                    made(Position, symbol="GBPUSD", type=0, volume=9.0)],
-        orders=[made(Order, symbol="EURUSD", type=2, volume_current=0.4)],
+        orders=[made(Order, symbol="EURUSD", type=2, volume_current=0.4),
+                made(Order, symbol="EURUSD", type=3, volume_current=9.0),
+                made(Order, symbol="GBPUSD", type=2, volume_current=9.0)],
     )  # fmt: skip
 
     assert held == D("0.7")
