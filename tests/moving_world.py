@@ -17,7 +17,7 @@ from mt5_operator.moving.stands import serving_slot, stands
 from mt5_operator.moving.stands import unchanged as stands_unchanged
 from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.names import SLOTS
-from mt5_operator.reconcile.slots import unchanged
+from mt5_operator.reconcile.pods.slots import unchanged
 from mt5_operator.spec.status import LastMove, Move, Trader
 
 # When a node that does not answer gets its taint, and how long a pod's unknown end is waited for.
@@ -229,7 +229,7 @@ class World:
                 self._confirm(step.trader)
 
     def _confirm(self, trader: Trader) -> None:
-        """As `reconcile.certainty`: what is asked here is true, whatever the cache holds."""
+        """As `reconcile.pods.certainty`: what is asked here is true, whatever the cache holds."""
         pod = self.pod(trader.slot)
         if self.stale is not None:
             self.stale[trader.slot] = pod

@@ -31,14 +31,14 @@ from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key, account_key
 from mt5_operator.ops import create_app
-from mt5_operator.reconcile import broker_feed, leading
-from mt5_operator.reconcile.budgets import Budgets
+from mt5_operator.reconcile import leading
 from mt5_operator.reconcile.context import Context, World, seconds_text
-from mt5_operator.reconcile.feed import feed, gone
-from mt5_operator.reconcile.healer import Healer
-from mt5_operator.reconcile.index import Index
-from mt5_operator.reconcile.refusals import Refusals
-from mt5_operator.reconcile.secrets import Secrets
+from mt5_operator.reconcile.context.budgets import Budgets
+from mt5_operator.reconcile.context.healer import Healer
+from mt5_operator.reconcile.context.index import Index
+from mt5_operator.reconcile.context.refusals import Refusals
+from mt5_operator.reconcile.context.secrets import Secrets
+from mt5_operator.reconcile.feed import broker_feed, feed, gone
 from mt5_operator.routes.redis_store import RedisStore
 from mt5_operator.routes.shards import Shards, installation
 from mt5_operator.routes.table import Table

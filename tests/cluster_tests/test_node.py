@@ -13,7 +13,7 @@ from cluster.images import Image, build_image
 from cluster.kubectl import Kubectl
 from cluster.local import LocalCluster
 from cluster.waiting import wait_for
-from mt5_operator.reconcile import resize
+from mt5_operator.reconcile.pods import resize
 
 pytestmark = pytest.mark.e2e
 

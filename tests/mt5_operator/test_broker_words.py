@@ -12,11 +12,11 @@ from mt5_operator.brokers.review import Reviewed
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, Kind
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile import broker_status
-from mt5_operator.reconcile.broker_feed import fed
+from mt5_operator.reconcile.brokers import status as broker_status
 from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.context.index import Index
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.feed.broker_feed import fed
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sharding import shard_of

@@ -16,7 +16,7 @@ from mt5_operator.desired.placeholders import placeholders
 from mt5_operator.desired.quantity import total
 from mt5_operator.desired.stateful_set import stateful_set
 from mt5_operator.names import Key
-from mt5_operator.reconcile.admission import Admission
+from mt5_operator.reconcile.context.admission import Admission
 from mt5_operator.settings import Settings, WarmWindow
 from mt5_operator.spec.account import Platform
 from operator_samples import parsed

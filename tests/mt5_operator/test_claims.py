@@ -14,10 +14,10 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, Kind
 from mt5_operator.errors import ApiUnavailable, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile import claims
+from mt5_operator.reconcile.accounts import claims
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context.index import Claim, Index
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.index import Claim, Index
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from operator_samples import manifest

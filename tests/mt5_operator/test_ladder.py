@@ -17,8 +17,8 @@ from mt5_operator.healing import Budget, Step, as_status, budget, next_step, pat
 from mt5_operator.moving.look import Look, Pod, Slot
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile.heal import may_be_replaced
-from mt5_operator.reconcile.healer import Healer
+from mt5_operator.reconcile.context.healer import Healer
+from mt5_operator.reconcile.pods.heal import may_be_replaced
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account

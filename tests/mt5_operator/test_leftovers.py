@@ -11,10 +11,10 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, POD, STATEFUL_SET, Kind
 from mt5_operator.errors import ApiUnavailable, Conflict, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile import leftovers
 from mt5_operator.reconcile.context import World
-from mt5_operator.reconcile.index import Index
+from mt5_operator.reconcile.context.index import Index
 from mt5_operator.reconcile.owned import Owner, place
+from mt5_operator.reconcile.pods import leftovers
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 

@@ -11,11 +11,11 @@ from mt5_operator import metrics, names
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, Kind
 from mt5_operator.errors import Refused
-from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
+from mt5_operator.reconcile.brokers.new import make_missing
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context.index import Index
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.index import Index
-from mt5_operator.reconcile.new_brokers import make_missing
+from mt5_operator.reconcile.feed.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from operator_samples import manifest

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mt5_operator.names import Key
-from mt5_operator.reconcile.podless import Podless
+from mt5_operator.reconcile.context.podless import Podless
 from mt5_operator.status.seen import Podless as Seen
 
 KEY = Key("ns", "demo-a")

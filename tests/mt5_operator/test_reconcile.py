@@ -32,18 +32,18 @@ from mt5_operator.desired.template import template_id
 from mt5_operator.errors import ApiUnavailable, NotFound, Refused
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
-from mt5_operator.reconcile import account as one
-from mt5_operator.reconcile import refresh
-from mt5_operator.reconcile.budgets import Budgets
+from mt5_operator.reconcile.accounts import account as one
+from mt5_operator.reconcile.accounts.line import presume
+from mt5_operator.reconcile.accounts.routing import route_for
 from mt5_operator.reconcile.context import Context, World, seconds_text
+from mt5_operator.reconcile.context.budgets import Budgets
+from mt5_operator.reconcile.context.index import Index
+from mt5_operator.reconcile.context.podless import Podless
+from mt5_operator.reconcile.context.refusals import Refusals
+from mt5_operator.reconcile.context.secrets import Secrets, secret_seen
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.fresh_starts import may_be_disturbed
-from mt5_operator.reconcile.index import Index
-from mt5_operator.reconcile.line import presume
-from mt5_operator.reconcile.podless import Podless
-from mt5_operator.reconcile.refusals import Refusals
-from mt5_operator.reconcile.routing import route_for
-from mt5_operator.reconcile.secrets import Secrets, secret_seen
+from mt5_operator.reconcile.pods import refresh
+from mt5_operator.reconcile.pods.fresh_starts import may_be_disturbed
 from mt5_operator.reconcile.worker import Backoff, once, work
 from mt5_operator.routes.shards import Shards
 from mt5_operator.routes.table import Table

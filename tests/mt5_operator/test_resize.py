@@ -15,8 +15,8 @@ from mt5_operator.desired.stateful_set import pod_spec
 from mt5_operator.desired.template import shape_id, template_id
 from mt5_operator.errors import NotFound, Refused
 from mt5_operator.names import Key
+from mt5_operator.reconcile.context.resizes import Resizes
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.resizes import Resizes
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import account

@@ -12,7 +12,7 @@ import pytest
 from mt5_operator.cluster.kinds import SECRET, Kind
 from mt5_operator.errors import ApiUnavailable, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile.secrets import Secrets, SecretSeen
+from mt5_operator.reconcile.context.secrets import Secrets, SecretSeen
 from mt5_operator.spec.account import SecretKey
 
 REREAD_S = 600

@@ -14,8 +14,8 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, POD
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.context.index import Index
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.index import Index
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings
 from mt5_operator.sharding import owns, shard_of

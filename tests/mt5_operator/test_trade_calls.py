@@ -10,7 +10,7 @@ import pytest
 
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.moving.steps import Fence, TakeOver
-from mt5_operator.reconcile import moves
+from mt5_operator.reconcile.accounts import moves
 from mt5_operator.sidecars.client import Target
 from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
 

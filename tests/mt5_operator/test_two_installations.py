@@ -15,7 +15,7 @@ import pytest
 
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER
 from mt5_operator.names import Key
-from mt5_operator.reconcile import brokers
+from mt5_operator.reconcile.brokers import brokers
 from mt5_operator.reconcile.feed import feed
 from operator_samples import manifest
 

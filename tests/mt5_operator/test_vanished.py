@@ -11,8 +11,8 @@ import pytest
 from mt5_operator.cluster.kinds import NODE, POD, Kind
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
+from mt5_operator.reconcile.context.vanished import has_ended
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.vanished import has_ended
 from mt5_operator.status.seen import OrdersSeen
 
 from .test_reconcile import KEY, UP, Bench

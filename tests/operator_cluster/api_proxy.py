@@ -8,6 +8,7 @@ import base64
 import json
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class ApiProxy:
         # Writes to such a path get no answer, as where an admission webhook has none.
         self.hangs = ""
         self.hung = 0
+        # Called when a write is done, and whoever asked for it not told yet.
+        self.done: Callable[[str], None] = lambda path: None
         # Of every write: its verb and its path.
         self.writes: list[tuple[str, str]] = []
 
@@ -133,6 +136,8 @@ class ApiProxy:
             skip_auto_headers=["Content-Type"],
             timeout=aiohttp.ClientTimeout(total=None),
         ) as answer:
+            if request.method != "GET":
+                self.done(request.path)
             content = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
             response = web.StreamResponse(status=answer.status, headers=content)
             try:

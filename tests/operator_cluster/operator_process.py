@@ -103,6 +103,10 @@ class Operator:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def crash(self) -> None:
+        """End it without waiting for its end, as from another thread; `kill` tidies up."""
+        self._signal(signal.SIGKILL)
+
     def pause(self) -> None:
         """Let it hang."""
         self._signal(signal.SIGSTOP)

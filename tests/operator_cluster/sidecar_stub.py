@@ -55,6 +55,8 @@ class SidecarStub:
         self.tokens: dict[str, str] = {}
         self.journals: dict[str, Journal] = {}
         self.calls: list[tuple[str, str]] = []
+        # Called when such a call has done what it asks for, and the caller is not told yet.
+        self.done: Callable[[tuple[str, str]], None] = lambda call: None
         # When a pod was told to trade, and who else did at that moment.
         self.activations: list[tuple[float, str, list[str]]] = []
         self._lock = threading.Lock()
@@ -92,13 +94,16 @@ class SidecarStub:
             if path == "/internal/state":
                 orders = self.journal(uid).told()
                 return 200, {"orders": orders, **self.says_of.get(uid, says), "pod_uid": uid}
-            if verb != "GET" or path.endswith("/journal"):
+            called = verb != "GET" or path.endswith("/journal")
+            if called:
                 self.calls.append((uid, f"{verb} {path.rpartition('/')[2]}"))
             before = self.journal(uid).active
             answer = self._orders(self.journal(uid), verb, path, raw)
             if self.journal(uid).active and not before:
                 others = [each for each, j in self.journals.items() if j.active and each != uid]
                 self.activations.append((time.monotonic(), uid, others))
+            if called:
+                self.done(self.calls[-1])
             return answer
 
     def _orders(

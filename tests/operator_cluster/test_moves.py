@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import account as parsed
 from operator_cluster import sidecar_stub
+from operator_cluster.api_proxy import ApiProxy
 from operator_cluster.manifests import account, await_reason, condition, secret
 from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
@@ -39,11 +41,15 @@ class Fleet:
         self._make, self.kubectl, self.sidecars = make, kubectl, sidecars
         self._operator: Operator | None = None
 
+    def make(self, kubeconfig: Path | None = None, /, **changes: Any) -> Operator:
+        """Return an operator with quick moves and these settings, not started."""
+        quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
+        return self._make(kubeconfig, **{**quick, "move_failure_pause_s": 0, **changes})
+
     def lead(self, **changes: Any) -> Operator:
         """Run an operator with quick moves and these settings."""
         self.stop()
-        quick = {"move_pause_s": 0, "move_gather_s": 0, "move_min_ready_s": 0, "move_drain_s": 0.5}
-        self._operator = self._make(**{**quick, "move_failure_pause_s": 0, **changes})
+        self._operator = self.make(**changes)
         self._operator.lead()
         return self._operator
 
@@ -619,6 +625,78 @@ def taints(kubectl: Kubectl, node: str) -> set[str]:
     """Return the keys of a node's taints."""
     found = kubectl.get("node", node) or {"spec": {}}
     return {taint["key"] for taint in found["spec"].get("taints", [])}
+
+
+@pytest.mark.timeout(240)
+def test_an_operator_that_ends_after_each_step_of_a_move_ends_the_move(
+    fleet: Fleet,
+    plane: ControlPlane,
+    kubectl: Kubectl,
+    redis: RedisServer,
+    sidecars: SidecarStub,
+    tmp_path: Path,
+) -> None:
+    first = fleet.trades()
+    fleet.stop()
+    sidecars.journal(first).keys += ["k0", "k1"]
+    proxy, watchman = ApiProxy(plane.kubeconfig, tmp_path), Watchman(kubectl, redis, sidecars)
+    operator = fleet.make(proxy.kubeconfig, sidecar_image="sidecar:next")
+    steps = Steps(operator)
+    proxy.start()
+    watchman.start()
+    try:
+        proxy.done = steps.written
+        sidecars.done = steps.called
+        operator.start(wait=False)
+        while not fleet.settled("b"):
+            steps.begin_again()
+            time.sleep(0.1)
+        eventually(lambda: watchman.judged == len(sidecars.activations) == 2)
+    finally:
+        operator.stop()
+        watchman.end()
+        proxy.stop()
+
+    # Begun, handing over, taken over, draining, done; fenced, given away, taken, activated.
+    assert steps.writes >= 5
+    assert [call for _, call in steps.calls] == STEPS_OF_SIDECARS
+    assert not watchman.harm
+    second = fleet.uid("demo-b-0")
+    assert sidecars.active() == [second]
+    assert sidecars.journal(second).keys == ["k0", "k1"]
+    assert sidecars.journal(second).epoch == 2
+    assert redis.routes()["10001"]["uid"] == second
+
+
+STEPS_OF_SIDECARS = ["POST fence", "GET journal", "PUT journal", "POST activate"]
+
+
+class Steps:
+    """Kills an operator after each of its steps: what it did is done, and it never heard so."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self.writes = 0
+        # Each once: a handover whose answer is always lost would never end.
+        self.calls: list[tuple[str, str]] = []
+
+    def written(self, path: str) -> None:
+        """Take in a write to the API server."""
+        if path.endswith("/mt5accounts/demo/status"):
+            self.writes += 1
+            self._operator.crash()
+
+    def called(self, call: tuple[str, str]) -> None:
+        """Take in a call of a sidecar."""
+        if call not in self.calls:
+            self.calls.append(call)
+            self._operator.crash()
+
+    def begin_again(self) -> None:
+        """Start it again if it was killed."""
+        if self._operator.exit_code() is not None:
+            self._operator.kill()
+            self._operator.start(wait=False)
 
 
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))

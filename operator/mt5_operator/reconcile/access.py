@@ -13,7 +13,7 @@ from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text
-from mt5_operator.reconcile.workload import ensure
+from mt5_operator.reconcile.pods.workload import ensure
 from mt5_operator.spec.parse import Manifest
 
 _log = structlog.get_logger()

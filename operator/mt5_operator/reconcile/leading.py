@@ -13,12 +13,14 @@ from mt5_operator import metrics
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import ApiError, ApiUnavailable
 from mt5_operator.names import Key
-from mt5_operator.reconcile import access, brokers, holds
-from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
+from mt5_operator.reconcile import access
+from mt5_operator.reconcile.accounts import holds
+from mt5_operator.reconcile.accounts.line import move_on, presume
+from mt5_operator.reconcile.brokers import brokers
 from mt5_operator.reconcile.capacity import keep_warm
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.feed.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.reconcile.hurry import hurry
-from mt5_operator.reconcile.line import move_on, presume
 from mt5_operator.reconcile.worker import Backoff, work
 
 _log = structlog.get_logger()

@@ -7,7 +7,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.moving.look import trader_of
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import World
-from mt5_operator.reconcile.index import Age
+from mt5_operator.reconcile.context.index import Age
 from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Account
 

@@ -12,8 +12,9 @@ import structlog
 from mt5_operator import metrics
 from mt5_operator.errors import ApiError, ApiUnavailable, NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile import access, brokers
-from mt5_operator.reconcile.account import reconcile
+from mt5_operator.reconcile import access
+from mt5_operator.reconcile.accounts.account import reconcile
+from mt5_operator.reconcile.brokers import brokers
 from mt5_operator.reconcile.context import Context
 from mt5_operator.settings import Settings
 

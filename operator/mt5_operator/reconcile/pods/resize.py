@@ -28,7 +28,7 @@ from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.feed import wrote
 from mt5_operator.reconcile.owned import pod_key
-from mt5_operator.reconcile.slots import Both
+from mt5_operator.reconcile.pods.slots import Both
 from mt5_operator.settings import Settings
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest

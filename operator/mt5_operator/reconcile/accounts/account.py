@@ -17,28 +17,15 @@ from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import Stand, serving_slot, stands, unchanged
 from mt5_operator.moving.steps import Wait
 from mt5_operator.names import SLOTS, Key
-from mt5_operator.reconcile import (
-    claims,
-    deletion,
-    heal,
-    leftovers,
-    line,
-    moves,
-    platform,
-    refresh,
-    refused,
-    resize,
-    routing,
-    slots,
-    telling,
-    workload,
-)
+from mt5_operator.reconcile.accounts import claims, deletion, line, moves, refused, routing, telling
+from mt5_operator.reconcile.accounts.updating import bad_restart, restart_s, updating
+from mt5_operator.reconcile.brokers import platform
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context.secrets import SecretSeen
 from mt5_operator.reconcile.owned import owner_of, set_key
+from mt5_operator.reconcile.pods import heal, leftovers, refresh, resize, slots, workload
+from mt5_operator.reconcile.pods.slots import Both
 from mt5_operator.reconcile.quota import exceeded
-from mt5_operator.reconcile.secrets import SecretSeen
-from mt5_operator.reconcile.slots import Both
-from mt5_operator.reconcile.updating import bad_restart, restart_s, updating
 from mt5_operator.spec.parse import Account, Manifest, account, unknown_fields
 from mt5_operator.spec.status import Trader
 from mt5_operator.status.seen import PodSeen, Seen, SidecarSeen, Updating

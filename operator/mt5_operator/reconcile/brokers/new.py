@@ -17,9 +17,9 @@ from mt5_operator.cluster.kinds import ACCOUNT, BROKER
 from mt5_operator.errors import Conflict, InvalidSpec, Refused
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile.broker_feed import fed
 from mt5_operator.reconcile.context import Context, World, micro_text
-from mt5_operator.reconcile.index import conflict
+from mt5_operator.reconcile.context.index import conflict
+from mt5_operator.reconcile.feed.broker_feed import fed
 from mt5_operator.reconcile.quota import exceeded
 from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import account

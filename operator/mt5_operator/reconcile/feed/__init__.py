@@ -9,8 +9,8 @@ from mt5_operator import names
 from mt5_operator.cluster.cache import key_of, somebody_elses
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NODE, POD, Kind
 from mt5_operator.names import Key
-from mt5_operator.reconcile import broker_feed
 from mt5_operator.reconcile.context import World
+from mt5_operator.reconcile.feed import broker_feed
 from mt5_operator.reconcile.quota import quota
 from mt5_operator.spec.parse import Manifest
 

@@ -15,10 +15,11 @@ from mt5_operator.moving import look as moving
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
-from mt5_operator.reconcile import owned, refresh
+from mt5_operator.reconcile import owned
 from mt5_operator.reconcile.context import Context, World
+from mt5_operator.reconcile.context.vanished import is_lost
 from mt5_operator.reconcile.owned import Owner, pod_key, set_key
-from mt5_operator.reconcile.vanished import is_lost
+from mt5_operator.reconcile.pods import refresh
 from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.spec.account import Platform

@@ -16,16 +16,16 @@ from mt5_operator.cluster.events import Events
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.moving.fleet import Fleet
 from mt5_operator.names import Key
-from mt5_operator.reconcile.admission import Admission
-from mt5_operator.reconcile.budgets import Budgets
-from mt5_operator.reconcile.healer import Healer
-from mt5_operator.reconcile.hosted import Hosted
-from mt5_operator.reconcile.index import Index
-from mt5_operator.reconcile.podless import Podless
-from mt5_operator.reconcile.refusals import Refusals
-from mt5_operator.reconcile.resizes import Resizes
-from mt5_operator.reconcile.secrets import Secrets
-from mt5_operator.reconcile.vanished import Ended, Gone
+from mt5_operator.reconcile.context.admission import Admission
+from mt5_operator.reconcile.context.budgets import Budgets
+from mt5_operator.reconcile.context.healer import Healer
+from mt5_operator.reconcile.context.hosted import Hosted
+from mt5_operator.reconcile.context.index import Index
+from mt5_operator.reconcile.context.podless import Podless
+from mt5_operator.reconcile.context.refusals import Refusals
+from mt5_operator.reconcile.context.resizes import Resizes
+from mt5_operator.reconcile.context.secrets import Secrets
+from mt5_operator.reconcile.context.vanished import Ended, Gone
 from mt5_operator.routes.table import Table
 from mt5_operator.schedule import Schedule
 from mt5_operator.settings import Settings

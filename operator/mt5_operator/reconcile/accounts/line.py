@@ -10,10 +10,10 @@ from mt5_operator.moving.look import Look
 from mt5_operator.names import SLOTS, Key
 from mt5_operator.reconcile.capacity import everyone_was_seen
 from mt5_operator.reconcile.context import Context
-from mt5_operator.reconcile.index import conflict
+from mt5_operator.reconcile.context.index import conflict
 from mt5_operator.reconcile.owned import owner_of, place
+from mt5_operator.reconcile.pods.slots import Both
 from mt5_operator.reconcile.quota import exceeded
-from mt5_operator.reconcile.slots import Both
 from mt5_operator.spec.account import Platform
 from mt5_operator.spec.parse import Account, Manifest, account
 from mt5_operator.status.seen import PodSeen, pod_seen

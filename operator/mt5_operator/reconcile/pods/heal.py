@@ -16,7 +16,7 @@ from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.reconcile.owned import pod_key, set_key
-from mt5_operator.reconcile.refresh import replace_pod
+from mt5_operator.reconcile.pods.refresh import replace_pod
 from mt5_operator.spec.parse import Account, Manifest
 from mt5_operator.status.seen import PodSeen, Seen
 from mt5_operator.status.verdict import serving

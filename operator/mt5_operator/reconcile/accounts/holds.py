@@ -20,7 +20,7 @@ from mt5_operator.cluster.kinds import CONFIG_MAP
 from mt5_operator.errors import NotFound, Refused
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context import Context, seconds_text
-from mt5_operator.reconcile.index import Hold
+from mt5_operator.reconcile.context.index import Hold
 from mt5_operator.settings import Settings
 
 # An object may have a megabyte; an entry has 160 bytes at most.

@@ -15,8 +15,8 @@ from mt5_operator.cluster.cache import somebody_elses
 from mt5_operator.cluster.kinds import BROKER
 from mt5_operator.errors import NotFound
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile.broker_feed import fed, listed
 from mt5_operator.reconcile.context import Context, World, micro_text, seconds_text
+from mt5_operator.reconcile.feed.broker_feed import fed, listed
 from mt5_operator.spec.account import BrokerCompatibility
 from mt5_operator.spec.broker import BrokerSpec, BrokerStatus, Verdict
 from mt5_operator.spec.parse import Manifest

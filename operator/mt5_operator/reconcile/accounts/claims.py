@@ -6,11 +6,11 @@ from __future__ import annotations
 from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
-from mt5_operator.reconcile import holds
+from mt5_operator.reconcile.accounts import holds
 from mt5_operator.reconcile.context import Context
+from mt5_operator.reconcile.context.index import conflict
 from mt5_operator.reconcile.feed import feed
-from mt5_operator.reconcile.index import conflict
-from mt5_operator.reconcile.workload import hold, release
+from mt5_operator.reconcile.pods.workload import hold, release
 from mt5_operator.spec.parse import Manifest, account_id
 
 

@@ -12,7 +12,7 @@ from mt5_operator.cluster.kinds import ACCOUNT
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reasons import ON_ITS_WAY, Reason
-from mt5_operator.reconcile import platform
+from mt5_operator.reconcile.brokers import platform
 from mt5_operator.reconcile.context import Context, micro_text, seconds_text
 from mt5_operator.reconcile.feed import wrote
 from mt5_operator.spec.parse import Manifest

@@ -10,8 +10,7 @@ from mt5_operator.desired.stateful_set import grace_s
 from mt5_operator.errors import NotFound
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile import vanished
-from mt5_operator.reconcile.context import Context, World, micro_text
+from mt5_operator.reconcile.context import Context, World, micro_text, vanished
 from mt5_operator.reconcile.feed import feed
 from mt5_operator.reconcile.owned import pod_key
 from mt5_operator.spec.parse import Account, Manifest

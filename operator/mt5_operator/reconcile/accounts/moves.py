@@ -18,10 +18,11 @@ from mt5_operator.errors import Conflict, NotFound, SidecarUnreachable
 from mt5_operator.moving.look import Look
 from mt5_operator.moving.steps import Confirm, Fence, SetMove, SetTrader, Step, TakeOver, Wait
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile import certainty, telling
+from mt5_operator.reconcile.accounts import telling
 from mt5_operator.reconcile.context import Context, micro_text
 from mt5_operator.reconcile.owned import pod_key
-from mt5_operator.reconcile.slots import Both, target
+from mt5_operator.reconcile.pods import certainty
+from mt5_operator.reconcile.pods.slots import Both, target
 from mt5_operator.spec.account import Priority
 from mt5_operator.spec.parse import Account, Manifest, seconds
 from mt5_operator.spec.status import Move

@@ -20,12 +20,12 @@ from mt5_operator.cluster.kinds import BROKER
 from mt5_operator.errors import InvalidSpec
 from mt5_operator.names import Key
 from mt5_operator.reasons import Reason
-from mt5_operator.reconcile.broker_feed import UNKNOWN_SERVERS
-from mt5_operator.reconcile.broker_status import refuse, tell
+from mt5_operator.reconcile.brokers.new import make_missing
+from mt5_operator.reconcile.brokers.platform import windows_node
+from mt5_operator.reconcile.brokers.status import refuse, tell
 from mt5_operator.reconcile.context import Context, World
-from mt5_operator.reconcile.fresh_starts import pod_of, try_again
-from mt5_operator.reconcile.new_brokers import make_missing
-from mt5_operator.reconcile.platform import windows_node
+from mt5_operator.reconcile.feed.broker_feed import UNKNOWN_SERVERS
+from mt5_operator.reconcile.pods.fresh_starts import pod_of, try_again
 from mt5_operator.spec.account import BrokerCompatibility, Platform
 from mt5_operator.spec.broker import Verdict
 from mt5_operator.spec.parse import Manifest, broker_spec, broker_status

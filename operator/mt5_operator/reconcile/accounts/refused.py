@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mt5_operator.cluster.cache import key_of
-from mt5_operator.reconcile import claims, owned, routing
+from mt5_operator.reconcile import owned
+from mt5_operator.reconcile.accounts import claims, routing
 from mt5_operator.reconcile.context import Context
-from mt5_operator.reconcile.index import Age
+from mt5_operator.reconcile.context.index import Age
 from mt5_operator.reconcile.quota import exceeds
 from mt5_operator.routes.route import Route, routable
 from mt5_operator.spec.parse import Manifest, account_id

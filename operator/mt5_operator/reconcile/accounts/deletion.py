@@ -8,10 +8,10 @@ import structlog
 from mt5_operator import names
 from mt5_operator.errors import NotFound
 from mt5_operator.names import SLOTS, Key
-from mt5_operator.reconcile import holds
+from mt5_operator.reconcile.accounts import holds
 from mt5_operator.reconcile.context import Context
 from mt5_operator.reconcile.owned import pod_key, set_key
-from mt5_operator.reconcile.workload import release
+from mt5_operator.reconcile.pods.workload import release
 from mt5_operator.spec.parse import Manifest, account_id
 
 _log = structlog.get_logger()
