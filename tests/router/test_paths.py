@@ -238,9 +238,10 @@ async def test_who_goes_before_the_answer_decides_no_more_of_its_line(
 ) -> None:
     arrived = asyncio.Queue[None]()
 
-    async def say_nothing(*_: object) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.put_nowait(None)
-        await asyncio.Event().wait()
+        await reader.read()
+        writer.close()
 
     mute = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     await redis.put("10003", "{}:{}".format(*mute.sockets[0].getsockname()))

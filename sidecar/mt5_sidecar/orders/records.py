@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A row of the journal: one key, what it asked for, what was sent, what came of it."""
 
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -16,6 +17,9 @@ State = Literal["intent", "sent", "outcome"]
 
 SENT_OFFSET: Final = "utc_offset_s"
 """In the context of what is found by its time: how far the broker's clock was ahead of UTC."""
+
+_BECOMES: Final = MappingProxyType({"stop_limit": "limit"})
+"""What the broker shows of an order once its price was reached."""
 
 MtRequest = dict[str, int | float | str]
 
@@ -100,8 +104,8 @@ def told(record: Record, *, replayed: bool = False, waits_for: Wait | None = Non
 def shape(record: Record) -> tuple[Any, ...]:
     """Return what two trades have in common that nobody could tell apart at the broker.
 
-    For a new order: symbol, kind, volume and magic of the caller (0 is none). For the others: the
-    target; two positions are closed by each other whichever of them is named first.
+    For a new order: symbol, side, kind once triggered, volume and magic of the caller (0 is none).
+    For the others: the target; two positions are closed by each other whichever is named first.
     """
     body: AnyBody = record.ask.body
     if isinstance(body, CloseBy):
@@ -109,4 +113,7 @@ def shape(record: Record) -> tuple[Any, ...]:
     if record.operation != "order":
         return (record.operation, record.ask.ticket)
     magic = None if record.own_magic else record.magic
-    return ("order", magic, *(getattr(body, name) for name in ("symbol", "side", "type", "volume")))
+    symbol, side, kind, volume = (
+        getattr(body, name) for name in ("symbol", "side", "type", "volume")
+    )
+    return ("order", magic, symbol, side, _BECOMES.get(kind, kind), volume)

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from order_world.shop import HOUR_MS, Shop, buy, sell
@@ -17,8 +17,10 @@ from mt5_sidecar.errors import (
 from mt5_sidecar.orders import (
     Ask,
     CloseBy,
+    NewOrder,
     OrderDesk,
 )
+from mt5_sidecar.orders.bodies import Kind
 from mt5_sidecar.orders.errors import (
     LookalikeUnknown,
     Reconciling,
@@ -154,6 +156,37 @@ async def test_a_twin_of_an_unknown_order_waits_for_it(shop: Shop) -> None:
         await shop.desk.submit("twin-with-a-stop", buy(sl=Decimal("1.05")))
     assert (await shop.desk.submit("other", buy("0.2"))).outcome == "Done"
     assert shop.desk.unknown == {"k": ""}
+
+
+LIMITS: Final[dict[Kind, Decimal | None]] = {"limit": None, "stop_limit": Decimal("1.08")}
+
+
+@pytest.mark.parametrize("kinds", [("stop_limit", "limit"), ("limit", "stop_limit")])
+async def test_a_limit_order_and_a_stop_limit_that_becomes_one_wait_for_each_other(
+    shop: Shop, kinds: tuple[Kind, Kind]
+) -> None:
+    """Else the one would be told to be the other's order, where only their shape tells them."""
+    asks = {
+        kind: Ask(
+            "order",
+            NewOrder(
+                symbol="EURUSD",
+                side="sell",
+                type=kind,
+                volume=Decimal("0.1"),
+                price=Decimal("1.05") if stop_limit else Decimal("1.15"),
+                stop_limit_price=stop_limit,
+                magic=8,
+            ),
+        )
+        for kind, stop_limit in LIMITS.items()
+    }
+    first, second = (asks[kind] for kind in kinds)
+    shop.terminal.fault = "ambiguous_before"
+    assert (await shop.desk.submit("k", first)).outcome == "Unknown"
+
+    with pytest.raises(LookalikeUnknown):
+        await shop.desk.submit("l", second)
 
 
 def close_by(one: int, other: int) -> Ask:
