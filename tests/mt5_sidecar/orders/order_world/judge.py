@@ -79,11 +79,15 @@ def _judge_final(trade: Trade, outcome: Outcome, broker: Broker, *, made: bool) 
 
 def _judge_word(trade: Trade, outcome: Outcome, broker: Broker) -> None:
     """A person may be wrong, and is taken at their word: once, and of what is there."""
-    it_may_be = {*trade.twins, *broker.executed.get(trade.tag, [])}
+    own = broker.executed.get(trade.tag, [])
+    it_may_be = {*trade.twins, *own}
     if outcome.outcome == "NotSent":
         fits = outcome.order is None
+    elif outcome.order in own:
+        fits = outcome.outcome in MADE
+        _judge_volume(trade, outcome, broker)
     else:
-        fits = outcome.outcome == "Done" and outcome.order in it_may_be
+        fits = outcome.outcome == "Done" and outcome.order in trade.twins
     if not (trade.twins and fits and outcome.final):
         raise Wrong(f"{trade.key} was told {outcome}, it is one of {it_may_be}, or none")
     if (first := trade.final) and (first.outcome, first.order) != (outcome.outcome, outcome.order):
