@@ -113,6 +113,12 @@ class Ask(msgspec.Struct, frozen=True):
     ticket: int = 0
 
 
+def order_type_of(body: NewOrder) -> int:
+    """Return the ORDER_TYPE_ of a new order."""
+    kinds = ("market", "limit", "stop", "stop_limit")
+    return 2 * kinds.index(body.type) + (0 if body.side == "buy" else 1)
+
+
 def parse(raw: bytes, kind: type[B]) -> B:
     """Return the body in `raw`.
 

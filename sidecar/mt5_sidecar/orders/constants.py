@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of the MetaTrader5 package, under the package's names. Source: MT5.md 3.6."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 ORDER_TYPE_BUY: Final = 0
@@ -12,6 +14,13 @@ ORDER_TYPE_SELL_STOP: Final = 5
 ORDER_TYPE_BUY_STOP_LIMIT: Final = 6
 ORDER_TYPE_SELL_STOP_LIMIT: Final = 7
 ORDER_TYPE_CLOSE_BY: Final = 8
+# What a stop-limit order is once its trigger is reached: it keeps its ticket.
+TRIGGERED: Final[Mapping[int, int]] = MappingProxyType(
+    {
+        ORDER_TYPE_BUY_STOP_LIMIT: ORDER_TYPE_BUY_LIMIT,
+        ORDER_TYPE_SELL_STOP_LIMIT: ORDER_TYPE_SELL_LIMIT,
+    }
+)
 
 ORDER_STATE_STARTED: Final = 0
 ORDER_STATE_PLACED: Final = 1

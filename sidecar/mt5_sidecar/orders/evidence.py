@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is one of these orders ours? Token first, magic next, the shape last; never a guess."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Final
 
 from mt5_agent.protocol import Deal, Order, Position
 from mt5_sidecar.orders import constants as mt5
@@ -19,13 +17,6 @@ CLOCK_TOLERANCE_MS = 300_000
 # forgotten since. More than any zone of a broker and error of its estimate, less than the shortest
 # time for which a key is kept (a day).
 MARK_TOLERANCE_MS = 18 * 3_600_000
-# What a stop-limit order is once its trigger is reached: it keeps its ticket.
-_TRIGGERED: Final[Mapping[int, int]] = MappingProxyType(
-    {
-        mt5.ORDER_TYPE_BUY_STOP_LIMIT: mt5.ORDER_TYPE_BUY_LIMIT,
-        mt5.ORDER_TYPE_SELL_STOP_LIMIT: mt5.ORDER_TYPE_SELL_LIMIT,
-    }
-)
 # A person's phone, a stop or a stop-out made the others.
 OUR_REASONS = (mt5.ORDER_REASON_CLIENT, mt5.ORDER_REASON_EXPERT)
 
@@ -150,7 +141,7 @@ def _same_shape(record: Record, order: Order) -> bool:
     wanted = record.request
     return (
         order.symbol == wanted.get("symbol")
-        and order.type in (wanted.get("type"), _TRIGGERED.get(int(wanted.get("type", -1))))
+        and order.type in (wanted.get("type"), mt5.TRIGGERED.get(int(wanted.get("type", -1))))
         and order.magic == record.magic
         and decimal(order.volume_initial) == decimal(float(wanted.get("volume", 0.0)))
         and order.reason in OUR_REASONS

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A row of the journal: one key, what it asked for, what was sent, what came of it."""
 
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
 
 from mt5_sidecar.domain.clock import utc_iso
-from mt5_sidecar.orders.bodies import AnyBody, Ask, CloseBy, Operation, comment_of, fingerprint
+from mt5_sidecar.orders import constants as mt5
+from mt5_sidecar.orders.bodies import (
+    AnyBody,
+    Ask,
+    CloseBy,
+    NewOrder,
+    Operation,
+    comment_of,
+    fingerprint,
+    order_type_of,
+)
 from mt5_sidecar.orders.keys import FIRST_OWN_MAGIC, magic_of, token_of
 from mt5_sidecar.orders.outcomes import UNKNOWN, Outcome, Verdict, Wait
 from mt5_sidecar.orders.retcodes import retcode_name
@@ -17,9 +26,6 @@ State = Literal["intent", "sent", "outcome"]
 
 SENT_OFFSET: Final = "utc_offset_s"
 """In the context of what is found by its time: how far the broker's clock was ahead of UTC."""
-
-_BECOMES: Final = MappingProxyType({"stop_limit": "limit"})
-"""What the broker shows of an order once its price was reached."""
 
 MtRequest = dict[str, int | float | str]
 
@@ -104,16 +110,14 @@ def told(record: Record, *, replayed: bool = False, waits_for: Wait | None = Non
 def shape(record: Record) -> tuple[Any, ...]:
     """Return what two trades have in common that nobody could tell apart at the broker.
 
-    For a new order: symbol, side, kind once triggered, volume and magic of the caller (0 is none).
+    For a new order: its type once triggered, symbol, volume and magic of the caller (0 is none).
     For the others: the target; two positions are closed by each other whichever is named first.
     """
     body: AnyBody = record.ask.body
     if isinstance(body, CloseBy):
         return (record.operation, frozenset({record.ask.ticket, body.position_by}))
-    if record.operation != "order":
+    if not isinstance(body, NewOrder):
         return (record.operation, record.ask.ticket)
     magic = None if record.own_magic else record.magic
-    symbol, side, kind, volume = (
-        getattr(body, name) for name in ("symbol", "side", "type", "volume")
-    )
-    return ("order", magic, symbol, side, _BECOMES.get(kind, kind), volume)
+    kind = order_type_of(body)
+    return ("order", magic, body.symbol, mt5.TRIGGERED.get(kind, kind), body.volume)

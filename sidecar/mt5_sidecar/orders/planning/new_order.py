@@ -4,7 +4,7 @@
 from decimal import Decimal
 
 from mt5_sidecar.orders import constants as mt5
-from mt5_sidecar.orders.bodies import NewOrder
+from mt5_sidecar.orders.bodies import NewOrder, order_type_of
 from mt5_sidecar.orders.errors import BadBody
 from mt5_sidecar.orders.expirations import expiration
 from mt5_sidecar.orders.planning.terms import ZERO, Plan, Terms, check_stop_modes, deviation
@@ -29,12 +29,6 @@ def plan_order(record: Record, body: NewOrder, symbol: Symbol, terms: Terms) -> 
     built = _market(body, symbol, terms) if body.type == "market" else _pending(body, symbol, terms)
     built |= {"magic": record.magic, "comment": record.token, "symbol": symbol.name}
     return Plan(request=request(**built), context=terms.context | _clock(record, terms))
-
-
-def order_type_of(body: NewOrder) -> int:
-    """Return the ORDER_TYPE_ of a new order."""
-    kinds = ("market", "limit", "stop", "stop_limit")
-    return 2 * kinds.index(body.type) + (0 if body.side == "buy" else 1)
 
 
 def _clock(record: Record, terms: Terms) -> dict[str, float]:
