@@ -68,10 +68,7 @@ async def outcome(request: web.Request) -> web.Response:
 async def resolve(request: web.Request) -> web.Response:
     """Answer with what became of a key by the caller's word."""
     context = request.app[CONTEXT]
-    demand_declared(request, ())
-    fields = fields_of(await _body(request))
-    with _one_account(request):
-        for_this_account(fields, context.settings.account_id)
+    fields = await _of_this_account(request)
     said = parse(msgspec.json.encode(fields), Resolution)
     with bound(**named(request)):
         told = await resolved(context, caller(request), request.match_info["key"], said)
@@ -82,10 +79,7 @@ async def check(request: web.Request) -> web.Response:
     """Answer with what the terminal thinks of an order; nothing is sent."""
     context = request.app[CONTEXT]
     demand_trading(context)
-    demand_declared(request, ())
-    fields = fields_of(await _body(request))
-    with _one_account(request):
-        for_this_account(fields, context.settings.account_id)
+    fields = await _of_this_account(request)
     fields.pop(CLIENT_ORDER_ID, None)
     found = await context.office.desk.check(ask("order", fields))
     digits = context.feed.money_digits
@@ -145,6 +139,13 @@ async def _body(request: web.Request) -> bytes:
         # 60 MB fit 64 KiB, and whoever sends them would hold up everybody's orders.
         raise BadBody("send the body as it is, without Content-Encoding")
     return await request.read()
+
+
+async def _of_this_account(request: web.Request) -> Fields:
+    fields = await _fields(request, ())
+    with _one_account(request):
+        for_this_account(fields, request.app[CONTEXT].settings.account_id)
+    return fields
 
 
 async def _fields(request: web.Request, query: tuple[str, ...]) -> Fields:
