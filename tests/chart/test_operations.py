@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from chart.rendering import NAMESPACE
 from cluster import packages
 from cluster.binaries import binary
 from cluster.control_plane import ControlPlane
+from cluster.fixtures import fresh_control_plane
 from cluster.paths import REPOSITORY
 
 pytestmark = pytest.mark.cluster
@@ -53,6 +55,13 @@ BROKER = {
 def secret(namespace: str, name: str, key: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {key: PASSWORD}}
+
+
+@pytest.fixture
+def control_plane() -> Iterator[ControlPlane]:
+    """Return a control plane of this test's own: what others leave would be saved with it."""
+    with fresh_control_plane("test-saved") as plane:
+        yield plane
 
 
 class Place:

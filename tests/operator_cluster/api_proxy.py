@@ -8,7 +8,7 @@ import base64
 import json
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -142,15 +142,24 @@ class ApiProxy:
             response = web.StreamResponse(status=answer.status, headers=content)
             try:
                 await response.prepare(request)
-                if "watch" in request.query:
+                if watches := "watch" in request.query:
                     self._watches.add(response)
-                async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
+                async for part in _events(answer) if watches else answer.content.iter_any():
+                    await response.write(part)
             except (ConnectionError, aiohttp.ClientError):
                 return response
             finally:
                 self._watches.discard(response)
             return response
+
+
+async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Return whole lines: a 410 is an event of its own and stands within no other."""
+    begun = b""
+    async for chunk in answer.content.iter_any():
+        whole, end, begun = (begun + chunk).rpartition(b"\n")
+        if end:
+            yield whole + end
 
 
 def _tls(config: dict[str, Any], directory: Path) -> ssl.SSLContext:
