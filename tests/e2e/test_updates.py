@@ -31,7 +31,7 @@ BEFORE, AFTER = 3, 3
 NOT_NOW = {"503 /problems/fenced", "503 /problems/settling", "503 /problems/reconciling"}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_rolling_image_update_fails_no_request_loses_no_event_and_repeats_no_order(
     world: World, node_cluster: Cluster
 ) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 import traceback
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -67,11 +69,22 @@ class Client:
 
     async def _read(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
         while not over.is_set():
-            async with session.get(self._path("positions")) as answer:
+            async with self._noted("a read"), session.get(self._path("positions")) as answer:
                 body = await answer.text()
-            self.reads[answer.status] += 1
-            if answer.status != 200:
-                self.failed.append(body)
+                self.reads[answer.status] += 1
+                if answer.status != 200:
+                    self.failed.append(body)
+            await asyncio.sleep(READ_PAUSE_S)
+
+    @asynccontextmanager
+    async def _noted(self, what: str) -> AsyncIterator[None]:
+        # A request that gets no answer at all has failed, and the client goes on.
+        began = time.monotonic()
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            took_s = time.monotonic() - began
+            self.failed.append(f"{what} at {datetime.now(UTC):%T}, after {took_s:.1f} s: {fault!r}")
             await asyncio.sleep(READ_PAUSE_S)
 
     async def _trade(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
@@ -96,11 +109,12 @@ class Client:
     async def _order(self, session: aiohttp.ClientSession, key: str) -> dict[str, Any] | None:
         body = {**BUY, "volume": f"{VOLUME}"}
         headers = {"Idempotency-Key": key}
-        async with session.post(self._path("order"), json=body, headers=headers) as answer:
+        posted = session.post(self._path("order"), json=body, headers=headers)
+        async with self._noted(f"order {key}"), posted as answer:
             told = json.loads(await answer.text())
-        if answer.status == 200:
-            return dict(told)
-        self.refused[f"{answer.status} {told.get('type', told.get('outcome'))}"] += 1
+            if answer.status == 200:
+                return dict(told)
+            self.refused[f"{answer.status} {told.get('type', told.get('outcome'))}"] += 1
         return None
 
     async def _listen(self, session: aiohttp.ClientSession, over: asyncio.Event) -> None:
@@ -109,7 +123,8 @@ class Client:
             url = f"{self._world.ws_url}/ws/account/{self.account.id}"
             self.deals.append([])
             self.events.append([])
-            async with session.ws_connect(url, params=at) as socket:
+            stream = session.ws_connect(url, params=at)
+            async with self._noted("a stream"), stream as socket:
                 while not over.is_set():
                     try:
                         message = await socket.receive(timeout=1)
@@ -118,7 +133,7 @@ class Client:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         break
                     at = await self._hear(session, at, json.loads(message.data))
-            self.closes += [] if over.is_set() else [socket.close_code]
+                self.closes += [] if over.is_set() else [socket.close_code]
 
     async def _hear(
         self, session: aiohttp.ClientSession, at: dict[str, Any], message: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.kubectl import Kubectl
 from cluster.waiting import wait_for
-from operator_cluster.patience import patience_s, words
+from operator_cluster.circumstances import words
 
 Manifest = dict[str, Any]
 
@@ -57,6 +57,6 @@ def await_reason(kubectl: Kubectl, wanted: str, name: str = "demo") -> Manifest:
     return wait_for(
         look,
         what=f"{name} to be {wanted}",
-        timeout_s=patience_s(10),
+        timeout_s=10,
         hint=lambda: f"It is {seen}; {words()}",
     )

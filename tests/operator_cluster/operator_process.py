@@ -21,7 +21,7 @@ from cluster.contained import DIES_WITH_US
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
 from cluster.waiting import wait_for
-from operator_cluster.patience import RUNNING, patience_s, words
+from operator_cluster.circumstances import RUNNING, words
 
 
 class Operator:
@@ -211,7 +211,6 @@ class MakeOperator(Protocol):
 
 def eventually(claim: object, *, timeout_s: float = 10, what: str = "it") -> None:
     """Wait until `claim()` is true; a failure says what the operators are doing."""
-    timeout_s = patience_s(timeout_s)
     wait_for(claim, what=what, timeout_s=timeout_s, interval_s=0.1, hint=words)  # type: ignore[arg-type]
 
 
