@@ -22,6 +22,8 @@ def configure_logs(level: str) -> None:
         level=logging.WARNING,
         format='{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}',
     )
+    # kopf tells of every try of a watch; the audit tells of those that matter, once.
+    logging.getLogger("kopf._cogs.clients.watching").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 def cause(task: asyncio.Future[None]) -> str:
     """Return why a task ended."""
-    error = None if task.cancelled() else task.exception()
-    return repr(error) if error else "told to"
+    if task.cancelled():
+        return "cut off: kopf ended"  # it cancels all that began after it
+    return repr(error) if (error := task.exception()) else "told to"
 
 
 def end_for_certain(after_s: float) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import kopf
@@ -37,6 +37,7 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     found.peering.standalone = True
     found.watching.inactivity_timeout = settings.watch_inactivity_s
     found.watching.connect_timeout = settings.api_timeout_s
+    found.networking.error_backoffs = _Forever(settings.watch_retry_s, settings.watch_retry_max_s)
     # A replica that starts beside thousands of accounts must not hold them all as kopf's objects:
     # lists come in pages, and a worker with nothing left to do lets go of its object at once.
     found.watching.chunk_size = settings.list_page
@@ -60,6 +61,23 @@ async def watch(
         stop_flag=stop,
         ready_flag=ready,
     )
+
+
+class _Forever:
+    """Pauses between tries, in seconds: each twice the last, and no end.
+
+    kopf ends with a request that it gives up, and the operator with kopf: a namespace that one
+    tenant took away (403 from then on) would end every replica, for everybody, again and again.
+    """
+
+    def __init__(self, least_s: float, most_s: float) -> None:
+        self._least_s, self._most_s = least_s, most_s
+
+    def __iter__(self) -> Iterator[float]:
+        pause_s = self._least_s
+        while True:
+            yield pause_s
+            pause_s = min(self._most_s, 2 * pause_s)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     watch_audit_s: Seconds = 60
     watch_inactivity_s: Seconds = 90
     watch_retry_s: Seconds = 0.5
+    watch_retry_max_s: Seconds = 10
     shutdown_timeout_s: Seconds = 5
 
     # Leading.

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -219,6 +220,15 @@ def test_kopf_lists_our_own_kinds_by_pages_and_nothing_else() -> None:
         kind.plural for kind in OURS
     }
     assert not {kind.plural for kind in AROUND} & {kind.plural for kind in OURS}
+
+
+def test_kopf_gives_up_no_watch_for_it_would_end_with_it() -> None:
+    told = operator_settings(Settings(watch_retry_s=1, watch_retry_max_s=5)).networking
+    assert isinstance(told.error_backoffs, Iterable)
+
+    # Anew for each request, and without an end.
+    for _ in range(2):
+        assert list(islice(told.error_backoffs, 1000)) == [1, 2, 4, *[5] * 997]
 
 
 async def test_a_server_that_refuses_is_asked_ever_more_seldom(

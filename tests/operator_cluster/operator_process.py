@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from cluster.command import environment_without_proxies
 from cluster.contained import DIES_WITH_US
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
-from cluster.waiting import wait_for
+from cluster.waiting import patience_s, wait_for
 from operator_cluster.circumstances import RUNNING, words
 
 
@@ -48,8 +49,9 @@ class Operator:
             "ops_port": self.port,
             "redis_url": redis_url,
             "sidecar_address_override": sidecar,
-            "lease_duration_s": 3,
-            "lease_renew_deadline_s": 2,
+            # A leader that a crowded machine keeps from renewing ends itself; nobody restarts it.
+            "lease_duration_s": ceil(patience_s(4)),
+            "lease_renew_deadline_s": patience_s(2.5),
             "lease_retry_s": 1,
             "watch_audit_s": 2,
             "redis_check_s": 0.5,
