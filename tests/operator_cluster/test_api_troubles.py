@@ -130,12 +130,13 @@ def test_a_crd_that_is_deleted_and_restored_is_served_again(
     eventually(lambda: redis.routes() == {}, timeout_s=30)
     plane.kubectl.apply_file(REPOSITORY / "crds" / "mt5accounts.yaml")
     plane.kubectl("wait", "--for=condition=Established", "crd/mt5accounts.mt5bridge.io")
-    if operator.exit_code() is not None:  # the kubelet starts it again
-        operator.start()
-    eventually(operator.leads, timeout_s=30)
     kubectl.apply(account("again", login=3))
 
-    eventually(lambda: reason(kubectl, "again") == "Connected", timeout_s=90)
+    def serves() -> bool:
+        operator.revive()  # it ends when it notices that the CRD was away
+        return operator.leads() and reason(kubectl, "again") == "Connected"
+
+    eventually(serves, timeout_s=90)
     assert json.dumps(redis.routes()).count("address") == 1
 
 
