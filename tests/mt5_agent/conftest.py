@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 ANY_PASSWORD = "x"  # what Simulator-Demo accepts
@@ -141,7 +142,7 @@ class SidecarEnd:
         return await self.answer(self.request(call, *args, within_s=within_s, **kwargs))
 
     async def until(self, claim: Callable[[], bool]) -> None:
-        async with asyncio.timeout(self.patience_s), self._changed:
+        async with asyncio.timeout(patience_s(self.patience_s)), self._changed:
             await self._changed.wait_for(claim)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -247,7 +248,7 @@ class Agent:
 
     async def says(self, words: str) -> None:
         """Wait until its log holds `words`."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s(PATIENCE_S)):
             while words not in self.log:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -257,7 +258,7 @@ class Agent:
             return 0
         if self.process.returncode is None:
             self.process.terminate()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s(PATIENCE_S)):
             code = await self.process.wait()
             await self._reading
         sys.stdout.write(self.log[-LOG_SHOWN:])  # shown when the test fails
@@ -315,7 +316,7 @@ def ended() -> Callable[..., Awaitable[None]]:
     """Return a function that waits for the end of processes that are not our children."""
 
     async def wait(*pids: int) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s(PATIENCE_S)):
             while any(Path(f"/proc/{pid}").exists() for pid in pids):  # noqa: ASYNC110, ASYNC240
                 await asyncio.sleep(0.01)
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 MARKET_BUY = {"action": 1, "symbol": "EURUSD", "volume": 0.1, "type": 0, "comment": "token"}
@@ -67,7 +68,7 @@ async def test_a_call_that_hangs_is_unknown_and_the_account_recovers(agent, side
     answer = await sidecar.ask("symbol_info", "HANGS", within_s=0.3)
 
     assert answer.outcome == "unknown"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
         await sidecar.serves()
     assert not alive(worker)
@@ -79,7 +80,7 @@ async def test_a_hanging_order_is_unknown_and_may_have_happened(agent, sidecar):
     order = {**MARKET_BUY, "symbol": "HANGS", "comment": "may-be"}
 
     answer = await sidecar.ask("order_send", order, within_s=0.3)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         await sidecar.until(lambda: sidecar.state.evidence.worker_restarts == 1)
         await sidecar.serves()
 

@@ -59,7 +59,7 @@ class RedisServer:
             self._folder.name,
         ]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-        wait_for(self._answers, what="Redis to answer", timeout_s=10, interval_s=0.02)
+        wait_for(self._answers, what="Redis to answer", timeout_s=60, interval_s=0.02)
 
     def stop(self) -> None:
         """End it, and forget all that was not saved."""

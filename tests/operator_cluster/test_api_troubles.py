@@ -132,12 +132,11 @@ def test_a_crd_that_is_deleted_and_restored_is_served_again(
     plane.kubectl("wait", "--for=condition=Established", "crd/mt5accounts.mt5bridge.io")
     kubectl.apply(account("again", login=3))
 
-    def connected() -> bool:
-        if operator.exit_code() is not None:  # the kubelet starts it again
-            operator.start()
-        return reason(kubectl, "again") == "Connected"
+    def serves() -> bool:
+        operator.revive()  # it ends when it notices that the CRD was away
+        return operator.leads() and reason(kubectl, "again") == "Connected"
 
-    eventually(connected, timeout_s=90)
+    eventually(serves, timeout_s=90)
     assert json.dumps(redis.routes()).count("address") == 1
 
 

@@ -16,7 +16,13 @@ from cluster.kubectl import Kubectl
 from cluster.paths import REPOSITORY
 from operator_cluster import stub_brokers
 from operator_cluster.manifests import account, await_reason, condition, secret
-from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
+from operator_cluster.operator_process import (
+    QUICK_LEASE,
+    MakeOperator,
+    Operator,
+    eventually,
+    steady,
+)
 from operator_cluster.redis_process import running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.stub_brokers import StubBrokers
@@ -169,7 +175,7 @@ def test_a_broker_that_blocks_wine_gets_its_accounts_moved_to_windows_once(
 
     # A new leader knows what the last one found out.
     operator.kill()
-    start(name="operator-1")
+    start(name="operator-1", **QUICK_LEASE)
     assert steady(lambda: (platform(kubectl), status(kubectl)["decidedAt"]), for_s=3)
     listing = kubectl("get", "mt5brokers", "--output=wide")
     print(f"\n{listing}")  # noqa: T201
@@ -261,7 +267,7 @@ def test_a_trial_goes_on_where_the_last_leader_stopped(start: Start, kubectl: Ku
     operator.kill()
     before = watched()
 
-    start(broker_trial_s=3600, name="operator-1")
+    start(broker_trial_s=3600, name="operator-1", **QUICK_LEASE)
 
     eventually(lambda: watched() > before + 1, timeout_s=60)
     assert status(kubectl, name)["windowStart"] == begun

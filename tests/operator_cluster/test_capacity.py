@@ -46,9 +46,6 @@ class Pool:
             "priority_class_standard": "mt5-standard",
             "priority_class_vip": "mt5-vip",
             "priority_class_placeholder": "mt5-placeholder",
-            # Not about failover, and more work than a leader on a busy machine can do beside it.
-            "lease_duration_s": 15,
-            "lease_renew_deadline_s": 10,
             "capacity_look_s": 0.5,
             "admission_look_s": 0.3,
             **more,

@@ -24,7 +24,7 @@ from cluster.control_plane import ControlPlane
 from cluster.errors import CommandFailed
 from cluster.kubectl import Kubectl
 from operator_cluster.manifests import account, condition, secret
-from operator_cluster.operator_process import MakeOperator, Operator, eventually
+from operator_cluster.operator_process import QUICK_LEASE, MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.watchman import Watchman
@@ -116,7 +116,7 @@ class Chaos:
         for replica in self.replicas:
             if replica.leads():
                 replica.pause()
-                time.sleep(self.chance.uniform(1, 5))
+                time.sleep(self.chance.uniform(1, 8))
                 replica.unpause()
 
     def restart_the_api_server(self) -> None:
@@ -257,6 +257,7 @@ def replicas(make_operator: MakeOperator) -> list[Operator]:
             move_failure_pause_s=0,
             move_backoff_min_s=1,
             move_backoff_max_s=2,
+            **QUICK_LEASE,
         )
         for number in range(2)
     ]

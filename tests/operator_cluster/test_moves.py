@@ -694,9 +694,7 @@ class Steps:
 
     def begin_again(self) -> None:
         """Start it again if it was killed."""
-        if self._operator.exit_code() is not None:
-            self._operator.kill()
-            self._operator.start(wait=False)
+        self._operator.revive()
 
 
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))

@@ -33,9 +33,6 @@ def test_a_resync_of_200_accounts_writes_nothing(
     operator = make_operator(
         resync_s=4,
         sidecar_poll_connected_s=60,
-        # Not about failover, and more work than a leader on a busy machine can do beside it.
-        lease_duration_s=15,
-        lease_renew_deadline_s=10,
         # Two fake nodes for all of them.
         linux_accounts_per_node=ACCOUNTS,
     )

@@ -16,7 +16,13 @@ from cluster.kubectl import Kubectl
 from mt5_operator.sharding import shard_of
 from operator_cluster.api_proxy import ApiProxy
 from operator_cluster.manifests import Manifest, account, condition, secret
-from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
+from operator_cluster.operator_process import (
+    QUICK_LEASE,
+    MakeOperator,
+    Operator,
+    eventually,
+    steady,
+)
 from operator_cluster.redis_process import RedisServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
@@ -76,6 +82,7 @@ def replicas(
                 shards=SHARDS,
                 broker_dry_run="true",
                 route_shards=2,
+                **QUICK_LEASE,
             )
             for replica in range(2)
         ]

@@ -22,9 +22,10 @@ import aiohttp
 from cluster.contained import DIES_WITH_US
 from cluster.paths import REPOSITORY
 from cluster.ports import free_port
+from cluster.waiting import patience_s
 from router.programs import NOBODY, end, ensure, install_router
 from router.redis_server import INSTALLATION, route
-from router.waiting import until
+from router.waiting import STARTS_S, until
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Router:
         """Start, and wait until it is alive."""
         self.launch()
         self._session = aiohttp.ClientSession(auto_decompress=False)
-        await until(self.alive, what=f"the router to live; {self.errors()}")
+        await until(self.alive, what="the router to live", timeout_s=STARTS_S, hint=self.errors)
         return self
 
     def launch(self) -> subprocess.Popen[bytes]:
@@ -227,7 +228,7 @@ class Router:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
         try:
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), patience_s(10))
         finally:
             writer.close()
             await writer.wait_closed()

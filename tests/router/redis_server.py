@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from cluster.contained import DIES_WITH_US
 from cluster.ports import free_port
 from router.programs import end, ensure
-from router.waiting import until
+from router.waiting import STARTS_S, until
 
 INSTALLATION = "11111111-1111-4111-8111-111111111111"
 
@@ -52,7 +52,7 @@ class RedisServer:
     async def start(self) -> None:
         """Start, empty."""
         self._process = self._launch()
-        await until(self._answers, what="Redis to answer")
+        await until(self._answers, what="Redis to answer", timeout_s=STARTS_S)
 
     def _launch(self) -> subprocess.Popen[bytes]:
         settings = f'port {self.port}\nbind 127.0.0.1\nsave ""\ndir {self._directory}\n'

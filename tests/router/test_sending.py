@@ -12,7 +12,7 @@ from router.conftest import MakeRouter
 from router.proxy import Answer, Router
 from router.redis_server import RedisServer
 from router.upstream import Upstream
-from router.waiting import until
+from router.waiting import AT_ONCE_S, until
 
 pytestmark = pytest.mark.service
 
@@ -207,6 +207,6 @@ async def test_a_moved_account_is_followed_and_its_open_socket_stays(
             answer = await router.ask("/accounts/10001/api/x")
             return bool(answer.json["stub"] == "two")
 
-        await until(moved, what="the new route", timeout_s=1)
+        await until(moved, what="the new route", timeout_s=AT_ONCE_S)
         await socket.send_str("still there?")
         assert await socket.receive_str() == "echo still there?"

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from cluster.waiting import patience_s
 from router.conftest import MakeRouter
 from router.proxy import Answer, Router
 from router.redis_server import RedisServer
@@ -239,7 +240,7 @@ async def test_who_does_not_go_on_is_sent_away_and_reaches_no_sidecar(
     writer.write(said)
     meanwhile = await router.ask("/accounts/20002/api/x")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         with suppress(ConnectionResetError):
             await reader.read()
 

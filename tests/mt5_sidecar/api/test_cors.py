@@ -6,6 +6,8 @@ import pytest
 import websockets
 from sidecar_rig import KEY, Rig
 
+from cluster.waiting import patience_s
+
 RigWith = Callable[..., Awaitable[Rig]]
 APP, OTHER = "https://app.example", "https://evil.example"
 ASKS = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
@@ -77,7 +79,7 @@ async def answered(rig: Rig, path: str, origin: bytes) -> bytes:
     key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     who = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n".encode()
     writer.write(who + b"Origin: " + origin + b"\r\n" + (upgrade + key) * (path == "/ws") + b"\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         head = await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
     return head

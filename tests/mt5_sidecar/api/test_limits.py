@@ -7,6 +7,7 @@ import pytest
 from sidecar_rig import OWN, Rig, api_key, heard, key_record
 from structlog.testing import capture_logs
 
+from cluster.waiting import patience_s
 from mt5_sidecar.api.limits import requests
 from mt5_sidecar.api.limits.requests import Limits
 from mt5_sidecar.errors import TooManyRequests
@@ -145,7 +146,7 @@ async def test_who_never_says_a_whole_request_is_sent_away(rig_with: RigWith, sa
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
     writer.write(said)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         rest = await reader.read()
 
     writer.close()

@@ -13,6 +13,7 @@ from account_records import ACCOUNT, order, position, symbol_info, tick
 from scripted_agent import UTC_MS, done, failed
 from sidecar_rig import KEY, Rig, eventually, heard
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_sidecar import __version__
 from mt5_sidecar.api.operations import OPERATIONS
@@ -195,7 +196,7 @@ async def _raw(rig: Rig, *requests: str, until: Callable[[bytes], bool]) -> byte
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.sidecar.api_port)
     writer.write("".join(requests).encode())
     data = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         while not until(data) and (part := await reader.read(65_536)):
             data += part
     writer.close()

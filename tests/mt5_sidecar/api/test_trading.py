@@ -17,6 +17,7 @@ from sidecar_rig import KEY, TRADER, Rig, api_key, eventually, key_record
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from cluster.waiting import patience_s
 from mt5_sidecar.api.trading.http import KEY_HEADER
 from mt5_sidecar.app import Sidecar
 
@@ -445,7 +446,7 @@ async def test_streams_hear_what_became_of_a_trade(rig: Rig, broker: ScriptedBro
 
 
 async def _first_event(socket: Any) -> str:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         while True:
             message = json.loads(await socket.recv())
             if "event" in message:

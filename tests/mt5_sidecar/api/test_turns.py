@@ -10,6 +10,7 @@ from account_records import symbol_info
 from scripted_agent import ScriptedAgent, done
 from sidecar_rig import OWN, Rig, api_key, eventually, heard, key_record
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -74,7 +75,7 @@ async def test_a_trade_waits_behind_few_of_a_crowd_of_readers(rig_with: RigWith,
     await eventually(lambda: len(asked(agent, "symbol_info")) - before == 3)
     # What trades asks for.
     agent.replies["account_info"] = lambda r: done(r, agent.account)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         await rig.context.terminal.call("account_info")
 
     assert len(asked(agent, "symbol_info")) - before == 3

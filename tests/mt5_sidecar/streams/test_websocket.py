@@ -14,6 +14,7 @@ from account_records import order, position, symbol_info, tick
 from scripted_agent import done
 from sidecar_rig import NEVER_S, OWN, Rig, api_key, closed, eventually, heard, key_record
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_sidecar import __version__
 from mt5_sidecar.api.ws import commands
@@ -101,7 +102,7 @@ async def test_every_message_has_its_type_the_time_in_utc_and_data(bridge: Rig) 
 
     heard_of = set()
     while heard_of < {"welcome", "snapshot", "positions", "account_info_processed"}:
-        message = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        message = json.loads(await asyncio.wait_for(socket.recv(), patience_s(5)))
         assert datetime.fromisoformat(message["timestamp"]).utcoffset() == timedelta(0)
         assert isinstance(message["data"], dict)
         heard_of.add(message["type"])
@@ -248,6 +249,8 @@ async def test_prices_that_the_terminal_is_asked_for_hold_up_nothing_else(bridge
     await ask(socket, "heartbeat")
 
     assert await heard(socket, "heartbeat_response")
+    bridge.agent.send(done(await _asked_for(bridge, "GBPUSD"), symbol_info("GBPUSD")))
+    assert await heard(socket, "tick_data_processed")
 
 
 async def test_a_subscribe_that_waits_for_the_terminal_holds_up_no_ping_and_no_answer(
@@ -257,11 +260,13 @@ async def test_a_subscribe_that_waits_for_the_terminal_holds_up_no_ping_and_no_a
     socket = await bridge.ws("/ws?channels=")
 
     await ask(socket, "subscribe", data={"symbols": ["GBPUSD"]})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         await (await socket.ping(b"are you there"))
     await ask(socket, "heartbeat")
 
     assert await heard(socket, "heartbeat_response")
+    bridge.agent.send(done(await _asked_for(bridge, "GBPUSD"), symbol_info("GBPUSD")))
+    assert await heard(socket, "subscribe_response")
 
 
 async def test_what_a_client_wants_to_hear_is_done_in_the_order_in_which_it_said_it(
@@ -400,7 +405,7 @@ async def test_a_flood_of_control_frames_is_one_of_messages(bridge: Rig, kind: i
 async def test_a_ping_is_answered_with_its_payload(bridge: Rig) -> None:
     socket = await bridge.ws()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         await (await socket.ping(b"are you there"))
 
 

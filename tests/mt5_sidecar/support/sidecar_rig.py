@@ -16,6 +16,7 @@ from scripted_agent import PASSWORD, ScriptedAgent
 from scripted_broker import ScriptedBroker
 from stream_schema import Checked
 
+from cluster.waiting import patience_s
 from mt5_sidecar.app import Sidecar
 from mt5_sidecar.settings_model import Settings, load
 
@@ -219,15 +220,15 @@ class Rig:
 
 async def eventually(condition: Callable[[], object], *, timeout_s: float = 5.0) -> None:
     """Return once `condition` holds; fail if it does not within the time."""
-    end_s = time.monotonic() + timeout_s
+    began_s = time.monotonic()
     while not condition():
-        assert time.monotonic() < end_s, "the condition never held"
+        assert time.monotonic() - began_s < patience_s(timeout_s), "the condition never held"
         await asyncio.sleep(0.002)
 
 
 async def heard(socket: Any, type_: str, *, timeout_s: float = 5.0) -> dict[str, Any]:
     """Return the next message of a type, and pass over the others."""
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(patience_s(timeout_s)):
         while True:
             message: dict[str, Any] = json.loads(await socket.recv())
             if message["type"] == type_:
@@ -236,7 +237,7 @@ async def heard(socket: Any, type_: str, *, timeout_s: float = 5.0) -> dict[str,
 
 async def closed(socket: Any, *, timeout_s: float = 5.0) -> tuple[int, str]:
     """Return code and reason of the close that comes, and pass over messages before it."""
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(patience_s(timeout_s)):
         while True:
             try:
                 await socket.recv()

@@ -12,6 +12,7 @@ import pytest
 from scripted_agent import PASSWORD, done, failed
 from sidecar_rig import Rig, eventually
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_sidecar import __version__
 from mt5_sidecar.errors import TerminalRefused, TerminalTimeout, TerminalUnavailable
@@ -57,7 +58,7 @@ async def test_the_socket_asks_for_the_token_too_and_is_nobody_elses(rig: Rig) -
     agent.socket = beside_the_token(rig)
 
     await agent.connect()
-    await asyncio.wait_for(agent.closed.wait(), 5)
+    await asyncio.wait_for(agent.closed.wait(), patience_s(5))
 
     assert [type(message) for message in agent.heard] == [protocol.Goodbye]
     assert agent.socket.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) == 0
@@ -70,7 +71,7 @@ async def test_an_agent_of_the_port_takes_the_place_of_one_of_the_socket(rig: Ri
 
     await by_port.connect()
 
-    await asyncio.wait_for(by_socket.closed.wait(), 5)
+    await asyncio.wait_for(by_socket.closed.wait(), patience_s(5))
     await eventually(lambda: by_port.heard_of(protocol.Login))
 
 
@@ -93,7 +94,7 @@ async def test_an_agent_with_another_token_gets_a_goodbye_and_no_password(
     agent = rig.new_agent_on(rig.context.terminal.agent_port, token=token)
 
     await agent.connect()
-    await asyncio.wait_for(agent.closed.wait(), 5)
+    await asyncio.wait_for(agent.closed.wait(), patience_s(5))
 
     assert [type(message) for message in agent.heard] == [protocol.Goodbye]
     assert rig.context.terminal.connection.state == "AgentMissing"
@@ -103,7 +104,7 @@ async def test_an_agent_without_a_common_version_is_told_which_are_spoken(rig: R
     agent = rig.new_agent()
 
     await agent.connect(version=99, oldest=98)
-    await asyncio.wait_for(agent.closed.wait(), 5)
+    await asyncio.wait_for(agent.closed.wait(), patience_s(5))
 
     (goodbye,) = agent.heard_of(protocol.Goodbye)
     assert "no common version" in goodbye.reason
@@ -114,7 +115,7 @@ async def test_nonsense_ends_its_connection_and_harms_nobody(bridge: Rig, nonsen
     port = bridge.context.terminal.agent_port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(nonsense)
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), patience_s(5))
     writer.close()
 
     assert (await bridge.get("/api/account")).json["stale"] is False
@@ -124,7 +125,7 @@ async def test_a_newer_agent_replaces_the_older(bridge: Rig) -> None:
     older = bridge.agent
 
     await bridge.connected()
-    await asyncio.wait_for(older.closed.wait(), 5)
+    await asyncio.wait_for(older.closed.wait(), patience_s(5))
 
     assert older.heard_of(protocol.Goodbye)
     assert bridge.context.terminal.connection.connected
@@ -294,7 +295,7 @@ async def test_calls_that_waited_for_a_place_were_not_made_when_the_agent_is_los
     await eventually(lambda: len(held) == 8)
 
     await bridge.agent.stop()
-    ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+    ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), patience_s(5))
 
     assert [type(end) for end in ends] == [TerminalTimeout] * 8 + [TerminalUnavailable] * 2
 
@@ -322,7 +323,7 @@ async def test_an_agent_that_falls_silent_is_given_up(rig: Rig) -> None:
     object.__setattr__(rig.settings, "agent_silence_timeout_s", 0.05)
     agent = await rig.connected()
 
-    await asyncio.wait_for(agent.closed.wait(), 5)
+    await asyncio.wait_for(agent.closed.wait(), patience_s(5))
 
     assert agent.heard_of(protocol.Goodbye)[-1].reason == "nothing was heard for 0.05 s"
     await eventually(lambda: rig.context.terminal.connection.state == "AgentMissing")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_sidecar.domain.secret import Secret
 from mt5_sidecar.errors import TerminalTimeout
@@ -288,7 +289,7 @@ async def test_what_was_written_when_the_connection_ends_is_unknown_and_what_wai
     assert len(requests(pipe)) == 2
 
     session.wire.eof_received()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience_s(5)):
         ends = await asyncio.gather(*asked, return_exceptions=True)
 
     assert len(requests(pipe)) == 2
@@ -335,7 +336,7 @@ def test_a_fault_of_ours_ends_the_connection_and_is_told(
         server = await loop.create_server(accept, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(frames("a"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience_s(5)):
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
