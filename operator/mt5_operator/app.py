@@ -282,12 +282,12 @@ def _context(
         heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
         shared=shared,
     )
-    events = Events(api, instance=settings.pod_name)
-    refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
+    events = Events(api, settings)
+    refusals = Refusals(settings)
     fleet = Fleet(
         settings, now_s=lambda: world.now().timestamp(), due=world.queue.add, shared=shared
     )
-    secrets = Secrets(api, reread_s=settings.secret_reread_s, news=world.queue.add)
+    secrets = Secrets(api, settings, news=world.queue.add)
     budgets = Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
     return Context(world, who, *parts, healer=Healer(settings, shared=shared), book=book)
