@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     api_connections: Annotated[int, Field(ge=1)] = 32
     list_page: Annotated[int, Field(ge=10)] = 200
     watch_audit_s: Seconds = 60
+    watch_audit_pause_s: Seconds = 1
+    # Longer than a moment, and nobody would lead for as long after a leader died.
+    watch_catch_up_s: Annotated[float, Field(gt=0, le=5)] = 0.2
     watch_inactivity_s: Seconds = 90
     watch_retry_s: Seconds = 0.5
     shutdown_timeout_s: Seconds = 5
