@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     ]
     termination_grace_s: Annotated[int, Field(ge=1)] = 180
     simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
+    sidecar_start_s: Annotated[int, Field(ge=10)] = 60
+    sidecar_hung_s: Annotated[int, Field(ge=10)] = 60
+    sidecar_probe_timeout_s: Annotated[int, Field(ge=1)] = 2
     stuck_pod_s: Seconds = 30
     vanished_pod_wait_s: Seconds = 60
     agent_patience_s: Seconds = 60
