@@ -123,6 +123,7 @@ class _Operator:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 _log.info("stopping", causes=[cause(task) for task in tasks if task.done()])
             finally:
+                # The Lease is given back meanwhile, in two requests.
                 end_for_certain(self._settings.shutdown_timeout_s + 5)
                 await cancelled(tasks[1:])
                 await self._lock.release()
