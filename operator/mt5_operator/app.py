@@ -93,7 +93,7 @@ class _Operator:
         self._audit = Audit(
             api,
             caches,
-            namespaces=settings.namespaces,
+            settings,
             owns=self._world.owns,
             vanished=lambda kind, key: gone(self._world, kind, key),
         )
@@ -116,12 +116,14 @@ class _Operator:
             watch = asyncio.ensure_future(
                 self._watch(self._world, self._relisted.set, stop=stop, ready=ready)
             )
-            ours = [signalled(ready, told), self._reflects(), self._audits(), self._leads()]
+            audits = self._audit.repeat(self._relisted, self._unanswered)
+            ours = [signalled(ready, told), self._reflects(), audits, self._leads()]
             tasks = [watch, *map(asyncio.ensure_future, ours)]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 _log.info("stopping", causes=[cause(task) for task in tasks if task.done()])
             finally:
+                # The Lease is given back meanwhile, in two requests.
                 end_for_certain(self._settings.shutdown_timeout_s + 5)
                 await cancelled(tasks[1:])
                 await self._lock.release()
@@ -159,29 +161,6 @@ class _Operator:
         async with asyncio.TaskGroup() as group:
             for reflector in _reflectors(self._world, self._relisted.set):
                 group.create_task(reflector.run())
-
-    async def _audits(self) -> None:
-        while True:
-            try:
-                await self._audit.run()
-            except (ApiError, ApiUnavailable) as error:
-                _log.warning("watches not audited", error=str(error))
-                self._unanswered()
-                await asyncio.sleep(1)
-            for namespace, refusal in self._audit.refusing.items():
-                _log.warning("a namespace refuses us", namespace=namespace, error=str(refusal))
-            if self._audit.refusing:
-                await asyncio.sleep(1)
-            await self._next_audit()
-
-    async def _next_audit(self) -> None:
-        if not self._audit.synced.is_set():
-            await asyncio.sleep(0.2)
-            return
-        self._relisted.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._relisted.wait(), self._settings.watch_audit_s)
-            await asyncio.sleep(1)  # a new list comes object by object
 
     async def _leads(self) -> None:
         await self._audit.synced.wait()
@@ -282,12 +261,12 @@ def _context(
         heard=lambda pod, *look: broker_feed.hear(world, book, account_key(pod), *look),
         shared=shared,
     )
-    events = Events(api, instance=settings.pod_name)
-    refusals = Refusals(min_s=settings.backoff_min_s, max_s=settings.backoff_max_s)
+    events = Events(api, settings)
+    refusals = Refusals(settings)
     fleet = Fleet(
         settings, now_s=lambda: world.now().timestamp(), due=world.queue.add, shared=shared
     )
-    secrets = Secrets(api, reread_s=settings.secret_reread_s, news=world.queue.add)
+    secrets = Secrets(api, settings, news=world.queue.add)
     budgets = Budgets(api, settings, now_s=time.monotonic)
     parts = (table, watcher, secrets, events, refusals, sidecars, fleet, budgets)
     return Context(world, who, *parts, healer=Healer(settings, shared=shared), book=book)

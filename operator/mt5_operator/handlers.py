@@ -42,6 +42,7 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     # lists come in pages, and a worker with nothing left to do lets go of its object at once.
     found.watching.chunk_size = settings.list_page
     found.queueing.idle_timeout = 0.05
+    # After an error of our handlers, which only feed the caches: a mistake of ours, and no setting.
     found.queueing.error_delays = (1, 1, 2, 3, 5)
     found.persistence.diffbase_storage = _NoDiffBase()
     return found

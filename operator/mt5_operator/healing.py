@@ -18,6 +18,7 @@ from mt5_operator.reasons import Reason
 from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Manifest
 
+# Of the eight that a status may hold; the pod only keeps off them if it can.
 _NODES_REMEMBERED: Final = 3
 
 

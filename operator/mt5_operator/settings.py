@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     ]
     termination_grace_s: Annotated[int, Field(ge=1)] = 180
     simulator_termination_grace_s: Annotated[int, Field(ge=1)] = 30
+    sidecar_start_s: Annotated[int, Field(ge=10)] = 60
+    sidecar_hung_s: Annotated[int, Field(ge=10)] = 60
+    sidecar_probe_timeout_s: Annotated[int, Field(ge=1)] = 2
     stuck_pod_s: Seconds = 30
     vanished_pod_wait_s: Seconds = 60
     agent_patience_s: Seconds = 60
@@ -95,6 +98,8 @@ class Settings(BaseSettings):
     move_min_ready_s: Annotated[float, Field(ge=0)] = 30
     move_deadline_s: Seconds = 1200
     move_handover_s: Seconds = 30
+    # While it is waited for, orders are refused.
+    move_look_s: Annotated[float, Field(gt=0, le=5)] = 1
     move_drain_s: Annotated[float, Field(ge=0)] = 5
     move_backoff_min_s: Seconds = 300
     move_backoff_max_s: Seconds = 21600
@@ -150,13 +155,20 @@ class Settings(BaseSettings):
     resync_s: Seconds = 600
     backoff_min_s: Seconds = 0.2
     backoff_max_s: Seconds = 60
+    write_tries: Annotated[int, Field(ge=1)] = 3
+    write_busy_s: Annotated[float, Field(ge=0)] = 60
+    event_quiet_s: Annotated[float, Field(ge=0)] = 600
     secret_recheck_s: Annotated[float, Field(gt=0, le=5)] = 3
     secret_reread_s: Seconds = 600
+    secret_reread_retry_s: Seconds = 30
     keys_poll_s: Seconds = 3
     api_timeout_s: Seconds = 8
     api_connections: Annotated[int, Field(ge=1)] = 32
     list_page: Annotated[int, Field(ge=10)] = 200
     watch_audit_s: Seconds = 60
+    watch_audit_pause_s: Seconds = 1
+    # Longer than a moment, and nobody would lead for as long after a leader died.
+    watch_catch_up_s: Annotated[float, Field(gt=0, le=5)] = 0.2
     watch_inactivity_s: Seconds = 90
     watch_retry_s: Seconds = 0.5
     watch_retry_max_s: Seconds = 10
@@ -210,6 +222,7 @@ class Settings(BaseSettings):
     route_compare_s: Seconds = 30
     route_shards: Annotated[int, Field(ge=1, le=64)] = 4
     route_flush_s: Annotated[float, Field(ge=0)] = 1
+    route_retry_s: Seconds = 1
     router_selector: str = ""
     route_hurry_s: Seconds = 3
 

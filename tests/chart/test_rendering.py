@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -158,6 +160,33 @@ def test_a_typo_is_refused_by_name(typo: str) -> None:
     path = typo.partition("=")[0]
     last = re.sub(r"\[\d+\]", "", path).split(".")
     assert any(word in str(refusal.value) for word in last[-2:])
+
+
+@pytest.mark.parametrize(
+    "value", ["operator.shards", "routes.shards", "redis.bundled", "networkPolicy.enabled"]
+)
+def test_a_value_that_is_taken_away_by_null_is_refused_by_name(value: str) -> None:
+    # Without it there would be no operator, no routes, no Redis, or nothing between namespaces.
+    with pytest.raises(CommandFailed, match=f"missing property '{value.partition('.')[2]}'"):
+        template("--set", f"{value}=null")
+
+
+def test_no_value_that_means_something_can_be_taken_away() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def lacking(node: dict[str, Any], given: dict[str, Any], path: str) -> Iterator[str]:
+        for name, value in given.items():
+            child = node["properties"][name]
+            # Labels and resources have entries of their own, of which each may go.
+            closed = child.get("additionalProperties") is False
+            means = closed if isinstance(value, dict) else value not in ("", [])
+            if means and name not in node.get("required", []):
+                yield f"{path}{name}"
+            if isinstance(value, dict) and closed:
+                yield from lacking(child, value, f"{path}{name}.")
+
+    assert list(lacking(schema, values, "")) == []
 
 
 @pytest.mark.parametrize("name", ["5mt", "a.b", "My_Name"])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NAMESPACE, NODE, POD, Kind
 from mt5_operator.errors import ApiError, NotFound, Refused
 from mt5_operator.names import Key
+from mt5_operator.settings import Settings
 
 POD_KEY = Key("ns", "demo-a-0")
 
@@ -48,7 +49,7 @@ class Server:
 class Bench:
     """An audit, with a clock that goes on with each look at it."""
 
-    def __init__(self, namespaces: Sequence[str] = ()) -> None:
+    def __init__(self, namespaces: Sequence[str] = (), **settings: Any) -> None:
         self.server, self.seconds = Server(), 0.0
         self.caches = Caches(clock=self._now)
         self.vanished: list[tuple[Kind, Key]] = []
@@ -56,7 +57,7 @@ class Bench:
         self.audit = Audit(
             api,
             self.caches,
-            namespaces=namespaces,
+            Settings(namespaces=list(namespaces), **settings),
             vanished=lambda kind, key: self.vanished.append((kind, key)),
         )
 
@@ -166,3 +167,92 @@ async def test_a_server_that_refuses_all_namespaces_was_not_audited() -> None:
 
     with pytest.raises(Refused):
         await bench.audit.run()
+
+
+# Again and again.
+
+
+class Over(Exception):
+    """The test has seen enough."""
+
+
+async def repeated(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, looks: int, relists: Sequence[int] = ()
+) -> list[float]:
+    """Let so many looks be taken; return the pauses. A watch is listed anew amid `relists`."""
+    pauses: list[float] = []
+    relisted, runs, run, wait_for = asyncio.Event(), 0, bench.audit.run, asyncio.wait_for
+
+    async def counted() -> None:
+        nonlocal runs
+        if runs == looks:
+            raise Over
+        runs += 1
+        if runs in relists:
+            relisted.set()
+        await run()
+
+    async def slept(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def waited(waits: Coroutine[Any, Any, bool], timeout_s: float) -> bool:
+        if relisted.is_set():
+            return await wait_for(waits, 5)
+        waits.close()
+        pauses.append(timeout_s)
+        raise TimeoutError
+
+    monkeypatch.setattr(bench.audit, "run", counted)
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    monkeypatch.setattr(asyncio, "wait_for", waited)
+    with pytest.raises(Over):
+        await bench.audit.repeat(relisted, lambda: pauses.append(-1))
+    return pauses
+
+
+TIMES = {"watch_audit_s": 50.0, "watch_audit_pause_s": 3.0, "watch_catch_up_s": 0.7}
+
+
+async def test_audits_come_as_often_as_is_set_and_soon_after_a_new_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(**TIMES)
+
+    # The third look was listed anew amid: it may have compared that kind before.
+    pauses = await repeated(bench, monkeypatch, looks=4, relists=[3])
+
+    assert pauses == [50, 50, 3, 50]
+
+
+async def test_an_audit_that_fails_is_repeated_after_the_pauses_that_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(**TIMES)
+    bench.server.unknown = {BROKER}
+
+    assert await repeated(bench, monkeypatch, looks=2) == [-1, 3, 0.7, -1, 3, 0.7]
+
+
+async def test_a_namespace_that_refuses_us_is_asked_again_after_the_pauses_that_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(["ns", "other"], **TIMES)
+    bench.server.closed = {"ns": {}}
+
+    assert await repeated(bench, monkeypatch, looks=1) == [3, 0.7]
+
+
+async def test_who_comes_to_lead_lists_as_often_as_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, pauses = Bench(**TIMES), list[float]()
+    bench.server.there[POD] = {POD_KEY: ("new", 5)}
+
+    async def slept(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            bench.feed("new", 5)
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+
+    await bench.audit.caught_up()
+
+    assert pauses == [0.7, 0.7]

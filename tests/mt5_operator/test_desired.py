@@ -392,6 +392,16 @@ def test_the_kubelet_asks_the_sidecars_own_loop(
     }
 
 
+def test_the_kubelet_is_as_patient_with_a_sidecar_as_is_set() -> None:
+    settings = Settings(sidecar_start_s=200, sidecar_hung_s=85, sidecar_probe_timeout_s=7)
+
+    (sidecar,) = pod(stateful_set(parsed(), Platform.LINUX, "a", settings))["initContainers"]
+
+    probes = [sidecar[f"{name}Probe"] for name in ("startup", "liveness", "readiness")]
+    assert [p["periodSeconds"] * p["failureThreshold"] for p in probes] == [200, 90, 4]
+    assert {p["timeoutSeconds"] for p in probes} == {7}
+
+
 @pytest.mark.parametrize(
     ("platform", "requested", "most"),
     [("Linux", "768Mi", "972Mi"), ("Windows", "1229Mi", "1587Mi")],

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mt5_operator.moving.look import Limits, Look, Pod, Said, Slot, text
 from mt5_operator.moving.machine import next_step
 from mt5_operator.moving.stands import serving_slot
 from mt5_operator.moving.steps import SetMove, Wait
+from mt5_operator.reconcile.accounts.moves import pause_s
+from mt5_operator.reconcile.pods.slots import limits
+from mt5_operator.settings import Settings
 from mt5_operator.spec.status import Move, Trader
 
 MIN_READY_S = 30
@@ -37,6 +42,16 @@ def look(*, ready_for_s: float, trader_serves: bool) -> Look:
         move=Move(**move, phase="Starting", since=began, started=began),
         limits=Limits(min_ready_s=MIN_READY_S),
     )
+
+
+@pytest.mark.parametrize("phase", ["HandingOver", "Returning"])
+def test_who_hands_over_is_looked_at_as_often_as_is_set(phase: str) -> None:
+    seen = look(ready_for_s=MIN_READY_S, trader_serves=True)
+    assert seen.move is not None
+    move = seen.move.model_copy(update={"phase": phase})
+    seen = replace(seen, move=move, limits=limits(Settings(move_look_s=0.3)))
+
+    assert pause_s(seen, Wait("")) == 0.3
 
 
 def test_a_trader_that_serves_stays_until_the_new_slot_is_proven() -> None:

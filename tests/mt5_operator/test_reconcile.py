@@ -185,12 +185,12 @@ class Bench:
             watcher,
             Secrets(
                 api,
-                reread_s=settings.secret_reread_s,
+                settings,
                 news=self.world.queue.add,
                 clock=lambda: self.seconds,
             ),
             events,
-            Refusals(min_s=0.2, max_s=60, clock=lambda: self.seconds),
+            Refusals(settings, clock=lambda: self.seconds),
             watcher,
             Fleet(
                 settings,
@@ -1267,7 +1267,7 @@ async def test_the_same_event_is_told_once_in_a_while_and_what_is_over_is_forgot
 
     seconds, server = [0.0], Api()
     api: Any = server
-    events = cluster_events.Events(api, instance="i", quiet_s=10, clock=lambda: seconds[0])
+    events = cluster_events.Events(api, Settings(event_quiet_s=10), clock=lambda: seconds[0])
     about = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "uid": "u"}}
     told = events._told
     for at, note in [(0, "a"), (5, "b"), (9, "a"), (10, "a"), (14, "b"), (15, "b"), (19, "a")]:

@@ -13,6 +13,7 @@ from mt5_operator.cluster.kinds import SECRET, Kind
 from mt5_operator.errors import ApiUnavailable, NotFound
 from mt5_operator.names import Key
 from mt5_operator.reconcile.context.secrets import Secrets, SecretSeen
+from mt5_operator.settings import Settings
 from mt5_operator.spec.account import SecretKey
 
 REREAD_S = 600
@@ -45,12 +46,12 @@ class Server:
 class Desk:
     """The operator's looks at Secrets, and which accounts were told of news."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.server, self.seconds, self.news = Server(), 1000.0, list[str]()
         api: Any = self.server
         self.secrets = Secrets(
             api,
-            reread_s=REREAD_S,
+            Settings(secret_reread_s=REREAD_S, **settings),
             news=lambda key: self.news.append(key.name),
             clock=lambda: self.seconds,
         )
@@ -152,6 +153,26 @@ async def test_a_secret_that_cannot_be_read_keeps_nobody_from_the_others(desk: D
     desk.server.broken, desk.server.versions["a"] = set(), 2
     await desk.pass_s(31)
     assert desk.news == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(("given_s", "pause_s"), [(5, 5), (2 * REREAD_S, REREAD_S)])
+async def test_a_secret_that_cannot_be_read_waits_as_long_as_is_set_and_no_longer_than_all_do(
+    given_s: int, pause_s: int
+) -> None:
+    desk = Desk(secret_reread_retry_s=given_s)
+    desk.server.versions = {"a": 1}
+    await desk.look("a")
+    desk.server.broken = {"a"}
+    desk.seconds += REREAD_S
+    with pytest.raises(ApiUnavailable):
+        await desk.secrets.reread()
+    asked = len(desk.server.asked)
+
+    await desk.pass_s(pause_s - 1)
+
+    assert len(desk.server.asked) == asked
+    with pytest.raises(ApiUnavailable):
+        await desk.pass_s(1)
 
 
 async def test_a_forgotten_accounts_secret_is_read_no_more_unless_it_is_anothers(

@@ -10,7 +10,9 @@ import pytest
 
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.moving.steps import Fence, TakeOver
+from mt5_operator.names import Key
 from mt5_operator.reconcile.accounts import moves
+from mt5_operator.settings import Settings
 from mt5_operator.sidecars.client import Target
 from mt5_operator.status.seen import OrdersSeen, PodSeen, SidecarSeen
 
@@ -72,3 +74,24 @@ async def test_a_slot_whose_keys_are_out_of_reach_does_not_trade() -> None:
         await moves._take_over(context, look, look.pods["b"], TakeOver("b", 2, source="a"))
 
     assert context.sidecars.calls == []
+
+
+@pytest.mark.parametrize(
+    ("pods", "why"), [("b", "slot b: "), ("a", "the pod is gone")], ids=["no keys", "no pod"]
+)
+async def test_a_call_that_came_to_nothing_is_repeated_as_soon_as_is_set(
+    pods: str, why: str
+) -> None:
+    context: Any = SimpleNamespace(
+        sidecars=Sidecars(),
+        watcher=SimpleNamespace(hear=lambda *_: None),
+        world=SimpleNamespace(settings=Settings(move_look_s=0.4)),
+    )
+    account: Any = SimpleNamespace(key=Key("ns", "demo"))
+    step = TakeOver("b", 2, source="a")
+
+    taken = await moves._call(context, account, both(epoch=0, pods=pods), step)
+
+    assert not taken.done
+    assert taken.why.startswith(why)
+    assert taken.again_s == 0.4

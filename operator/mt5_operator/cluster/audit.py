@@ -10,21 +10,23 @@ cluster proves nothing and raises no alarm.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+
+import structlog
 
 from mt5_operator import metrics
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, NODE, WATCHED, Kind
 from mt5_operator.cluster.served import Listed, Served, Versions
-from mt5_operator.errors import ApiError, NotFound
+from mt5_operator.errors import ApiError, ApiUnavailable, NotFound
 from mt5_operator.names import Key
+from mt5_operator.settings import Settings
 
-# Between looks at watches that are a moment behind: they are in nearly always.
-_LOOK_S: Final = 0.2
 Vanished = Callable[[Kind, Key], None]
+_log = structlog.get_logger()
 
 
 class Audit:
@@ -34,13 +36,14 @@ class Audit:
         self,
         api: Api,
         caches: Caches,
+        settings: Settings,
         *,
-        namespaces: Sequence[str],
         vanished: Vanished,
         owns: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._owns = owns
-        self._served = Served(api, namespaces)
+        self._settings = settings
+        self._served = Served(api, settings.namespaces)
         self._caches = caches
         self._vanished = vanished
         self._behind: dict[Kind, Versions] = {}
@@ -49,6 +52,35 @@ class Audit:
         self.refusing: dict[str, ApiError] = {}
         # Set once every cache held, at some audit, all that the server held.
         self.synced = asyncio.Event()
+
+    async def repeat(self, relisted: asyncio.Event, unanswered: Callable[[], None]) -> None:
+        """Compare every kind for ever: now and then, and after each list that `relisted` tells of.
+
+        `unanswered` is called when the server did not answer.
+        """
+        while True:
+            # What is listed anew while we compare is compared once more.
+            relisted.clear()
+            try:
+                await self.run()
+            except (ApiError, ApiUnavailable) as error:
+                _log.warning("watches not audited", error=str(error))
+                unanswered()
+                await asyncio.sleep(self._settings.watch_audit_pause_s)
+            for namespace, refusal in self.refusing.items():
+                _log.warning("a namespace refuses us", namespace=namespace, error=str(refusal))
+            if self.refusing:
+                await asyncio.sleep(self._settings.watch_audit_pause_s)
+            await self._due(relisted)
+
+    async def _due(self, relisted: asyncio.Event) -> None:
+        if not self.synced.is_set():
+            await asyncio.sleep(self._settings.watch_catch_up_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(relisted.wait(), self._settings.watch_audit_s)
+            # A new list comes object by object.
+            await asyncio.sleep(self._settings.watch_audit_pause_s)
 
     async def run(self) -> None:
         """Compare every kind once.
@@ -84,7 +116,8 @@ class Audit:
         while left:
             left = [kind for kind in left if await self._is_behind(kind)]
             if left:
-                await asyncio.sleep(_LOOK_S)
+                # Watches that are a moment behind are in nearly always.
+                await asyncio.sleep(self._settings.watch_catch_up_s)
 
     async def _is_behind(self, kind: Kind) -> bool:
         started = self._caches.clock()

@@ -13,26 +13,27 @@ import structlog
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import EVENT
 from mt5_operator.errors import ApiError, ApiUnavailable
+from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Manifest
 
+# What the API server takes of a note.
 _NOTE_BYTES: Final = 1024
 _log = structlog.get_logger()
 
 
 class Events:
-    """Write events.k8s.io/v1 Events, the same one at most once in `quiet_s` seconds."""
+    """Write events.k8s.io/v1 Events, the same one at most once in `event_quiet_s`."""
 
     def __init__(
         self,
         api: Api,
+        settings: Settings,
         *,
-        instance: str,
-        quiet_s: float = 600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._instance = instance
-        self._quiet_s = quiet_s
+        self._instance = settings.pod_name
+        self._quiet_s = settings.event_quiet_s
         self._clock = clock
         self._told: dict[tuple[str, str, str], float] = {}
 

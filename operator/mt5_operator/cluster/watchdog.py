@@ -15,6 +15,7 @@ from collections.abc import Callable
 import structlog
 
 _log = structlog.get_logger()
+# No setting, as the margin is none: with more between looks than `margin_s`, two could lead.
 _LOOK_S = 0.1
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from mt5_operator import names
@@ -34,10 +35,7 @@ def sidecar(account: Account, platform: Platform, slot: str, settings: Settings)
             {"name": "http", "containerPort": names.API_PORT, "protocol": "TCP"},
             {"name": "ops", "containerPort": names.OPS_PORT, "protocol": "TCP"},
         ],
-        # Its own loop only, never the broker: a bad night of a broker must not restart pods.
-        "startupProbe": _probe("/healthz", period_s=1, failures=60),
-        "livenessProbe": _probe("/healthz", period_s=10, failures=6),
-        "readinessProbe": _probe("/readyz", period_s=2, failures=2),
+        **_probes(settings),
         "resources": _resources(settings.sidecar_requests, settings.sidecar_limits),
         "volumeMounts": sidecar_mounts(account),
         **restricted(platform),
@@ -140,10 +138,23 @@ def _resources(requests: Quantities, limits: Quantities) -> Manifest:
     }
 
 
-def _probe(path: str, *, period_s: int, failures: int) -> Manifest:
-    get = {"path": path, "port": "ops", "scheme": "HTTP"}
-    times = {"periodSeconds": period_s, "timeoutSeconds": 2, "failureThreshold": failures}
-    return {"httpGet": get, **times}
+def _probes(settings: Settings) -> Manifest:
+    timeout_s = settings.sidecar_probe_timeout_s
+    # Its own loop only, never the broker: a bad night of a broker must not restart pods.
+    start = _probe("/healthz", period_s=1, lasts_s=settings.sidecar_start_s, timeout_s=timeout_s)
+    live = _probe("/healthz", period_s=10, lasts_s=settings.sidecar_hung_s, timeout_s=timeout_s)
+    # No setting: who is connected is looked at once a minute because this tells what changed.
+    ready = _probe("/readyz", period_s=2, lasts_s=4, timeout_s=timeout_s)
+    return {"startupProbe": start, "livenessProbe": live, "readinessProbe": ready}
+
+
+def _probe(path: str, *, period_s: int, lasts_s: int, timeout_s: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "ops", "scheme": "HTTP"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": timeout_s,
+        "failureThreshold": math.ceil(lasts_s / period_s),
+    }
 
 
 def restricted(platform: Platform) -> dict[str, Any]:

@@ -25,12 +25,16 @@ _ALL = (
 )
 _IN_SIDECAR_IMAGE = ("agent_command", "simulator_requests", "simulator_limits")
 # In the pod, and yet no reason for anybody to move: where a pod may go, not what it is. A move
-# would need more room than there is just when these are tightened. They come with the next pod.
+# would need more room than there is just when these are tightened. They come with the next pod,
+# as does how patient its kubelet is.
 WITH_NEXT_POD = (
     "linux_accounts_per_node",
     "windows_accounts_per_node",
     "priority_class_standard",
     "priority_class_vip",
+    "sidecar_start_s",
+    "sidecar_hung_s",
+    "sidecar_probe_timeout_s",
 )
 # What a pod may get without another one, where the cluster resizes pods in place.
 _AMOUNTS = ("requests", "limits")

@@ -75,6 +75,8 @@ class Limits:
     handover_s: float = 30
     min_ready_s: float = 0
     drain_s: float = 5
+    # How often a slot that hands over is asked.
+    look_s: float = 1
     backoff_min_s: float = 300
     backoff_max_s: float = 21600
 

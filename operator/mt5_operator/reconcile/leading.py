@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -23,6 +24,10 @@ from mt5_operator.reconcile.feed.broker_feed import UNKNOWN_SERVERS
 from mt5_operator.reconcile.hurry import hurry
 from mt5_operator.reconcile.worker import Backoff, work
 
+# No settings: neither costs a request. The first only says how evenly the Secrets that are due are
+# read (`secret_reread_s` says when they are), the second is shorter than any scrape.
+_REREAD_LOOK_S: Final = 1
+_COUNT_S: Final = 5
 _log = structlog.get_logger()
 
 
@@ -55,8 +60,8 @@ async def lead(context: Context) -> None:
         group.create_task(_every(settings.route_compare_s, context.table.compare))
         group.create_task(_every(settings.resync_s, lambda: holds.look(context)))
         group.create_task(_every(settings.resync_s, lambda: _resync(context)))
-        group.create_task(_every(1, context.secrets.reread))
-        group.create_task(_every(5, lambda: _count(context)))
+        group.create_task(_every(_REREAD_LOOK_S, context.secrets.reread))
+        group.create_task(_every(_COUNT_S, lambda: _count(context)))
         group.create_task(_every(settings.capacity_look_s, lambda: keep_warm(context)))
         group.create_task(_every(settings.admission_look_s, lambda: move_on(context)))
 
@@ -96,7 +101,7 @@ async def _flush(context: Context) -> None:
             await context.table.flush()
         except (ApiError, ApiUnavailable) as error:
             _log.warning("route shards not written", error=str(error))
-            await asyncio.sleep(1)
+            await asyncio.sleep(context.world.settings.route_retry_s)
 
 
 async def _count(context: Context) -> None:

@@ -23,7 +23,9 @@ from mt5_operator.routes.route import Route, parse, text
 HASH: Final = "mt5:routes"
 STREAM: Final = "mt5:routes:changes"
 MARKER: Final = "mt5:routes:complete"
+# Promised to routers (docs/internals.md).
 STREAM_LENGTH: Final = 10_000
+# A transaction of so many; between two, Redis answers others.
 _BATCH: Final = 500
 
 T = TypeVar("T")

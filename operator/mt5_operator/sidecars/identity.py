@@ -22,6 +22,7 @@ from mt5_operator.errors import Conflict, NotFound
 from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
 
+# What sidecars take at most (docs/internals.md), and so no setting.
 LIFETIME_S: Final = 60
 _KEY: Final = "private.pem"
 _INSTALLATION: Final = "installation"

@@ -13,6 +13,7 @@ from mt5_operator.spec.parse import seconds
 
 # Source: kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle, "How Pods handle problems with
 # containers": a kubelet forgets the ends of a container that has run for ten minutes.
+# That is the kubelet's, and so no setting.
 FORGOTTEN_S: Final = 600
 _BACK_OFF: Final = "CrashLoopBackOff"
 

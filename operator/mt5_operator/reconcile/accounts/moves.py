@@ -29,7 +29,6 @@ from mt5_operator.spec.status import Move
 from mt5_operator.status.seen import OrdersSeen, PodSeen, Seen
 
 _log = structlog.get_logger()
-_RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def pause_s(look: Look, step: Wait) -> float | None:
     """Return the seconds until a waiting account should be looked at without being told."""
     looks = [] if step.until_s is None else [step.until_s - look.now_s + 0.05]
     if look.move and look.move.phase in ("HandingOver", "Returning"):
-        looks.append(_RETRY_S)  # orders wait
+        looks.append(look.limits.look_s)  # orders wait
     if look.move and look.move.phase == "Starting":
         looks.append(seconds(look.move.started) + look.limits.deadline_s - look.now_s + 1)
     # What is over brings nothing new by looking: the watches tell what does.
@@ -191,9 +190,9 @@ async def _event(
 
 
 async def _call(context: Context, account: Account, both: Both, step: Fence | TakeOver) -> Taken:
-    pod = both.pods[step.slot]
+    pod, retry_s = both.pods[step.slot], context.world.settings.move_look_s
     if pod is None:
-        return waits("the pod is gone", _RETRY_S)
+        return waits("the pod is gone", retry_s)
     key, name = pod_key(account.key, step.slot), type(step).__name__
     try:
         if isinstance(step, Fence):
@@ -204,7 +203,7 @@ async def _call(context: Context, account: Account, both: Both, step: Fence | Ta
         metrics.TRADE_CALLS.labels(name, "failed").inc()
         _log.warning("trade call failed", call=name, pod=str(key), error=str(error))
         context.watcher.hear(key, target(pod), None)
-        return waits(f"slot {step.slot}: {error}", _RETRY_S)
+        return waits(f"slot {step.slot}: {error}", retry_s)
     metrics.TRADE_CALLS.labels(name, "done").inc()
     _log.info("trade call", call=name, pod=str(key), epoch=orders.epoch, active=orders.active)
     context.watcher.hear(key, target(pod), orders)

@@ -17,7 +17,7 @@ from mt5_operator.names import Key
 from mt5_operator.spec.parse import Manifest
 from mt5_operator.status.seen import Podless as Seen
 
-# With thousands of StatefulSets to look at, their controller may take minutes.
+# So many times `stuck_pod_s`: with thousands of StatefulSets, their controller may take minutes.
 _PATIENCE: Final = 10
 
 

@@ -6,15 +6,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from mt5_operator.names import Key
+from mt5_operator.settings import Settings
 from mt5_operator.spec.parse import Manifest
-
-# The API server is busy now and then; a webhook that fails does so each time.
-_CHANCES: Final = 2
-# With too many requests it says so itself, and to everybody: that ends, mostly.
-_BUSY_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,11 +25,8 @@ class Refusal:
 class Refusals:
     """The last refused write of each account."""
 
-    def __init__(
-        self, *, min_s: float, max_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._min_s = min_s
-        self._max_s = max_s
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
         self._clock = clock
         self._last: dict[Key, Refusal] = {}
         # How many in a row, and when the first of them was.
@@ -50,7 +42,8 @@ class Refusals:
         """Remember a refusal; the pause doubles while the same write is refused."""
         last = self._last.get(key)
         again = last is not None and last.wanted == wanted
-        pause_s = min(self._max_s, 2 * last.pause_s) if last and again else self._min_s
+        least_s, most_s = self._settings.backoff_min_s, self._settings.backoff_max_s
+        pause_s = min(most_s, 2 * last.pause_s) if last and again else least_s
         self._last[key] = Refusal(wanted, problem, pause_s, self._clock() + pause_s)
 
     def unanswered(self, key: Key, *, busy: bool = False) -> bool:
@@ -58,7 +51,10 @@ class Refusals:
         now = self._clock()
         before, since = self._unanswered.get(key, (0, now))
         self._unanswered[key] = (before + 1, since)
-        return before >= _CHANCES and (not busy or now - since >= _BUSY_S)
+        # The API server is busy now and then; a webhook that fails does so each time. With too
+        # many requests it says so itself, and to everybody: that ends, mostly.
+        often = before + 1 >= self._settings.write_tries
+        return often and (not busy or now - since >= self._settings.write_busy_s)
 
     def forget(self, key: Key) -> None:
         """Forget what was refused: it was taken, or its account is gone."""

@@ -13,12 +13,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from mt5_operator.cluster.api import Api
 from mt5_operator.cluster.kinds import SECRET
 from mt5_operator.errors import ApiError, ApiUnavailable, NotFound, Refused
 from mt5_operator.names import Key
+from mt5_operator.settings import Settings
 from mt5_operator.spec.account import SecretKey
 from mt5_operator.spec.parse import Manifest
 
@@ -41,12 +41,8 @@ class _Look:
     accounts: set[Key] = field(default_factory=set)
 
 
-# One Secret that cannot be read must not keep `reread` from all others.
-_LATER_S: Final = 30.0
-
-
 class Secrets:
-    """What accounts' Secrets looked like last, read again within `reread_s`.
+    """What accounts' Secrets looked like last, read again within `secret_reread_s`.
 
     `news` is told, by account, that a Secret looks different; not the account that asked itself.
     """
@@ -54,13 +50,14 @@ class Secrets:
     def __init__(
         self,
         api: Api,
+        settings: Settings,
         *,
-        reread_s: float,
         news: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._reread_s = reread_s
+        self._reread_s = settings.secret_reread_s
+        self._retry_s = min(settings.secret_reread_retry_s, settings.secret_reread_s)
         self._news = news
         self._clock = clock
         self._refs: dict[Key, SecretKey] = {}
@@ -112,7 +109,8 @@ class Secrets:
             try:
                 seen = await self._fetched(namespace, ref)
             except (ApiError, ApiUnavailable):
-                there.again_s = self._clock() + min(_LATER_S, self._reread_s)
+                # One Secret that cannot be read must not keep us from all others.
+                there.again_s = self._clock() + self._retry_s
                 raise
             self._take(there, seen, at_s)
 

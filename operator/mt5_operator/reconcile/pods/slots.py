@@ -89,6 +89,7 @@ def limits(settings: Settings) -> Limits:
         handover_s=settings.move_handover_s,
         min_ready_s=settings.move_min_ready_s,
         drain_s=settings.move_drain_s,
+        look_s=settings.move_look_s,
         backoff_min_s=settings.move_backoff_min_s,
         backoff_max_s=settings.move_backoff_max_s,
     )
