@@ -25,6 +25,7 @@ from mt5_sidecar.api.schemas.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.schemas.document import Document
 from mt5_sidecar.api.schemas.openapi import OPENAPI, described
 from mt5_sidecar.auth.access import Access
+from mt5_sidecar.auth.signing_keys import Fetch
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
@@ -50,7 +51,7 @@ def create_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         metrics=metrics,
-        access=Access(settings, fetch),
+        access=Access(settings, _issuers_keys(settings)),
         terminal=terminal,
         evidence=EvidenceKeeper(settings, terminal),
         board=board,
@@ -62,6 +63,12 @@ def create_context(settings: Settings) -> Context:
         turns=Turns(settings),
         tracing=traces,
         office=Office(settings, terminal, metrics.orders, on_outcome=feed.traded),
+    )
+
+
+def _issuers_keys(settings: Settings) -> Fetch:
+    return partial(
+        fetch, timeout_s=settings.jwt_jwks_timeout_s, limit_bytes=settings.jwt_jwks_limit_bytes
     )
 
 

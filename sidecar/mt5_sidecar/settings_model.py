@@ -109,6 +109,12 @@ class Settings(BaseSettings, InUse):
     jwt_jwks_file: Path | None = None
     jwt_secret_file: Path | None = None
     jwt_jwks_cache_s: Seconds = 300.0
+    # Strangers choose key ids: without a rest, each of them would have the issuer asked.
+    jwt_jwks_retry_interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    jwt_jwks_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    jwt_jwks_limit_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 256 * 1024
+    # A token lives on for so long after its end.
+    jwt_leeway_s: Annotated[float, Field(ge=0, le=300)] = 5.0
     jwt_accounts_claim: str = "mt5_accounts"
     jwt_scopes_claim: str = "mt5_scopes"
 
