@@ -74,7 +74,9 @@ def test_what_is_no_set_of_keys_is_none(text: str) -> None:
 
 async def test_a_key_that_is_not_known_has_the_set_read_as_often_as_is_set() -> None:
     settings = load(
-        account_id="10001", login=10001, server="Simulator-Demo",
+        account_id="10001",
+        login=10001,
+        server="Simulator-Demo",
         **OURS,
         jwt_jwks_url="https://issuer.example/jwks",
         jwt_jwks_retry_interval_s=30,
