@@ -24,6 +24,7 @@ from mt5_agent.reasons import Reason
 DROPS_OF_A_KICK: Final = 5
 """So many lost links within `DROPS_WINDOW_S` look like being kicked. Source: MT5.md 4, row 8."""
 DROPS_WINDOW_S: Final = 600
+"""No knob: with these an account is said not to get on with its platform, which moves accounts."""
 ENDS_OF_A_FAULT: Final = 3
 """A terminal that ended so often within `DROPS_WINDOW_S` does not get on with this image."""
 

@@ -24,7 +24,6 @@ from mt5_agent.settings import Settings
 from mt5_agent.terminals import NotThere
 from mt5_agent.wanted import Wanted
 
-_COMMAND_S: Final = 20.0
 _FORGET_AGAIN_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ class Launch:
 
     async def _command(self, text: str, **values: str) -> None:
         if text:
-            await run(filled(words(text), **values), within_s=_COMMAND_S)
+            await run(filled(words(text), **values), within_s=self._settings.command_timeout_s)
 
 
 def _text(login: Login) -> bytes:

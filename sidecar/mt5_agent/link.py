@@ -31,10 +31,7 @@ from mt5_agent.protocol import (
 from mt5_agent.settings import Settings
 from mt5_agent.wire import Wire
 
-_WELCOME_S: Final = 5.0
 _TOKEN_LOOK_S: Final = 0.2
-_MOST_BACKOFF_S: Final = 2.0
-"""The sidecar is in the same pod: there is no crowd to be gentle with."""
 _log = logging.getLogger(__name__)
 
 
@@ -94,7 +91,7 @@ class Link:
 
     async def run(self) -> None:
         """Keep a connection until cancelled."""
-        backoff = Backoff(first_s=0.1, most_s=_MOST_BACKOFF_S)
+        backoff = Backoff(first_s=0.1, most_s=self._settings.sidecar_backoff_max_s)
         while True:
             try:
                 await self._once(backoff)
@@ -147,7 +144,7 @@ class Link:
             version=VERSION, oldest_version=OLDEST_VERSION, token=token, **self._source.hello()
         )
         wire.write(hello)
-        async with asyncio.timeout(_WELCOME_S):
+        async with asyncio.timeout(self._settings.welcome_timeout_s):
             message = await wire.first()
         if isinstance(message, Goodbye):
             raise ProtocolError(f"the sidecar refused: {message.reason}")

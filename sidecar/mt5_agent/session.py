@@ -18,14 +18,14 @@ from mt5_agent.protocol import Login, StateName
 from mt5_agent.reasons import Reason
 from mt5_agent.report import Report
 from mt5_agent.settings import Settings
-from mt5_agent.terminals import STEADY_S, Terminal
+from mt5_agent.terminals import Terminal
 from mt5_agent.wanted import Wanted
 from mt5_agent.watch import JournalWatch
 from mt5_agent.workers import WorkerGone, WorkerProcess
 
 _NO_PIPE: Final = -10003
-_STARTUP_S: Final = 10.0
-"""A terminal so young may not serve its pipe yet: ask again at once."""
+_READ_S: Final = 60.0
+"""A terminal so old has read its start file. No knob: the password stands in it until then."""
 _STARTUP_RETRY_S: Final = 0.05
 _log = logging.getLogger(__name__)
 
@@ -64,12 +64,15 @@ class Session:
 
     async def run(self) -> None:
         """Keep the account connected until cancelled."""
+        settings = self._settings
         while True:
             try:
-                worker = await WorkerProcess.start(self._settings.worker_argv)
+                worker = await WorkerProcess.start(
+                    settings.worker_argv, within_s=settings.worker_start_timeout_s
+                )
             except WorkerGone as error:
                 _log.warning("no worker: %s", error)
-                found = no_worker(self._settings.platform, self._settings.backend)
+                found = no_worker(settings.platform, settings.backend)
                 self._report.attempted(found)
                 self._report.show(self._report.state.state, found)
                 self._forget_what_was_read()
@@ -89,8 +92,8 @@ class Session:
 
     async def _breathe(self) -> None:
         """Wait after a failure: each attempt is a log-in, and a broker may lock who makes many."""
-        since_s = self._served_since_s
-        if since_s is not None and asyncio.get_running_loop().time() - since_s > STEADY_S:
+        since_s, now_s = self._served_since_s, asyncio.get_running_loop().time()
+        if since_s is not None and now_s - since_s > self._settings.steady_s:
             self._backoff.reset()
         elif self._failed:
             await first(self._backoff.wait(), self._wanted.changed())
@@ -98,7 +101,7 @@ class Session:
     def _forget_what_was_read(self) -> None:
         # No log-in takes the start file away while no worker starts; a terminal reads it early.
         age_s = asyncio.get_running_loop().time() - self._terminal.started_s
-        if self._terminal.runs and age_s > STEADY_S:
+        if self._terminal.runs and age_s > _READ_S:
             self._launch.forget()
 
     async def _after_the_terminal(self, worker: WorkerProcess) -> None:
@@ -160,6 +163,7 @@ class Session:
 
     async def _attach(self, worker: WorkerProcess, login: Login) -> Done:
         timeout_s = self._settings.login_deadline_s
+        startup_s = self._settings.terminal_startup_s
         job = Job(
             ATTACH,
             kwargs={
@@ -173,7 +177,7 @@ class Session:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout_s + self._settings.attach_margin_s):
             done = await worker.do(job)
-            while _not_yet(done) and loop.time() - self._terminal.started_s < _STARTUP_S:
+            while _not_yet(done) and loop.time() - self._terminal.started_s < startup_s:
                 await asyncio.sleep(_STARTUP_RETRY_S)
                 done = await worker.do(job)
         return done

@@ -5,10 +5,11 @@ carries msgspec only.
 No setting is a secret: the token comes from a file, the password over the wire.
 """
 
+import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final, Literal
 
@@ -22,7 +23,7 @@ Platform = Literal["Linux", "Windows"]
 
 
 class BadSetting(Exception):
-    """A setting is missing or not of its type."""
+    """A setting is missing, not of its type, or not within its bounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,11 @@ class Settings:
     """The terminal's data directory: journal and settings of the terminal."""
     sidecar_address: str = "127.0.0.1:8082"
     token_file: Path = Path("/run/mt5/agent/token")
+    welcome_timeout_s: float = field(default=5.0, metadata={"least": 0.1})
+    """How long a sidecar may take to answer our Hello."""
+    sidecar_backoff_max_s: float = field(default=2.0, metadata={"least": 0.1})
+    """Longest wait before the sidecar is tried again: it is in the same pod, so there is no crowd
+    to be gentle with."""
 
     terminal_command: str = ""
     """Starts the terminal and stays while it runs; `{ini}` is the start file, and a word with it is
@@ -55,6 +61,8 @@ class Settings:
     """What the image found about itself before the agent started."""
     terminal_path: str = ""
     """terminal64.exe as the package names it; empty: `<data_dir>/terminal64.exe`."""
+    command_timeout_s: float = field(default=20.0, metadata={"least": 0.1})
+    """How long the commands that close and kill may take."""
     worker_command: str = ""
     """Python that runs `-m mt5_agent.worker`; under Wine, Windows Python. Empty: this Python."""
 
@@ -67,17 +75,24 @@ class Settings:
 
     login_timeout_s: float = 0.0
     """How long the package waits for a log-in; 0: 8 for the simulator, 60 for a real terminal."""
+    worker_start_timeout_s: float = field(default=60.0, metadata={"least": 1.0})
+    """How long a worker may take to import the package: 2.6 s under Wine with a cold server (MT5.md
+    0)."""
+    terminal_startup_s: float = 10.0
+    """A terminal so young may not serve its pipe yet: `initialize` is asked again at once."""
     silence_s: float = 0.0
     """A log-in without a word in the journal for so long: the terminal does not know the server. 0:
     3 or 30."""
-    call_patience_s: float = 2.0
+    call_patience_s: float = field(default=2.0, metadata={"most": 2.0})
     """A call past its deadline is given up at once, and its worker killed when it ran at least so
-    long."""
+    long. No more than 2: by then the sidecar counts on it that no order is still being sent."""
     poll_deadline_s: float = 10.0
     """A look that takes longer means a terminal that hangs."""
     backoff_s: float = 0.5
     """First wait before something is started again; doubles up to `backoff_max_s`."""
     backoff_max_s: float = 30.0
+    steady_s: float = field(default=60.0, metadata={"least": 1.0})
+    """What ran so long was well: the next start or log-in is quick again."""
     grace_s: float = 0.0
     """From SIGTERM to the end; what is still alive then is killed. 0: 20 for the simulator, 120 for
     a real terminal, which saves what it has before it closes."""
@@ -169,17 +184,18 @@ def load(environment: Mapping[str, str]) -> Settings:
     """Return the settings in `environment`.
 
     Raises:
-        BadSetting: One is missing or not of its type.
+        BadSetting: One is missing, not of its type, or not within its bounds.
     """
-    kinds = {field.name: field.type for field in fields(Settings)}
+    known = {each.name: each for each in fields(Settings)}
     given: dict[str, Any] = {}
     for key, text in environment.items():
         if not key.startswith(PREFIX):
             continue
         name = key.removeprefix(PREFIX).lower()
-        if name not in kinds:
+        if name not in known:
             continue  # `unknown` tells of it
-        given[name] = _value(key, kinds[name], text)
+        given[name] = _value(key, known[name].type, text)
+        _demand_within(key, given[name], **known[name].metadata)
     if "backend" not in given:
         raise BadSetting(f"{PREFIX}BACKEND is missing: simulator or metatrader5")
     return Settings(**given)
@@ -190,7 +206,7 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
 
     To be logged and not refused: Kubernetes makes such variables for a Service called `mt5-agent`.
     """
-    names = {PREFIX + field.name.upper() for field in fields(Settings)}
+    names = {PREFIX + each.name.upper() for each in fields(Settings)}
     return sorted(key for key in environment if key.startswith(PREFIX) and key not in names)
 
 
@@ -207,3 +223,10 @@ def _value(key: str, kind: Any, text: str) -> Any:
         raise BadSetting(f"{key} is {text!r}, expected a command: {error}") from error
     except ValueError as error:
         raise BadSetting(f"{key} is {text!r}, expected {kind.__name__}") from error
+
+
+def _demand_within(key: str, value: Any, *, least: float = 0, most: float = math.inf) -> None:
+    # Not a number is within nothing.
+    if isinstance(value, int | float) and not (least <= value <= most and math.isfinite(value)):
+        at_most = "" if most == math.inf else f" and at most {most:g}"
+        raise BadSetting(f"{key} is {value}, expected at least {least:g}{at_most}")

@@ -62,6 +62,7 @@ class Supervisor:
         self._terminal = Terminal(
             self._launch,
             backoff=Backoff(first_s=settings.backoff_s, most_s=settings.backoff_max_s),
+            steady_s=settings.steady_s,
             began=lambda: self._report.count("terminal_starts"),
             ended=self._terminal_ended,
             restarted=lambda: self._report.count("terminal_restarts"),

@@ -4,13 +4,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from mt5_agent.backoff import Backoff
 from mt5_agent.processes import Child
 
-STEADY_S: Final = 60.0
-"""What ran so long was well: the next start of it is quick again."""
 _log = logging.getLogger(__name__)
 
 
@@ -44,16 +42,17 @@ class Terminal:
         start: Start,
         *,
         backoff: Backoff,
+        steady_s: float,
         began: Callable[[], None],
         ended: Callable[[bool], None],
         restarted: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """Keep one running, as `start` says; call `began` in each life, `ended`
-        with whether it was asked to, `restarted` before each life but the first, `failed` when it
-        cannot be started."""
+        """Keep one running, as `start` says: what ran `steady_s` was well, and its next start is
+        quick again. Call `began` in each life, `ended` with whether it was asked to, `restarted`
+        before each life but the first, `failed` when it cannot be started."""
         self._start = start
-        self._backoff = backoff
+        self._backoff, self._steady_s = backoff, steady_s
         self._began, self._ended = began, ended
         self._restarted, self._failed = restarted, failed
         self._child: Child | None = None
@@ -127,5 +126,5 @@ class Terminal:
             self._ended(self._asked)
         lived_s = loop.time() - self.started_s
         _log.warning("terminal ended with code %d after %.0f s", code, lived_s)
-        if lived_s > STEADY_S:
+        if lived_s > self._steady_s:
             self._backoff.reset()

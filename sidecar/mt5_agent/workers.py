@@ -13,9 +13,6 @@ from mt5_agent.protocol import Frames, ProtocolError, encode
 
 _DONE: Final = msgspec.msgpack.Decoder(Done)
 _READY: Final = msgspec.msgpack.Decoder(Ready)
-_FIRST_WORD_S: Final = 60.0
-"""Importing the package takes 2.6 s under Wine with a cold server (MT5.md 0); this is not a
-start."""
 
 
 class WorkerGone(Exception):
@@ -35,16 +32,16 @@ class WorkerProcess:
         self.package = ""
 
     @classmethod
-    async def start(cls, argv: Sequence[str]) -> "WorkerProcess":
+    async def start(cls, argv: Sequence[str], *, within_s: float) -> "WorkerProcess":
         """Start a worker and wait until the package is imported.
 
         Raises:
-            WorkerGone: It could not be.
+            WorkerGone: It could not be within `within_s`.
         """
         worker = cls()
         worker._child = await Child.start(argv, heard=worker._heard)
         try:
-            async with asyncio.timeout(_FIRST_WORD_S):
+            async with asyncio.timeout(within_s):
                 worker.package = await worker._first_word
         except TimeoutError as error:
             await worker.kill()

@@ -18,13 +18,13 @@ from mt5_sidecar.api.limits.selected import Selected
 from mt5_sidecar.api.limits.turns import Turns
 from mt5_sidecar.api.operations import OPERATIONS
 from mt5_sidecar.api.ops import activation, probes
-from mt5_sidecar.api.ops.activation import LARGEST_JOURNAL_BYTES
 from mt5_sidecar.api.requests.middleware import all_else, outermost
 from mt5_sidecar.api.requests.unreadable import UNREADABLE
 from mt5_sidecar.api.schemas.asyncapi import ASYNCAPI, described_streams
 from mt5_sidecar.api.schemas.document import Document
 from mt5_sidecar.api.schemas.openapi import OPENAPI, described
 from mt5_sidecar.auth.access import Access
+from mt5_sidecar.auth.signing_keys import Fetch
 from mt5_sidecar.housekeeping import Housekeeping
 from mt5_sidecar.logs import logger
 from mt5_sidecar.metrics import Metrics
@@ -50,18 +50,24 @@ def create_context(settings: Settings) -> Context:
     return Context(
         settings=settings,
         metrics=metrics,
-        access=Access(settings, fetch),
+        access=Access(settings, _issuers_keys(settings)),
         terminal=terminal,
         evidence=EvidenceKeeper(settings, terminal),
         board=board,
         feed=feed,
         reads=Reads(board, feed, metrics.account),
-        catalogue=Catalogue(terminal),
+        catalogue=Catalogue(settings, terminal),
         limits=Limits(settings),
         selected=Selected(settings),
         turns=Turns(settings),
         tracing=traces,
         office=Office(settings, terminal, metrics.orders, on_outcome=feed.traded),
+    )
+
+
+def _issuers_keys(settings: Settings) -> Fetch:
+    return partial(
+        fetch, timeout_s=settings.jwt_jwks_timeout_s, limit_bytes=settings.jwt_jwks_limit_bytes
     )
 
 
@@ -79,7 +85,7 @@ def create_api(context: Context) -> web.Application:
 
 def create_ops(context: Context) -> web.Application:
     """Return what answers on port 8081."""
-    app = web.Application(client_max_size=LARGEST_JOURNAL_BYTES)
+    app = web.Application(client_max_size=context.settings.journal_limit_bytes)
     app[CONTEXT] = context
     for method, path, handler in (*probes.ROUTES, *activation.ROUTES):
         app.add_routes([web.route(method, path, outermost(handler, route=path))])
@@ -157,7 +163,7 @@ class Sidecar:
             access_log=None,
             handle_signals=False,
             keepalive_timeout=settings.connection_idle_timeout_s,
-            shutdown_timeout=5.0,
+            shutdown_timeout=settings.request_stop_timeout_s,
             # Bodies are inflated as they come, before anybody asks who sends them.
             auto_decompress=False,
             max_line_size=limit,

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 LIVE: Final = frozenset(
     {
+        "loop_silence_timeout_s",
+        "retry_after_s",
         "stale_after_s",
+        "symbols_cache_s",
         "key_requests_per_s",
         "key_request_burst",
         "account_requests_per_s",

@@ -70,6 +70,8 @@ class Settings(BaseSettings, InUse):
     keys_file: Path = Path("/run/mt5/access/keys.json")
     operator_jwks_file: Path = Path("/run/mt5/access/operator.jwks.json")
     file_poll_interval_s: Seconds = 1.0
+    # Less would have the kubelet end sidecars of a machine that is merely crowded.
+    loop_silence_timeout_s: Annotated[float, Field(ge=5)] = 10.0
 
     # The agent.
     agent_hello_timeout_s: Seconds = 10.0
@@ -91,6 +93,9 @@ class Settings(BaseSettings, InUse):
 
     # Orders (docs/orders.md).
     journal_dir: Path = Path("/var/lib/mt5/journal")
+    # Of a journal of 30 days of keys, at some 2 kB each.
+    journal_limit_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
+    journal_retry_interval_s: Annotated[float, Field(ge=0.01)] = 5.0
     order_self_activate: bool = True
     order_settle_s: Seconds = 15.0
     order_retention_days: Annotated[float, Field(ge=1)] = 30.0
@@ -109,17 +114,26 @@ class Settings(BaseSettings, InUse):
     jwt_jwks_file: Path | None = None
     jwt_secret_file: Path | None = None
     jwt_jwks_cache_s: Seconds = 300.0
+    # Strangers choose key ids: without a rest, each of them would have the issuer asked.
+    jwt_jwks_retry_interval_s: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    jwt_jwks_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    jwt_jwks_limit_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 256 * 1024
+    # A token lives on for so long after its end.
+    jwt_leeway_s: Annotated[float, Field(ge=0, le=300)] = 5.0
     jwt_accounts_claim: str = "mt5_accounts"
     jwt_scopes_claim: str = "mt5_scopes"
 
     # HTTP.
     body_limit_bytes: Count = 64 * 1024
+    retry_after_s: Annotated[float, Field(ge=1, le=3600)] = 2.0
     key_requests_per_s: Annotated[float, Field(ge=0)] = 100.0
     key_request_burst: Count = 200
     account_requests_per_s: Annotated[float, Field(ge=0)] = 500.0
     account_request_burst: Count = 1000
     key_large_reads_waiting: Count = 8
     large_reads_waiting: Count = 32
+    # Thousands of symbols keep the terminal busy for a moment, and an order would wait behind them.
+    symbols_cache_s: Annotated[float, Field(ge=1)] = 60.0
     # aiohttp's own hour would hold what strangers leave half said.
     connection_idle_timeout_s: Seconds = 120.0
     header_limit_bytes: Annotated[int, Field(ge=1024)] = 8190
@@ -145,13 +159,20 @@ class Settings(BaseSettings, InUse):
     ws_max_pending_events: Count = 256
     ws_ring_events: Count = 1024
 
+    # What streams ask of the terminal behind their clients' backs: trades wait behind it.
+    deals_interval_s: Annotated[float, Field(ge=0.1)] = 0.5
+    deals_overlap_s: Annotated[int, Field(ge=60)] = 600
+    unknown_symbol_retry_s: Annotated[float, Field(ge=1)] = 60.0
+
     # The end.
     drain_jitter_s: Annotated[float, Field(ge=0)] = 2.0
     stop_timeout_s: Seconds = 20.0
+    request_stop_timeout_s: Seconds = 5.0
 
     # Traces.
     otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     otlp_timeout_s: Annotated[float, Field(ge=1)] = 5.0
+    otlp_flush_timeout_s: Annotated[float, Field(ge=0)] = 3.0
     trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

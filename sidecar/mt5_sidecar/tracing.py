@@ -22,8 +22,6 @@ HEADER: Final = "traceparent"
 _PARENT: Final = re.compile(
     r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
-# What is not sent by then is lost: the pod has to end.
-FLUSH_MS: Final = 3000
 
 _CALLER: Final = ContextVar("traceparent", default="")
 """The caller's own header, while no spans of ours are made: it is passed on as it came."""
@@ -48,8 +46,8 @@ def of_caller(traceparent: str) -> Iterator[None]:
 class Tracing:
     """Spans, or nothing: `tracer` is None while traces are off."""
 
-    def __init__(self, provider: Any = None) -> None:
-        self._provider = provider
+    def __init__(self, provider: Any = None, *, flush_timeout_s: float = 0.0) -> None:
+        self._provider, self._flush_timeout_s = provider, flush_timeout_s
         self.tracer = provider.get_tracer("mt5_sidecar", __version__) if provider else None
 
     @contextmanager
@@ -97,14 +95,14 @@ class Tracing:
         return told.get(HEADER, "")
 
     def stop(self) -> None:
-        """Send what is left; blocks for `FLUSH_MS` at most."""
+        """Send what is left; blocks for `flush_timeout_s` at most: the pod has to end."""
         if self._provider is None:
             return
         # The SDK looks at no clock while it flushes: batch after batch, each is tried again until
         # its own time is over. So it is left behind; a daemon does not keep the process.
         flushing = threading.Thread(target=self._flush, name="traces-flush", daemon=True)
         flushing.start()
-        flushing.join(FLUSH_MS / 1000)
+        flushing.join(self._flush_timeout_s)
 
     def _flush(self) -> None:
         self._provider.force_flush()
@@ -146,4 +144,4 @@ def tracing(settings: Settings) -> Tracing:
     )
     # Sent by a thread of its own; when the collector is away, spans are dropped and nobody waits.
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Tracing(provider)
+    return Tracing(provider, flush_timeout_s=settings.otlp_flush_timeout_s)

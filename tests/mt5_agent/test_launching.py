@@ -13,7 +13,7 @@ import pytest
 
 from mt5_agent import launch, protocol, terminal_ini
 from mt5_agent.report import Report
-from mt5_agent.settings import load
+from mt5_agent.settings import Settings, load
 from mt5_agent.wanted import Wanted
 
 STUB = Path(__file__).parent / "stub"
@@ -404,3 +404,11 @@ async def test_a_package_that_quotes_the_password_in_its_error_is_not_quoted(ins
     assert SECRET not in repr(sidecar.states)
     await installed.agent.says("log-in failed")
     assert SECRET not in installed.agent.log
+
+
+async def test_a_command_that_does_not_end_is_killed_after_as_long_as_is_set():
+    sleeps = json.dumps([sys.executable, "-c", "import time; time.sleep(60)"])
+    settings = Settings(backend="simulator", terminal_kill_command=sleeps, command_timeout_s=0.05)
+
+    async with asyncio.timeout(15):  # less than the default would take
+        await launch.Launch(settings, wanted=Wanted(), report=None).clear()

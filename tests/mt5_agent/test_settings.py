@@ -25,6 +25,12 @@ def test_numbers_and_paths_are_parsed():
         {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_PLATFORM": "macOS"},
         {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "soon"},
         {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_WORKER_COMMAND": "'open"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "-1"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_GRACE_S": "nan"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_BACKOFF_MAX_S": "inf"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_MAX_IN_FLIGHT": "-1"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_WELCOME_TIMEOUT_S": "0"},
+        {"MT5_AGENT_BACKEND": "simulator", "MT5_AGENT_CALL_PATIENCE_S": "2.1"},
     ],
 )
 def test_a_bad_setting_is_named(environment):

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent tells of itself: its looks by their time, its calls in the log by their trace."""
 
+import asyncio
 import json
+from functools import partial
 
 import msgspec
+import pytest
 
+from mt5_agent import link as link_module
 from mt5_agent import protocol
+from mt5_agent.backoff import Backoff
 from mt5_agent.link import Link
 from mt5_agent.settings import Settings
 
@@ -75,6 +80,9 @@ async def test_a_call_without_an_answer_is_in_the_log_and_a_read_is_not(sidecar,
 class Source:
     """Has seen positions, and is connected since."""
 
+    def hello(self) -> dict[str, object]:
+        return {"epoch": "e", "versions": protocol.Versions(), "max_in_flight": 1}
+
     def state(self) -> protocol.State:
         return protocol.State(state="Connected")
 
@@ -102,3 +110,34 @@ async def test_what_was_seen_is_told_before_the_state_that_calls_it_current():
     link._tell_news(wire)
 
     assert [type(message) for message in wire.told] == [protocol.Snapshot, protocol.State]
+
+
+async def test_a_sidecar_that_answers_nothing_is_given_up_after_as_long_as_is_set():
+    class Deaf(Wire):
+        async def first(self):
+            await asyncio.Event().wait()
+
+    link = Link(Source(), Settings(backend="simulator", welcome_timeout_s=0.01))
+
+    async with asyncio.timeout(4):  # less than the default would take
+        with pytest.raises(TimeoutError):
+            await link._greet(Deaf(), "token")
+
+
+async def test_a_sidecar_is_tried_again_at_least_as_often_as_is_set(tmp_path, monkeypatch):
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 12:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(link_module, "Backoff", partial(Backoff, sleep=sleep))
+    (tmp_path / "token").write_text("token")
+    nobody = {"token_file": tmp_path / "token", "sidecar_address": "127.0.0.1:1"}
+    link = Link(Source(), Settings(backend="simulator", sidecar_backoff_max_s=30, **nobody))
+
+    with pytest.raises(asyncio.CancelledError):
+        await link.run()
+
+    assert 30 * 0.8 <= waits[-1] <= 30 * 1.2

@@ -30,7 +30,7 @@ while os.read(0, 65536):
 
 async def start(how: str) -> WorkerProcess:
     argv = [sys.executable, "-c", SCRIPT, READY.hex(), ANSWER.hex(), how]
-    return await WorkerProcess.start(argv)
+    return await WorkerProcess.start(argv, within_s=60)
 
 
 @pytest.mark.parametrize("how", ["answers", "in pieces", "answers and ends"])
@@ -99,4 +99,12 @@ async def test_a_killed_worker_is_waited_for_and_says_so_at_once():
 
 async def test_a_worker_without_a_first_word_is_none():
     with pytest.raises(WorkerGone):
-        await WorkerProcess.start([sys.executable, "-c", "pass"])
+        await WorkerProcess.start([sys.executable, "-c", "pass"], within_s=60)
+
+
+async def test_a_worker_that_says_nothing_is_waited_for_as_long_as_is_set():
+    async with asyncio.timeout(20):
+        with pytest.raises(WorkerGone, match="no first word"):
+            await WorkerProcess.start(
+                [sys.executable, "-c", "import time; time.sleep(60)"], within_s=0.05
+            )

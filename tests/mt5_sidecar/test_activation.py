@@ -2,6 +2,7 @@
 """The operator moves an account's orders from one slot to the other, over HTTP."""
 
 import base64
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -174,3 +175,13 @@ async def test_keys_of_a_slot_that_misses_some_do_not_make_an_old_journal_whole(
     await call(old, "PUT", "/journal", data=journal.body)
 
     assert await known_since(old) == missed_until
+
+
+async def test_a_journal_of_another_slot_may_have_as_much_as_is_set(rig_with: RigWith) -> None:
+    rig = operated(await rig_with(order_self_activate=False, journal_limit_bytes=2 * 1024 * 1024))
+    fits, large = b"x" * 1024 * 1024, b"x" * (2 * 1024 * 1024 + 1)
+
+    answers = [await call(rig, "PUT", "/journal", data=io.BytesIO(body)) for body in (fits, large)]
+
+    assert answers[0].problem != "/problems/body-too-large"
+    assert (answers[1].status, answers[1].problem) == (413, "/problems/body-too-large")

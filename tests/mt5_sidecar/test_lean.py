@@ -34,6 +34,8 @@ ELSEWHERE = {
     *("jwt", "cryptography", "opentelemetry", "yaml", "pydantic", "pydantic_core", "zoneinfo"),
     *("mt5_simulator", "numpy", "pygments"),
 }
+# What a key set of a test may take: its time, its bytes.
+ENOUGH = {"timeout_s": 5.0, "limit_bytes": 4096}
 LOOK = """
 import json, os, sys
 import mt5_sidecar.__main__, mt5_sidecar.app
@@ -131,14 +133,14 @@ async def test_a_key_set_is_read_over_tls_from_an_issuer_that_the_machine_trusts
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
-    assert json.loads(await fetch(issuer)) == {"keys": []}
+    assert json.loads(await fetch(issuer, **ENOUGH)) == {"keys": []}
 
 
 async def test_a_key_set_of_an_issuer_that_nobody_knows_is_not_read(
     issuer: str, fresh: None
 ) -> None:
     with pytest.raises(aiohttp.ClientConnectorCertificateError):
-        await fetch(issuer)
+        await fetch(issuer, **ENOUGH)
 
 
 async def test_a_document_is_made_for_the_first_who_asks_and_once_for_all() -> None:

@@ -17,7 +17,6 @@ from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.sidecars.client import HttpSidecars, Target
 from mt5_operator.sidecars.identity import Identity
 from mt5_operator.status.seen import OrdersSeen
-from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]
 WHO = Identity(Ed25519PrivateKey.generate(), "installation")
@@ -106,13 +105,12 @@ async def test_what_the_agent_warns_of_reaches_the_operator(rig_with: RigWith) -
 
 
 async def test_a_journal_that_cannot_be_used_reaches_the_operator_with_the_reason(
-    rig_with: RigWith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig_with: RigWith, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(office, "OPEN_AGAIN_S", 0.01)
     file = tmp_path / "journal/orders.sqlite"
     file.parent.mkdir()
     file.write_bytes(b"not a journal at all" * 100)
-    rig = known(await rig_with(order_self_activate=False))
+    rig = known(await rig_with(order_self_activate=False, journal_retry_interval_s=0.01))
     await rig.connected(rig.new_agent())
 
     async with Local(WHO.token, timeout_s=5, answer_max_bytes=100_000) as sidecars:
@@ -120,7 +118,7 @@ async def test_a_journal_that_cannot_be_used_reaches_the_operator_with_the_reaso
         with pytest.raises(SidecarUnreachable, match="file is not a database"):
             await sidecars.activate(target(rig), 1)
         file.unlink()
-        await eventually(lambda: rig.context.office.journal_fault is None)
+        await eventually(lambda: rig.context.office.journal_fault is None, timeout_s=3)
         mended = await sidecars.state(target(rig))
 
     assert (broken.connected, broken.orders) == (True, None)

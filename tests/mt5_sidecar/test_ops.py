@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sidecar_rig import Rig, closed, eventually
 
-from mt5_sidecar.api.ops import probes
+from mt5_agent import protocol
+
+RigWith = Callable[..., Awaitable[Rig]]
 
 
 async def test_ready_means_connected(rig: Rig) -> None:
@@ -23,9 +26,53 @@ async def test_ready_means_connected(rig: Rig) -> None:
 async def test_alive_means_our_own_loop_and_never_the_broker(rig: Rig) -> None:
     assert (await rig.ops("/healthz")).status == 200
 
-    rig.context.pulse.at_s -= probes.LOOP_DEAD_S + 1
+    rig.context.pulse.at_s -= rig.settings.file_poll_interval_s + 11
 
     assert (await rig.ops("/healthz")).status == 500
+
+
+async def test_a_loop_may_be_silent_as_long_as_is_set_and_beyond_the_wait_between_two_looks(
+    rig: Rig,
+) -> None:
+    """Whoever has the files looked at each half minute does not want the container ended for it."""
+    rig.put("access/mt5_bridge.yaml", "loop_silence_timeout_s: 60\n")
+    await rig.reloads()
+    between_s = rig.settings.file_poll_interval_s
+
+    rig.context.pulse.at_s -= between_s + 50
+    crowded = await rig.ops("/healthz")
+    rig.context.pulse.at_s -= 20
+    dead = await rig.ops("/healthz")
+
+    assert (crowded.status, dead.status) == (200, 500)
+
+
+async def test_a_503_that_knows_nothing_better_says_to_come_again_after_what_is_set(
+    rig: Rig,
+) -> None:
+    default = [await rig.get("/api/account"), await rig.ops("/readyz")]
+    rig.put("access/mt5_bridge.yaml", "retry_after_s: 30\n")
+    await rig.reloads()
+    later = [await rig.get("/api/account"), await rig.ops("/readyz")]
+
+    assert [answer.status for answer in (*default, *later)] == [503] * 4
+    told = [answer.headers["Retry-After"] for answer in (*default, *later)]
+    assert told == ["2", "2", "30", "30"]
+
+
+async def test_a_request_in_progress_holds_no_end_up_for_longer_than_is_set(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(request_stop_timeout_s=0.05)
+    agent = await rig.connected()
+    agent.replies["symbols_get"] = lambda _: None
+    asking = asyncio.create_task(rig.get("/api/symbols"))
+    await eventually(lambda: any(r.call == "symbols_get" for r in agent.heard_of(protocol.Request)))
+
+    async with asyncio.timeout(4):  # less than the default would take
+        await rig.sidecar.stop()
+
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_operations_are_not_on_the_api_port_nor_the_api_on_theirs(bridge: Rig) -> None:

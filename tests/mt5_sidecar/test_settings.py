@@ -8,6 +8,7 @@ import structlog
 from sidecar_rig import Rig
 from structlog.testing import capture_logs
 
+from mt5_agent import settings as agent_settings
 from mt5_sidecar import settings_model
 from mt5_sidecar.logs import configure_logs, logger
 from mt5_sidecar.orders.office import order_settings
@@ -49,6 +50,18 @@ def test_every_setting_of_orders_reaches_the_desk() -> None:
 
     assert {name: getattr(found, name.removeprefix("order_")) for name in asked} == asked
     assert found.retention_s == 7 * 86_400
+
+
+def test_no_call_runs_on_in_the_agent_for_longer_than_orders_count_on() -> None:
+    """Or one could still be sent when it is looked for, and be called not sent."""
+    orders, reads = order_settings(load(**NAMED)), load(**NAMED)
+    agents = {"MT5_AGENT_BACKEND": "simulator"}
+
+    with pytest.raises(agent_settings.BadSetting, match="at most 2"):
+        agent_settings.load(agents | {"MT5_AGENT_CALL_PATIENCE_S": "2.1"})
+
+    most_s = agent_settings.load(agents | {"MT5_AGENT_CALL_PATIENCE_S": "2"}).call_patience_s
+    assert orders.call_timeout_s > reads.call_timeout_s + most_s
 
 
 def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_a_file(

@@ -93,18 +93,15 @@ async def test_a_collector_that_is_away_holds_nobody_up(rig_with: RigWith) -> No
     assert (await rig.get("/api/health")).status == 200
 
 
-async def test_a_collector_that_does_not_answer_holds_no_end_up(
-    rig_with: RigWith, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mt5_sidecar.tracing.FLUSH_MS", 100)
+async def test_a_collector_that_does_not_answer_holds_no_end_up(rig_with: RigWith) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1/traces"
-        rig = await rig_with(otlp_endpoint=url, otlp_timeout_s=20)
+        rig = await rig_with(otlp_endpoint=url, otlp_timeout_s=20, otlp_flush_timeout_s=0.1)
         await rig.get("/api/health")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(2.5):  # less than the default would take
             await rig.sidecar.stop()
 
 

@@ -4,22 +4,18 @@
 import asyncio
 import ssl
 from functools import cache
-from typing import Final
 
 import aiohttp
 
-TIMEOUT_S: Final = 5.0
-LARGEST_BYTES: Final = 256 * 1024
 
-
-async def fetch(url: str) -> bytes:
-    """Return the body of a 200 answer.
+async def fetch(url: str, *, timeout_s: float, limit_bytes: int) -> bytes:
+    """Return the body of a 200 answer, which may have `limit_bytes` and take `timeout_s`.
 
     Raises:
         aiohttp.ClientError, TimeoutError, ValueError: There is none, or it is too large. What a
             ValueError or OSError says is for the log: it does not quote `url`, nor the answer.
     """
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     # In a thread: to read all certificates takes longer than a stream may be held up.
     trusted = await asyncio.to_thread(_trusted) if url.startswith("https") else True
     try:
@@ -29,7 +25,7 @@ async def fetch(url: str) -> bytes:
         ):
             if answer.status != 200:
                 raise ValueError(f"answered {answer.status}")
-            return await _whole(answer.content)
+            return await _whole(answer.content, limit_bytes)
     except aiohttp.InvalidURL:
         raise ValueError("the address is none") from None
 
@@ -40,10 +36,10 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _whole(content: aiohttp.StreamReader) -> bytes:
+async def _whole(content: aiohttp.StreamReader, limit_bytes: int) -> bytes:
     body = b""
     async for part in content.iter_any():
         body += part
-        if len(body) > LARGEST_BYTES:
+        if len(body) > limit_bytes:
             raise ValueError("more than a key set has")
     return body

@@ -12,7 +12,8 @@ from mt5_sidecar.errors import Unauthenticated
 ISSUER: Final = "mt5-bridge-operator"
 # Pinned: a token does not choose how it is checked (`none`, HMAC with a public key).
 ALGORITHM: Final = "EdDSA"
-# docs/internals.md: `exp` at most 60 s ahead; and clocks of two nodes differ a little.
+# docs/internals.md: `exp` at most 60 s ahead; and clocks of two nodes differ a little. No knobs:
+# both ends are ours, and whoever has such a token says which slot trades.
 LIFE_S: Final = 60
 LEEWAY_S: Final = 5
 

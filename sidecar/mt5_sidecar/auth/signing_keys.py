@@ -2,7 +2,8 @@
 """The keys that sign JWTs: a mounted file, or the issuer's URL, read again when they rotate.
 
 With a URL the last good set stays in use while the issuer does not answer. A token whose key is
-not known has the set read again, but not more often than `AGAIN_S`: strangers choose key ids.
+not known has the set read again, but not more often than `jwt_jwks_retry_interval_s`: strangers
+choose key ids.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from mt5_sidecar.files import WatchedFile
 from mt5_sidecar.logs import logger
 from mt5_sidecar.settings import Settings
 
-AGAIN_S: Final = 10.0
 # Source: RFC 7518 section 3.2: a key of the hash's size or larger.
 LEAST_SECRET_BYTES: Final = 32
 SECRET_ALGORITHMS: Final = ("HS256",)
@@ -59,6 +59,7 @@ class SigningKeys:
     ) -> None:
         self._url = settings.jwt_jwks_url
         self._cache_s = settings.jwt_jwks_cache_s
+        self._again_s = settings.jwt_jwks_retry_interval_s
         self._fetch = fetch
         self._on_fetched = on_fetched
         self._clock = clock
@@ -100,7 +101,7 @@ class SigningKeys:
         if not self._url:
             return False
         # What another token has had read is as good: none is refused for coming second.
-        if self._reading is None and self._clock() - self._tried_s < AGAIN_S:
+        if self._reading is None and self._clock() - self._tried_s < self._again_s:
             return False
         self._read()
         if self._reading is not None:

@@ -12,8 +12,6 @@ from mt5_sidecar.auth.signing_keys import SigningKeys
 from mt5_sidecar.errors import Unauthenticated
 from mt5_sidecar.settings import Settings
 
-# Clocks of issuer and node differ a little.
-LEEWAY_S: Final = 5
 LONGEST_SUBJECT: Final = 64
 # Of what stands for the rest of a longer one: enough that nobody finds another's.
 DIGEST_LENGTH: Final = 32
@@ -93,12 +91,13 @@ class Tokens:
             algorithms=list(self.signers.algorithms),
             audience=self._settings.jwt_audience,
             issuer=self._settings.jwt_issuer,
-            leeway=LEEWAY_S,
+            leeway=self._settings.jwt_leeway_s,
             options={"require": _REQUIRED},
         )
 
     def _granted(self, claims: dict[str, Any], proof: str) -> Principal:
-        ends = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=LEEWAY_S)
+        leeway = timedelta(seconds=self._settings.jwt_leeway_s)
+        ends = datetime.fromtimestamp(claims["exp"], UTC) + leeway
         return Principal(
             f"{PREFIX}{_short(str(claims['sub']))}",
             frozenset(_words(claims, self._settings.jwt_accounts_claim)),

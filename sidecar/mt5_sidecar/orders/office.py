@@ -21,9 +21,10 @@ from mt5_sidecar.orders.settings import OrderSettings
 from mt5_sidecar.settings import Settings
 from mt5_sidecar.terminal.terminal import Terminal
 
-# The agent may keep a late call for its `call_patience_s` (2) before it ends the worker; and slack.
+# The agent may keep a late call for its `call_patience_s` before it ends the worker, and takes no
+# more than 2 for that; and slack. No knob: shorter, and an order that is still being sent could be
+# called NotSent.
 AFTER_TIMEOUT_S: Final = 3.0
-OPEN_AGAIN_S: Final = 5.0
 DAY_S: Final = 86_400.0
 # Nobody but the operator hands out later ones.
 FIRST_EPOCH: Final = 1
@@ -72,7 +73,8 @@ class Office:
             raise Stopping("the sidecar is going away", retry_after_s=5)
         if self._desk is None:
             fault = self._fault or JournalError("the journal is not open yet")
-            raise type(fault)(fault.detail, retry_after_s=OPEN_AGAIN_S)
+            again_s = self._settings.journal_retry_interval_s
+            raise type(fault)(fault.detail, retry_after_s=again_s)
         return self._desk
 
     @property
@@ -98,7 +100,7 @@ class Office:
 
     async def _keep(self) -> None:
         while self._desk is None:
-            await self._sleep(OPEN_AGAIN_S)
+            await self._sleep(self._settings.journal_retry_interval_s)
             await self._open()
         await self._desk.reconcile_forever()
 

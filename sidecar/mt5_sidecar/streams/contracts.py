@@ -5,7 +5,6 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Final
 
 from mt5_agent import protocol
 from mt5_sidecar.domain.contract import UNKNOWN_CONTRACT, Contract, contract
@@ -13,14 +12,14 @@ from mt5_sidecar.errors import BridgeError, TerminalRefused
 from mt5_sidecar.logs import logger
 from mt5_sidecar.terminal.terminal import Terminal
 
-# A page of history may name hundreds of symbols that the broker no longer has.
-AGAIN_S: Final = 60.0
-
 
 class ContractCache:
     """What is known of symbols; asks the terminal behind the caller's back."""
 
-    def __init__(self, terminal: Terminal, learned: Callable[[], None]) -> None:
+    def __init__(self, terminal: Terminal, learned: Callable[[], None], *, again_s: float) -> None:
+        """Ask again after `again_s` for what the broker does not know: a page of history may name
+        hundreds of symbols that it no longer has."""
+        self._again_s = again_s
         self._terminal = terminal
         self._learned = learned
         self._known: dict[str, Contract] = {}
@@ -48,7 +47,7 @@ class ContractCache:
     def _may_ask(self, symbol: str) -> bool:
         if symbol in self._asking or not self._terminal.connection.connected:
             return False
-        return time.monotonic() - self._unknown.get(symbol, -math.inf) >= AGAIN_S
+        return time.monotonic() - self._unknown.get(symbol, -math.inf) >= self._again_s
 
     async def _ask(self, symbol: str) -> None:
         try:

@@ -17,13 +17,11 @@ from mt5_sidecar.logs import logger
 from mt5_sidecar.streams.channels import Channel
 from mt5_sidecar.terminal.terminal import Terminal
 
-# Between two looks, however much moves: trades wait behind them.
-REST_S: Final = 0.5
-# Waits for the further looks at a move: history follows an execution within seconds.
+# Waits for the further looks at a move: history follows an execution within seconds. No knob: what
+# comes later is found at the next glance.
 FURTHER_S: Final = (0.0, 2.5)
-# How far before the newest deal history is read again, for what arrives out of order.
-LATE_S: Final = 600
-# A terminal that has just begun may load old deals for a while; those are no news.
+# A terminal that has just begun may load old deals for a while; those are no news. No
+# knob: with more, old deals would be told as new ones.
 SLACK_S: Final = 10
 DAY_S: Final = 86_400
 
@@ -35,12 +33,17 @@ class DealWatch:
         self,
         terminal: Terminal,
         *,
+        interval_s: float,
+        overlap_s: int,
         tell: Callable[[protocol.Deal], None],
         clock: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Rest `interval_s` between two looks, however much moves: trades wait behind them. Read
+        history from `overlap_s` before the newest deal, for what arrives out of order."""
         self._terminal = terminal
+        self._interval_s, self._overlap_s = interval_s, overlap_s
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
@@ -106,7 +109,7 @@ class DealWatch:
 
     async def _look_and_rest(self) -> None:
         await self._once()
-        await self._sleep(REST_S)
+        await self._sleep(self._interval_s)
 
     async def _once(self) -> None:
         zone_s = self._terminal.connection.utc_offset_s
@@ -126,7 +129,7 @@ class DealWatch:
 
     def _from_s(self, zone_s: int | None) -> int:
         if self._known:
-            return max(self._known.values()) // 1000 - LATE_S
+            return max(self._known.values()) // 1000 - self._overlap_s
         return self._started_s() + (zone_s or 0) - DAY_S
 
     def _floor_ms(self, zone_s: int | None, *, slack_s: int) -> int | None:

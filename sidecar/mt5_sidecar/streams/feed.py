@@ -59,8 +59,16 @@ class Feed:
         """An agent's connection, and what of the account came over it."""
         self.freshness = Freshness(limit_s=settings.stale_after_s, clock=clock)
         self._zone_s: int | None = terminal.connection.utc_offset_s
-        self.contracts = ContractCache(terminal, self._render_all)
-        self.deals = DealWatch(terminal, tell=self._dealt, clock=clock)
+        self.contracts = ContractCache(
+            terminal, self._render_all, again_s=settings.unknown_symbol_retry_s
+        )
+        self.deals = DealWatch(
+            terminal,
+            interval_s=settings.deals_interval_s,
+            overlap_s=settings.deals_overlap_s,
+            tell=self._dealt,
+            clock=clock,
+        )
         self.changed_ms: dict[Channel, int] = {}
         if self._zone_s is not None:
             self._metrics.broker_utc_offset_s.set(self._zone_s)

@@ -9,7 +9,6 @@ from scripted_broker import ScriptedBroker
 from sidecar_rig import OWN, TRADER, Answer, Rig, eventually
 
 from mt5_sidecar.api.ops.probes import state_answer
-from mt5_sidecar.orders import office
 
 RigWith = Callable[..., Awaitable[Rig]]
 # Rows of such a size that it is the insert of a new key that finds no page, not its outcome.
@@ -97,15 +96,13 @@ async def test_a_journal_that_is_damaged_while_it_is_open_stays_so_until_it_is_o
 async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
     rig_with: RigWith,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     content: bytes,
     problem: str,
 ) -> None:
-    monkeypatch.setattr(office, "OPEN_AGAIN_S", 0.01)
     file = tmp_path / "journal/orders.sqlite"
     file.parent.mkdir()
     file.write_bytes(content)
-    rig = await rig_with()
+    rig = await rig_with(journal_retry_interval_s=0.01)
     rig.put_account(enabled=True)
     rig.put_keys([OWN, TRADER])
     rig.look()
@@ -116,6 +113,7 @@ async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
     refused = await buy(rig, "k1")
 
     assert (refused.status, refused.problem) == (503, f"/problems/{problem}")
+    assert refused.headers["Retry-After"] == "1"
     assert (await rig.get("/api/positions")).status == 200
     assert (await rig.ops("/readyz")).status == 200
     assert "mt5_sidecar_orders_ready 0.0" in (await rig.ops("/metrics")).body.decode()
@@ -127,6 +125,6 @@ async def test_a_damaged_journal_refuses_until_somebody_moves_it_away(
     assert not broker.sent
 
     file.rename(tmp_path / "kept-for-the-record.sqlite")
-    await eventually(lambda: rig.context.office._desk is not None)
+    await eventually(lambda: rig.context.office._desk is not None, timeout_s=3)
     await eventually(lambda: rig.context.office.desk.ready)
     assert (await buy(rig, "k1")).status == 200

@@ -289,6 +289,24 @@ async def test_symbols_are_found_paged_and_read_once(rig: Rig, broker: ScriptedB
     assert [r.kwargs for r in asked] == [{}], "a minute's, whatever is asked for"
 
 
+async def test_symbols_are_read_again_after_as_long_as_is_set(
+    rig: Rig, broker: ScriptedBroker
+) -> None:
+    broker.agent.replies["symbols_get"] = lambda r: done(r, [symbol_info("EURUSD")])
+    rig.put("access/mt5_bridge.yaml", "symbols_cache_s: 300\n")
+    await rig.reloads()
+    catalogue = rig.context.catalogue
+    read = []
+
+    for after_s in (0, 299, 301):
+        catalogue._clock = lambda ms=after_s * 1000: ms
+        await rig.get("/api/symbols")
+        asked = [r for r in broker.agent.heard_of(protocol.Request) if r.call == "symbols_get"]
+        read.append(len(asked))
+
+    assert read == [1, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("group", "names"),
     [

@@ -45,7 +45,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 def test_clients_can_rely_on_status_and_type(
     error: errors.BridgeError, status: int, type_: str
 ) -> None:
-    assert problem(error).status == status
+    assert problem(error, retry_after_s=2).status == status
     assert document(error)["type"] == type_
 
 

@@ -179,6 +179,17 @@ async def test_the_accounts_own_limit_is_named(rig: Rig, broker: ScriptedBroker)
     assert 0 < int(second.headers["Retry-After"]) <= 60
 
 
+async def test_who_waits_for_an_unknown_outcome_is_told_how_often_it_is_looked_for(
+    rig_with: RigWith,
+) -> None:
+    rig = await rig_with(call_timeout_s=0.1, order_reconcile_interval_s=6.5)
+    (await rig.trades()).silent = True
+
+    answer = await rig.trade("POST", "/api/order", "k1", json=BUY)
+
+    assert (answer.status, answer.headers["Retry-After"]) == (202, "7")
+
+
 async def test_no_answer_is_202_and_looked_for_until_it_is_known(
     rig_with: RigWith,
 ) -> None:

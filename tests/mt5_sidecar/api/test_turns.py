@@ -125,3 +125,16 @@ async def test_a_symbol_that_the_broker_no_longer_has_is_not_asked_for_with_each
         await eventually(lambda: not contracts._asking)
 
     assert [r.args for r in asked(bridge.agent, "symbol_info")].count(("GONE",)) == 1
+
+
+async def test_it_is_asked_for_again_after_as_long_as_is_set(rig_with: RigWith) -> None:
+    rig = await rig_with(unknown_symbol_retry_s=30)
+    await rig.connected()
+    contracts = rig.context.feed.contracts
+
+    for ago_s in (0, 31):
+        contracts._unknown = {name: at_s - ago_s for name, at_s in contracts._unknown.items()}
+        contracts.get("GONE")
+        await eventually(lambda: not contracts._asking)
+
+    assert [r.args for r in asked(rig.agent, "symbol_info")].count(("GONE",)) == 2

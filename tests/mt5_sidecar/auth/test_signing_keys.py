@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from issuer import KEYS, jwks
+from issuer import KEYS, OURS, jwks
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from structlog.testing import capture_logs
 
-from mt5_sidecar.auth.signing_keys import parse_jwks
+from mt5_sidecar.auth.signing_keys import SigningKeys, parse_jwks
+from mt5_sidecar.settings_model import load
 
 [ONE] = json.loads(jwks("one"))["keys"]
 [TWO] = json.loads(jwks("two"))["keys"]
@@ -69,3 +70,29 @@ def test_each_kind_of_key_is_for_its_own_algorithm() -> None:
 def test_what_is_no_set_of_keys_is_none(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, RecursionError)):
         parse_jwks(text.encode())
+
+
+async def test_a_key_that_is_not_known_has_the_set_read_as_often_as_is_set() -> None:
+    settings = load(
+        account_id="10001",
+        login=10001,
+        server="Simulator-Demo",
+        **OURS,
+        jwt_jwks_url="https://issuer.example/jwks",
+        jwt_jwks_retry_interval_s=30,
+    )
+    clock_s, asked = [1000.0], []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        return jwks("one").encode()
+
+    keys = SigningKeys(settings, fetch, clock=lambda: clock_s[0])
+    await keys.current()
+
+    clock_s[0] += 29
+    too_soon = await keys.again()
+    clock_s[0] += 1
+    later = await keys.again()
+
+    assert (too_soon, later, len(asked)) == (False, True, 2)

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, eventually, heard
 from structlog.testing import capture_logs
 
-from mt5_sidecar.auth import signing_keys
 from mt5_sidecar.logs import configure_logs
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -88,6 +87,44 @@ async def test_claims_are_grants_and_what_is_not_for_us_is_nothing(
     rig: Rig, changed: dict[str, Any], expected: int
 ) -> None:
     assert await status(rig, token(**changed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("leeway_s", "changed", "expected"),
+    [
+        (0, {"exp": -2}, 401),
+        (60, {"exp": -30}, 200),
+        (60, {"nbf": 30}, 200),
+        (60, {"iat": 30}, 200),
+        (60, {"exp": -90}, 401),
+    ],
+)
+async def test_clocks_may_differ_by_as_much_as_is_set(
+    rig_with: RigWith, tmp_path: Any, leeway_s: int, changed: dict[str, int], expected: int
+) -> None:
+    (tmp_path / "jwks.json").write_text(jwks("one"))
+    rig = await rig_with(**OURS, jwt_jwks_file=tmp_path / "jwks.json", jwt_leeway_s=leeway_s)
+    await rig.connected()
+    now_s = int(time.time())
+
+    presented = token(**{claim: now_s + by_s for claim, by_s in changed.items()})
+
+    # The second is answered by what is remembered of the first.
+    assert [await status(rig, presented) for _ in range(2)] == [expected] * 2
+
+
+async def test_a_stream_lives_as_long_as_its_token_is_taken(
+    rig_with: RigWith, tmp_path: Any
+) -> None:
+    (tmp_path / "jwks.json").write_text(jwks("one"))
+    rig = await rig_with(**OURS, jwt_jwks_file=tmp_path / "jwks.json", jwt_leeway_s=60)
+    await rig.connected()
+    await listen(rig, token(exp=int(time.time()) - 30))
+
+    rig.look()
+
+    (socket,) = rig.context.sockets
+    assert not socket.client.closed
 
 
 @pytest.mark.parametrize("forged", FORGED)
@@ -244,7 +281,7 @@ async def test_a_published_set_is_read_once_and_again_for_a_key_that_is_new(
 
     issuer.kids = ["two"]
     too_soon = await status(rig, token(kid="two"))
-    rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+    rig.context.access._signers._tried_s -= rig.settings.jwt_jwks_retry_interval_s
     rotated = await status(rig, token(kid="two"))
 
     assert (too_soon, rotated) == (401, 200)
@@ -270,7 +307,7 @@ async def test_tokens_that_come_while_the_keys_are_read_wait_for_them(
 
         assert subjects == [f"jwt:user-{n}" for n in range(5)]
         assert issuer.asked == asked + 1
-        rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+        rig.context.access._signers._tried_s -= rig.settings.jwt_jwks_retry_interval_s
 
 
 async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
@@ -285,7 +322,7 @@ async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
     rig.look()
     away = (await rig.ops("/metrics")).body
     issuer.status = 200
-    rig.context.access._signers._tried_s -= signing_keys.AGAIN_S
+    rig.context.access._signers._tried_s -= rig.settings.jwt_jwks_retry_interval_s
     later = await status(rig, token())
     rig.look()
 
@@ -296,6 +333,30 @@ async def test_while_no_key_was_ever_read_a_token_is_not_called_bad(
     assert later == 200
     assert b"mt5_sidecar_issuer_unread 0.0" in (await rig.ops("/metrics")).body
     assert await status(rig, KEY) == 200
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"),
+    [
+        ({"jwt_jwks_timeout_s": 0.05}, "TimeoutError"),
+        ({"jwt_jwks_limit_bytes": 1024}, "ValueError"),
+    ],
+)
+async def test_an_issuer_that_is_slow_or_says_too_much_is_not_waited_for_or_read_on(
+    rig_with: RigWith, issuer: Issuer, limit: dict[str, Any], error: str
+) -> None:
+    rig = await rig_with(**OURS, jwt_jwks_url=issuer.url, **limit)
+    issuer.kids = ["one"] * 5
+    if "jwt_jwks_timeout_s" in limit:
+        issuer.answers.clear()
+
+    with capture_logs() as lines:
+        async with asyncio.timeout(4):  # less than the default would take
+            answer = await status(rig, token())
+    issuer.answers.set()
+
+    assert answer == 503
+    assert [line["error"] for line in lines if line["event"] == "jwks_not_read"] == [error]
 
 
 async def test_that_the_issuer_is_back_is_noticed_without_a_token(

@@ -11,7 +11,7 @@ from sidecar_rig import Rig, eventually, heard
 from mt5_agent import protocol
 from mt5_agent.protocol import records
 from mt5_sidecar.errors import TerminalUnavailable
-from mt5_sidecar.streams.deals import FURTHER_S, REST_S, DealWatch
+from mt5_sidecar.streams.deals import FURTHER_S, DealWatch
 
 NOW_MS = 1_795_000_000_000
 ZONE_S = 7200
@@ -23,6 +23,10 @@ def deal(ticket: int, *, after_ms: int = 0) -> records.Deal:
         records.Deal, ticket=ticket, symbol="EURUSD", time_msc=BROKER_MS + after_ms
     )
     return made
+
+
+# None of them is the default.
+REST_S, OVERLAP_S = 0.7, 1200
 
 
 class Connection:
@@ -37,10 +41,13 @@ class Terminal:
         self.connection: Any = Connection()
         self.deals: list[records.Deal] = []
         self.looks = 0
+        self.from_s = 0
+        """Since when it was read last."""
         self.away = False
 
     async def call(self, _: str, from_s: int, to_s: int) -> list[records.Deal]:
         self.looks += 1
+        self.from_s = from_s
         if self.away:
             raise TerminalUnavailable("away")
         assert from_s < to_s
@@ -60,6 +67,8 @@ class Watch:
         """How far the machine's clock is from the time."""
         self.watch = DealWatch(
             self.terminal,  # type: ignore[arg-type]
+            interval_s=REST_S,
+            overlap_s=OVERLAP_S,
             tell=lambda d: self.told.append(d.ticket),
             clock=lambda: NOW_MS + self.set_by_ms,
             sleep=self._sleep,
@@ -142,6 +151,15 @@ async def test_old_deals_that_load_late_are_no_news() -> None:
     await seen.looked()
 
     assert seen.told == [2]
+
+
+async def test_history_is_read_again_from_so_long_before_the_newest_deal() -> None:
+    seen = Watch()
+    seen.terminal.deals = [deal(1)]
+    await seen.looked()
+    await seen.looked()
+
+    assert seen.terminal.from_s == BROKER_MS // 1000 - OVERLAP_S
 
 
 async def test_deals_made_while_the_terminal_was_away_are_told_when_it_is_back() -> None:
@@ -240,3 +258,11 @@ async def test_streams_hear_of_a_deal_as_an_event(rig: Rig, broker: ScriptedBrok
 
     assert (event["data"]["ticket"], event["data"]["entry_name"]) == (5, "out")
     assert event["event"] > 0
+
+
+async def test_settings_say_how_often_and_how_far_back_deals_are_looked_for(
+    rig_with: Callable[..., Awaitable[Rig]],
+) -> None:
+    deals = (await rig_with(deals_interval_s=3, deals_overlap_s=900)).context.feed.deals
+
+    assert (deals._interval_s, deals._overlap_s) == (3, 900)

@@ -7,18 +7,20 @@ from typing import Final
 from mt5_agent.protocol import SymbolInfo
 from mt5_sidecar.api.answers import SymbolBrief
 from mt5_sidecar.domain.clock import now_ms
+from mt5_sidecar.settings import Settings
 from mt5_sidecar.terminal.terminal import Terminal
 
-# Thousands of symbols keep the terminal busy for a moment, and an order would wait behind them.
-KEPT_FOR_MS: Final = 60_000
 ANY: Final = "*"
 NOT: Final = "!"
 
 
 class Catalogue:
-    """All symbols, kept for a minute: whatever group is asked for, they are read once."""
+    """All symbols, kept for `symbols_cache_s`: whatever group is asked for, they are read once."""
 
-    def __init__(self, terminal: Terminal, *, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self, settings: Settings, terminal: Terminal, *, clock: Callable[[], int] = now_ms
+    ) -> None:
+        self._settings = settings
         self._terminal = terminal
         self._clock = clock
         self._read_ms: int | None = None
@@ -27,8 +29,9 @@ class Catalogue:
     async def symbols(self, group: str) -> list[SymbolBrief]:
         """Return the symbols of a group by name; the empty group is all of them."""
         now, read_ms = self._clock(), self._read_ms
+        kept_for_ms = self._settings.symbols_cache_s * 1000
         # Also after a clock was set back.
-        if read_ms is None or not 0 <= now - read_ms <= KEPT_FOR_MS:
+        if read_ms is None or not 0 <= now - read_ms <= kept_for_ms:
             infos: list[SymbolInfo] = await self._terminal.read("symbols_get")
             self._symbols = sorted((brief(info) for info in infos), key=lambda s: s.name)
             self._read_ms = now

@@ -17,9 +17,6 @@ from mt5_sidecar.orders import OrderDesk
 from mt5_sidecar.orders.errors import OrderError
 from mt5_sidecar.orders.office import Office
 
-# 30 days of keys, at some 2 kB each.
-LARGEST_JOURNAL_BYTES: Final = 256 * 1024 * 1024
-
 Act = Callable[[OrderDesk, web.Request], Awaitable[bytes | bytearray]]
 
 

@@ -16,18 +16,17 @@ from mt5_sidecar.api.requests.operation import presented_key
 from mt5_sidecar.api.requests.problems import problem
 from mt5_sidecar.domain.clock import utc_iso
 from mt5_sidecar.domain.encoding import encode
-from mt5_sidecar.errors import Draining, Unexpected
+from mt5_sidecar.errors import BridgeError, Draining, Unexpected
 from mt5_sidecar.orders.errors import JournalError
-
-# The housekeeping runs every second; missing ten of them, the loop is not well.
-LOOP_DEAD_S: Final = 10.0
 
 
 async def healthz(request: web.Request) -> web.Response:
     """Say that our own loop runs; the broker has no part in it."""
-    silent_s = time.monotonic() - request.app[CONTEXT].pulse.at_s
-    if silent_s > LOOP_DEAD_S:
-        return problem(Unexpected(f"no housekeeping for {silent_s:.0f} s"))
+    context = request.app[CONTEXT]
+    settings = context.settings
+    silent_s = time.monotonic() - context.pulse.at_s
+    if silent_s > settings.file_poll_interval_s + settings.loop_silence_timeout_s:
+        return _problem(context, Unexpected(f"no housekeeping for {silent_s:.0f} s"))
     return web.Response(text="ok\n")
 
 
@@ -35,9 +34,9 @@ async def readyz(request: web.Request) -> web.Response:
     """Say whether the account is logged in and synchronised."""
     context = request.app[CONTEXT]
     if context.sockets.draining:
-        return problem(Draining("the pod is going away"))
+        return _problem(context, Draining("the pod is going away"))
     if not context.terminal.connection.connected:
-        return problem(context.terminal.unavailable())
+        return _problem(context, context.terminal.unavailable())
     return web.Response(text="ok\n")
 
 
@@ -88,6 +87,10 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", metrics),
     ("GET", "/internal/state", state),
 )
+
+
+def _problem(context: Context, error: BridgeError) -> web.Response:
+    return problem(error, retry_after_s=context.settings.retry_after_s)
 
 
 def _told(fault: JournalError | None) -> str:

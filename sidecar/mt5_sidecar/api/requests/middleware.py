@@ -152,11 +152,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
         with bound(**named(request)):
             logger.exception("unexpected_error", method=request.method, route=request[ROUTE])
-        return problem(errors.Unexpected("see the sidecar's log", request_id=request[ID]))
+        return _problem(request, errors.Unexpected("see the sidecar's log", request_id=request[ID]))
 
 
 def _told(request: web.Request, error: Told) -> web.Response:
-    answer = problem(error)
+    answer = _problem(request, error)
     with bound(**named(request)):
         logger.info(
             "refused",
@@ -168,6 +168,10 @@ def _told(request: web.Request, error: Told) -> web.Response:
             **limit_of(error),
         )
     return answer
+
+
+def _problem(request: web.Request, error: Told) -> web.Response:
+    return problem(error, retry_after_s=request.app[CONTEXT].settings.retry_after_s)
 
 
 def limit_of(error: Told) -> dict[str, str]:

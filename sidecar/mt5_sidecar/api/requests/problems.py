@@ -15,7 +15,6 @@ from mt5_sidecar.orders.errors import OrderError
 from mt5_sidecar.orders.retcodes import retcode_name
 
 CONTENT_TYPE: Final = "application/problem+json"
-RETRY_AFTER_S: Final = 2.0
 
 Told = errors.BridgeError | OrderError
 """What a client is told: the orders have a tree of their own."""
@@ -80,12 +79,13 @@ def document(error: Told) -> dict[str, Any]:
     }
 
 
-def problem(error: Told) -> web.Response:
-    """Return the answer that tells the client of `error`."""
+def problem(error: Told, *, retry_after_s: float) -> web.Response:
+    """Return the answer that tells the client of `error`; `retry_after_s` is for a 503 that knows
+    nothing better."""
     status = status_of(type(error))
     headers = {}
     if status is HTTPStatus.SERVICE_UNAVAILABLE or "retry_after_s" in error.extra:
-        headers["Retry-After"] = str(math.ceil(error.extra.get("retry_after_s", RETRY_AFTER_S)))
+        headers["Retry-After"] = str(math.ceil(error.extra.get("retry_after_s", retry_after_s)))
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="mt5-bridge"'
     if "allow" in error.extra:

@@ -2,6 +2,7 @@
 """Trades over HTTP: the body in, the outcome out (docs/orders.md)."""
 
 import contextlib
+import math
 import posixpath
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -40,8 +41,6 @@ from mt5_sidecar.orders.retcodes import retcode_name
 KEY_HEADER: Final = "Idempotency-Key"
 # order_check says 0 where order_send would say 10009. Source: MT5.md 3.5.
 CHECKED_OK: Final = 0
-# An unknown outcome is looked for once a second.
-ASK_AGAIN_S: Final = "1"
 # The one Content-Encoding that changes nothing.
 PLAIN: Final = "identity"
 
@@ -165,7 +164,9 @@ def _answer(request: web.Request, outcome: Outcome) -> web.Response:
         raise error
     if outcome.outcome != "Unknown":
         return web.Response(body=encode(outcome), content_type=JSON)
-    headers = {"Location": _location(request, outcome.key), "Retry-After": ASK_AGAIN_S}
+    # As often it is looked for: nobody knows more before.
+    again_s = math.ceil(request.app[CONTEXT].settings.order_reconcile_interval_s)
+    headers = {"Location": _location(request, outcome.key), "Retry-After": str(again_s)}
     return web.Response(
         body=encode(outcome), status=HTTPStatus.ACCEPTED, headers=headers, content_type=JSON
     )
