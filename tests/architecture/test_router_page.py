@@ -24,9 +24,7 @@ def test_every_problem_is_documented_with_its_status_and_no_other() -> None:
     rows = re.findall(r"^\| (`[a-z-]+` \d{3}.*?) \|", _section("What its problems mean"), re.M)
 
     documented = {
-        (status, slug)
-        for row in rows
-        for slug, status in re.findall(r"`([a-z-]+)` (\d{3})", row)
+        (status, slug) for row in rows for slug, status in re.findall(r"`([a-z-]+)` (\d{3})", row)
     }
 
     assert len(sent) > 15
