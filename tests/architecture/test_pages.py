@@ -24,6 +24,10 @@ PATH: Final = re.compile(
 )
 FORBIDDEN: Final = "operator/__init__.py"  # named as what must never be there
 BESIDE: Final = re.compile(r"`([\w-]+\.md)`")
+RECORD: Final = re.compile(r"\badr/(\d{3})")
+# As in: (docs/healing.md, "When no step is taken"), also where the name is a link.
+PASSAGE: Final = re.compile(r'([\w-]+\.md)[`\])]*(?:\([\w./-]+\))?, "([^"]+)"')
+SOURCES: Final = (".py", ".lua", ".yaml", ".sh", ".tpl", ".txt", ".template")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -53,6 +57,30 @@ def test_every_anchor_names_a_heading(page: Path) -> None:
     ]
 
     assert dead == []
+
+
+def test_every_record_and_passage_that_is_named_in_words_exists() -> None:
+    records = {file.name[:3] for file in (ROOT / "docs" / "adr").glob("*.md")}
+    dead = []
+    for file in [*PAGES, *_sources()]:
+        text = file.read_text()
+        dead += [(file, number) for number in RECORD.findall(text) if number not in records]
+        dead += [(file, *named) for named in PASSAGE.findall(text) if not _has(*named)]
+
+    assert dead == []
+
+
+def _sources() -> list[Path]:
+    rooms = ("operator", "sidecar", "charts", "images", "bench", "tests")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*")]
+    return [file for file in files if file.suffix in SOURCES and file != Path(__file__)]
+
+
+def _has(page: str, passage: str) -> bool:
+    """Tell whether a page has a heading of this name, or a paragraph that begins with it."""
+    file = ROOT / "docs" / page
+    begins = rf"^(?:#+|(?:- )?\*{{1,2}}) ?{re.escape(passage)}"
+    return not file.exists() or bool(re.search(begins, file.read_text(), re.MULTILINE))
 
 
 def _anchors(page: Path) -> set[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,6 +237,21 @@ def test_the_monitors_ask_ports_that_the_pods_have() -> None:
     assert accounts["selector"] == {"matchLabels": {"app.kubernetes.io/name": "mt5-account"}}
     assert accounts["podMetricsEndpoints"][0]["port"] == "ops"
     assert accounts["namespaceSelector"] == {"any": True}
+
+
+def test_the_values_that_pages_show_are_taken(tmp_path: Path) -> None:
+    known = set(json.loads((CHART / "values.schema.json").read_text())["properties"])
+    pages = [page.read_text() for page in sorted((REPOSITORY / "docs").glob("*.md"))]
+    blocks = [
+        block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    ]
+    shown = [block for block in blocks if set(yaml.safe_load(block)) <= known]
+
+    for block in shown:
+        (tmp_path / "values.yaml").write_text(block)
+        assert template("--values", tmp_path / "values.yaml"), block
+
+    assert len(shown) >= 2
 
 
 def test_every_value_has_a_place_in_the_schema() -> None:

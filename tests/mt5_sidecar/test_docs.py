@@ -84,3 +84,11 @@ def test_the_openapi_document_has_every_operation_and_its_references_resolve() -
     price = json.dumps(schemas["PositionView"]["properties"]["price_open"])
     assert '"number"' in price
     assert '"string"' not in price
+
+
+def test_a_fault_amid_a_trade_is_not_told_as_nothing_sent() -> None:
+    paths = json.loads(described(OPERATIONS))["paths"]
+
+    for operation in OPERATIONS:
+        told = paths[operation.path][operation.method.lower()]["responses"]["default"]
+        assert ("may have been sent" in told["description"]) == operation.keyed, operation.path

@@ -246,7 +246,11 @@ class AccountSpec(Model):
         ),
     ] = Priority.STANDARD
     suspend: Annotated[
-        bool, Field(description="True: no pod; journal, volume and route record are kept.")
+        bool,
+        Field(
+            description="True: no pod. The volume, if there is one, is kept with the order journal"
+            " on it, and so is the route record."
+        ),
     ] = False
     disruption: Annotated[
         Disruption,

@@ -16,6 +16,7 @@ from mt5_sidecar.orders.retcodes import NOT_SENT_FAULTS, RETCODES
 from mt5_simulator import constants as package
 
 DOC = (Path(__file__).parents[3] / "docs" / "orders.md").read_text()
+ORDERS = Path(errors.__file__).parent
 ERRORS = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -67,6 +68,17 @@ def test_every_error_has_a_status_and_a_slug_of_its_own_and_is_in_the_tree(
 @pytest.mark.parametrize("kind", [k for k in ERRORS if not k.__subclasses__()])
 def test_every_error_is_documented(kind: type[errors.OrderError]) -> None:
     assert f"`{kind.slug}`" in DOC
+
+
+def test_every_limit_of_a_symbol_is_documented_and_no_other() -> None:
+    source = "".join(file.read_text() for file in ORDERS.glob("**/*.py"))
+    (row,) = (line for line in DOC.splitlines() if line.startswith("| `broken-limit` |"))
+    (named,) = re.findall(r"does not take it: `([\w ]+)`", row)
+
+    limits = re.findall(r'(?:_broken|BrokenLimit)\(\s*"(\w+)"', source)
+
+    assert len(set(limits)) > 10
+    assert sorted(named.split()) == sorted(set(limits))
 
 
 def test_every_fault_that_proves_nothing_was_sent_is_documented() -> None:

@@ -28,6 +28,8 @@ KEY_PATTERN: Final = "^[!-~]{1,128}$"
 
 OPENAPI: Final = web.AppKey("openapi", Document)
 
+_PLACE: Final = "One account. Behind the router each path begins with /accounts/{id}."
+
 SCHEMAS: Final = "#/components/schemas/{name}"
 
 
@@ -85,7 +87,8 @@ _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "required, unless the body has client_order_id: one trade, one key",
+    "description": "required, unless the body has client_order_id: one trade, one key; the same "
+    "again where no answer came",
     "schema": {"type": "string", "pattern": KEY_PATTERN},
 }
 _ALSO_IN_BODY: Final = {
@@ -96,6 +99,9 @@ _ALSO_IN_BODY: Final = {
     },
     "account_id": {"type": ["string", "integer"], "description": "refused unless it is this one"},
 }
+
+_FAULT: Final = "a fault of ours"
+_FAULT_AMID_A_TRADE: Final = "a fault of ours; it may have been sent: send the same key again"
 
 _NAMES: Final = {"type": "array", "items": {"type": "string"}}
 # Of a trade that ended otherwise, whose problem has its whole outcome, some are null.
@@ -176,7 +182,7 @@ def described(operations: Iterable[Operation]) -> bytes:
     return encode(
         {
             "openapi": "3.1.0",
-            "info": {"title": "MT5 Bridge sidecar", "version": __version__},
+            "info": {"title": "MT5 Bridge sidecar", "version": __version__, "description": _PLACE},
             "paths": paths,
             "components": {
                 "schemas": {**components, "Problem": PROBLEM},
@@ -218,7 +224,7 @@ def _answers(operation: Operation, schema: dict[str, Any] | None) -> dict[str, A
         if operation.keyed:
             headers = _HEADERS[HTTPStatus.ACCEPTED]
             answers["202"] = _answer("not known yet; see Location", schema, headers)
-    return answers | {"default": _problem("a fault of ours", {})}
+    return answers | {"default": _problem(_FAULT_AMID_A_TRADE if operation.keyed else _FAULT, {})}
 
 
 def _answer(
