@@ -37,7 +37,7 @@ class Api:
         self._timeout_s = timeout_s
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the API's answer.
+        """Return the API's answer; a PATCH is merged into what is there.
 
         Raises:
             Refused: the answer is an error.
@@ -66,7 +66,8 @@ class Api:
         connection = http.client.HTTPSConnection(
             self._address.netloc, context=self._context, timeout=self._timeout_s
         )
-        headers = {"Content-Type": "application/json", "Connection": "close"}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Content-Type": kind, "Connection": "close"}
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
             answer = connection.getresponse()
