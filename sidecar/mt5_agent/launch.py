@@ -25,6 +25,7 @@ from mt5_agent.terminals import NotThere
 from mt5_agent.wanted import Wanted
 
 _FORGET_AGAIN_S: Final = 1.0
+"""No knob: the password is in the file until then."""
 _log = logging.getLogger(__name__)
 
 

@@ -93,7 +93,7 @@ class Settings(BaseSettings, InUse):
 
     # Orders (docs/orders.md).
     journal_dir: Path = Path("/var/lib/mt5/journal")
-    # Of a journal of 30 days of keys, at some 2 kB each.
+    # Of a journal that is taken over: a key takes some 1.1 kB of it (docs/orders.md).
     journal_limit_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
     journal_retry_interval_s: Annotated[float, Field(ge=0.01)] = 5.0
     order_self_activate: bool = True

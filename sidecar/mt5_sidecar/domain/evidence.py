@@ -18,7 +18,8 @@ VERSION: Final = 1
 BUCKETS: Final = 96
 """The window forgets in so many steps."""
 LONGEST_LOOK_MS: Final = 30_000
-"""A longer silence between two looks was not watched: the sidecar was down, or the clock jumped."""
+"""A longer silence between two looks was not watched: the sidecar was down, or the clock jumped. No
+knob: evidence of all accounts is weighed together, and must mean the same."""
 
 DataKind = Literal["account", "ticks"]
 

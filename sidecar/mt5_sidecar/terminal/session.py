@@ -15,7 +15,8 @@ from mt5_sidecar.terminal.wire import Wire
 
 # Before the token is checked nobody may make us hold more than this.
 HELLO_BYTES: Final = 4096
-# The agent keeps the deadline itself; this is how long its word of it may take to come.
+# The agent keeps the deadline itself; this is how long its word of it may take to come. No knob:
+# by it an order's outcome is unknown, and orders.office counts on when that is.
 ANSWER_SLACK_S: Final = 1.0
 TOO_LATE: Final = protocol.Fault(0, "the deadline passed before the agent could be asked")
 NOT_SENT: Final = protocol.Fault(0, "the agent's connection ended before the call was made")

@@ -17,8 +17,9 @@ from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.errors import InvalidRequest
 
 PAGE: Final = 500
+# Part of the API, as MOST_DAYS.
 LARGEST_PAGE: Final = 1000
-# Twice this many records of some 200 bytes fit one frame of the agent.
+# Twice this many records of some 200 bytes fit one frame of the agent, so this is no setting.
 MOST_RECORDS: Final = 20_000
 
 _CURSOR: Final = re.compile(r"(\d{1,16})-([do])-(\d{1,19})")

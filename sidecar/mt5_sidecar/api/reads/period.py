@@ -13,6 +13,7 @@ from mt5_sidecar.orders.errors import BrokerTimeUnknown
 
 DAY_S: Final = 86_400
 DEFAULT_DAYS: Final = 7
+# Part of the API (OpenAPI tells it), and no setting: one client works with every account.
 MOST_DAYS: Final = 3660
 # Clocks of brokers are less than this from UTC.
 WIDEST_ZONE_S: Final = 14 * 3600

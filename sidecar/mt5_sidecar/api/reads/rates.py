@@ -20,6 +20,7 @@ from mt5_sidecar.domain.names import TIMEFRAMES
 from mt5_sidecar.errors import InvalidRequest, TerminalRefused
 
 DEFAULT_BARS: Final = 100
+# Part of the API, as MOST_DAYS.
 MOST_BARS: Final = 5000
 _DAY_S: Final = 86_400
 _LENGTH_S: Final = {"M": 60, "H": 3600, "D": _DAY_S, "W": 7 * _DAY_S, "MN": 28 * _DAY_S}

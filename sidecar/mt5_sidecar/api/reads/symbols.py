@@ -21,6 +21,7 @@ from mt5_sidecar.orders.errors import NoPrice
 
 # The package takes at most 29 characters (MT5.md 3.5); control characters never name a symbol.
 SYMBOL: Final = re.compile(r"[^\x00-\x1f\x7f,]{1,29}")
+# Part of the API, as MOST_DAYS.
 MOST_SYMBOLS: Final = 50
 T = TypeVar("T")
 
