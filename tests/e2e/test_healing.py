@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from e2e_world import Account, World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 # The ladder's third rung alone, and in seconds.
 IMPATIENT = {

@@ -23,7 +23,7 @@ from cluster.backends import Cluster
 from cluster.kubectl import Manifest
 from cluster.local import LocalCluster
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 KICKS = 2
 SHORT = {

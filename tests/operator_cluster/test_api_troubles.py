@@ -19,7 +19,7 @@ from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture

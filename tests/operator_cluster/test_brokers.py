@@ -27,7 +27,7 @@ from operator_cluster.redis_process import running_redis
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.stub_brokers import StubBrokers
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 SHORT = {
     "broker_trial_s": 3,

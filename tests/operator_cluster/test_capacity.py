@@ -108,7 +108,6 @@ def create(kubectl: Kubectl, numbers: range) -> None:
     kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(manifests))
 
 
-@pytest.mark.timeout(240)
 def test_from_5_accounts_to_38_and_back_within_a_minute_each_and_2_places_stay_warm(
     make_operator: MakeOperator, kubectl: Kubectl, redis: RedisServer, pool: Pool
 ) -> None:
@@ -142,7 +141,6 @@ def _seconds(change: Any, done: Any) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.timeout(120)
 def test_a_node_takes_as_many_accounts_as_its_cap_and_the_next_is_told_why(
     make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
@@ -200,7 +198,6 @@ def _waiting_words(kubectl: Kubectl) -> str:
     return " ".join(c["message"] for c in found if c.get("reason") == "NoCapacity")
 
 
-@pytest.mark.timeout(180)
 def test_a_vip_takes_a_warm_place_and_the_next_free_one_but_never_a_running_account(
     make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
@@ -231,7 +228,6 @@ def test_a_vip_takes_a_warm_place_and_the_next_free_one_but_never_a_running_acco
         eventually(lambda: reason(kubectl, "plain") == "Connected", timeout_s=20)
 
 
-@pytest.mark.timeout(120)
 def test_a_higher_class_for_vips_would_end_running_accounts(
     make_operator: MakeOperator, plane: ControlPlane, kubectl: Kubectl, pool: Pool
 ) -> None:
@@ -252,7 +248,6 @@ def test_a_higher_class_for_vips_would_end_running_accounts(
         assert not before.items() <= running(kubectl).items()
 
 
-@pytest.mark.timeout(120)
 def test_a_new_leader_leaves_a_line_as_it_is(
     make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:
@@ -276,7 +271,6 @@ def test_a_new_leader_leaves_a_line_as_it_is(
         assert operator.writes() == 0, operator.writes_by_kind()
 
 
-@pytest.mark.timeout(120)
 def test_windows_places_are_kept_warm_only_for_windows_accounts(
     make_operator: MakeOperator, kubectl: Kubectl, pool: Pool
 ) -> None:

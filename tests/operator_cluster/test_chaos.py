@@ -29,7 +29,7 @@ from operator_cluster.redis_process import RedisServer
 from operator_cluster.sidecar_stub import SidecarStub
 from operator_cluster.watchman import Watchman
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 SEEDS = int(os.environ.get("MT5_CHAOS_SEEDS", "1"))
 FIRST = int(os.environ.get("MT5_CHAOS_FIRST", "0"))

@@ -29,7 +29,6 @@ EXPECTED = {
 }
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_at_random_points_it_ends_in_the_same_state(
     operator: Operator, kubectl: Kubectl, redis: RedisServer, seed: int

@@ -14,7 +14,7 @@ from operator_cluster.manifests import account, await_reason, condition, reason,
 from operator_cluster.operator_process import MakeOperator, Operator, eventually, steady
 from operator_cluster.sidecar_stub import CONNECTED, SidecarStub
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.cluster
 
 FAULT = {"state": "Disconnected", "reason": "TerminalFault", "message": "it hung"}
 OUTAGE = {"state": "Disconnected", "reason": "BrokerUnreachable", "message": "away"}

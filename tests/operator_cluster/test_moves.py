@@ -537,7 +537,6 @@ def test_what_the_garbage_collector_forgets_of_an_account_before_does_not_stay(
     eventually(lambda: sidecars.journal(second).active)
 
 
-@pytest.mark.timeout(240)
 def test_a_pod_deleted_by_force_from_a_silent_node_has_no_successor_until_the_node_is_off(
     fleet: Fleet, plane: ControlPlane, kubectl: Kubectl, sidecars: SidecarStub
 ) -> None:
@@ -627,7 +626,6 @@ def taints(kubectl: Kubectl, node: str) -> set[str]:
     return {taint["key"] for taint in found["spec"].get("taints", [])}
 
 
-@pytest.mark.timeout(240)
 def test_an_operator_that_ends_after_each_step_of_a_move_ends_the_move(
     fleet: Fleet,
     plane: ControlPlane,
@@ -700,7 +698,6 @@ class Steps:
 SEEDS = int(os.environ.get("MT5_CRASH_SEEDS", "2"))
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_killed_amid_moves_the_operator_ends_them_and_two_slots_never_trade(
     fleet: Fleet, kubectl: Kubectl, redis: RedisServer, sidecars: SidecarStub, seed: int

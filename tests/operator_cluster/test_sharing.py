@@ -25,7 +25,7 @@ from operator_cluster.operator_process import (
 )
 from operator_cluster.redis_process import RedisServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.cluster
 
 SHARDS = 3
 

@@ -17,7 +17,7 @@ from operator_cluster.manifests import account, await_reason, secret
 from operator_cluster.operator_process import MakeOperator, Operator, eventually
 from operator_cluster.redis_process import RedisServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
