@@ -176,8 +176,7 @@ def _is_found_out_and_waits_for_a_node(trial: Trial, account: Account) -> None:
     # One of the fresh starts is the first start of all; the operator made the other.
     starts = trial.told("FreshStart")
     assert [each["regarding"]["name"] for each in starts] == [account.name]
-    # Reviews are half a second apart: where the watch is later, one pod is deleted by two of them.
-    assert trial.world.operators_metric("mt5_operator_fresh_starts_total") >= 1
+    assert trial.world.operators_metric("mt5_operator_fresh_starts_total") == 1
 
 
 def _on_a_node(trial: Trial, account: Account) -> Manifest | None:

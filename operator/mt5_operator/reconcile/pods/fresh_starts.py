@@ -39,9 +39,11 @@ async def _start_afresh(
     started = max(born, tally.started_at or born)
     if (at - started).total_seconds() < settings.broker_fresh_start_pause_s:
         return
-    key = key_of(pod)
+    key, meta = key_of(pod), pod["metadata"]
     try:
-        await world.api.delete(POD, key, uid=pod["metadata"]["uid"])
+        # As it is known here: one that is being deleted already, which the watch has yet to tell,
+        # is no second start.
+        await world.api.delete(POD, key, uid=meta["uid"], version=meta["resourceVersion"])
     except (NotFound, Conflict):
         return  # another pod by now
     metrics.FRESH_STARTS.inc()
