@@ -13,10 +13,10 @@ from mt5_sidecar.api.ops.activation import orders_of
 from mt5_sidecar.api.reads.status import versions
 from mt5_sidecar.api.requests.middleware import Handler
 from mt5_sidecar.api.requests.operation import presented_key
-from mt5_sidecar.api.requests.problems import problem
+from mt5_sidecar.api.requests.problems import refusal
 from mt5_sidecar.domain.clock import utc_iso
 from mt5_sidecar.domain.encoding import encode
-from mt5_sidecar.errors import BridgeError, Draining, Unexpected
+from mt5_sidecar.errors import Draining, Unexpected
 from mt5_sidecar.orders.errors import JournalError
 
 
@@ -26,7 +26,7 @@ async def healthz(request: web.Request) -> web.Response:
     settings = context.settings
     silent_s = time.monotonic() - context.pulse.at_s
     if silent_s > settings.file_poll_interval_s + settings.loop_silence_timeout_s:
-        return _problem(context, Unexpected(f"no housekeeping for {silent_s:.0f} s"))
+        return refusal(request, Unexpected(f"no housekeeping for {silent_s:.0f} s"))
     return web.Response(text="ok\n")
 
 
@@ -34,9 +34,9 @@ async def readyz(request: web.Request) -> web.Response:
     """Say whether the account is logged in and synchronised."""
     context = request.app[CONTEXT]
     if context.sockets.draining:
-        return _problem(context, Draining("the pod is going away"))
+        return refusal(request, Draining("the pod is going away"))
     if not context.terminal.connection.connected:
-        return _problem(context, context.terminal.unavailable())
+        return refusal(request, context.terminal.unavailable())
     return web.Response(text="ok\n")
 
 
@@ -87,10 +87,6 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/metrics", metrics),
     ("GET", "/internal/state", state),
 )
-
-
-def _problem(context: Context, error: BridgeError) -> web.Response:
-    return problem(error, retry_after_s=context.settings.retry_after_s)
 
 
 def _told(fault: JournalError | None) -> str:

@@ -15,7 +15,7 @@ from aiohttp import web
 from mt5_sidecar import errors
 from mt5_sidecar.api.context import CONTEXT
 from mt5_sidecar.api.requests import cors
-from mt5_sidecar.api.requests.problems import Told, from_aiohttp, problem
+from mt5_sidecar.api.requests.problems import Told, from_aiohttp, refusal
 from mt5_sidecar.auth.principal import Principal
 from mt5_sidecar.logs import bound, logger
 from mt5_sidecar.orders.errors import OrderError
@@ -152,11 +152,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # noqa: BLE001  the last door: the fault is logged and told
         with bound(**named(request)):
             logger.exception("unexpected_error", method=request.method, route=request[ROUTE])
-        return _problem(request, errors.Unexpected("see the sidecar's log", request_id=request[ID]))
+        return refusal(request, errors.Unexpected("see the sidecar's log", request_id=request[ID]))
 
 
 def _told(request: web.Request, error: Told) -> web.Response:
-    answer = _problem(request, error)
+    answer = refusal(request, error)
     with bound(**named(request)):
         logger.info(
             "refused",
@@ -168,10 +168,6 @@ def _told(request: web.Request, error: Told) -> web.Response:
             **limit_of(error),
         )
     return answer
-
-
-def _problem(request: web.Request, error: Told) -> web.Response:
-    return problem(error, retry_after_s=request.app[CONTEXT].settings.retry_after_s)
 
 
 def limit_of(error: Told) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mt5_sidecar import errors
+from mt5_sidecar.api.context import CONTEXT
 from mt5_sidecar.domain.encoding import encode
 from mt5_sidecar.orders.errors import OrderError
 from mt5_sidecar.orders.retcodes import retcode_name
@@ -77,6 +78,11 @@ def document(error: Told) -> dict[str, Any]:
         **error.extra,
         **_named(error.extra.get("retcode")),
     }
+
+
+def refusal(request: web.Request, error: Told) -> web.Response:
+    """Return what tells whoever made `request` of `error`."""
+    return problem(error, retry_after_s=request.app[CONTEXT].settings.retry_after_s)
 
 
 def problem(error: Told, *, retry_after_s: float) -> web.Response:
