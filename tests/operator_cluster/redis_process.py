@@ -62,15 +62,18 @@ class RedisServer:
         wait_for(self._answers, what="Redis to answer", timeout_s=60, interval_s=0.02)
 
     def stop(self) -> None:
-        """End it, and forget all that was not saved."""
-        self.client.close()
+        """End it, and forget all that was not saved.
+
+        Its client finds out by itself: another thread may be amid a call.
+        """
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def forget(self) -> None:
-        """Remove what was saved."""
+        """Remove what was saved, and the client."""
+        self.client.close()
         self._folder.cleanup()
 
     def routes(self) -> dict[str, Any]:
