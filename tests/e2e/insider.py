@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
@@ -86,6 +86,7 @@ class TraderWatch:
         return {slot for slot, door in self._slots.items() if self._trades(door)}
 
     def _trades(self, door: Door) -> bool:
-        with suppress(OSError, urllib.error.URLError):  # gone, or not there yet
+        # Gone, or not there yet, or ended amid its answer.
+        with suppress(OSError, http.client.HTTPException):
             return bool((self._insider.state(door)["orders"] or {}).get("active"))
         return False

@@ -78,11 +78,11 @@ class Client:
 
     @asynccontextmanager
     async def _noted(self, what: str) -> AsyncIterator[None]:
-        # A request that gets no answer at all has failed, and the client goes on.
+        # A request that gets no answer at all, or no JSON, has failed, and the client goes on.
         began = time.monotonic()
         try:
             yield
-        except (aiohttp.ClientError, TimeoutError) as fault:
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as fault:
             took_s = time.monotonic() - began
             self.failed.append(f"{what} at {datetime.now(UTC):%T}, after {took_s:.1f} s: {fault!r}")
             await asyncio.sleep(READ_PAUSE_S)

@@ -11,6 +11,7 @@ from sidecar_rig import eventually
 from world import ALL, Survivor
 
 import nonsense_frames
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_agent.protocol import records
 from nonsense_frames import frames, values
@@ -32,7 +33,7 @@ async def says(survivor: Survivor, *parts: bytes) -> None:
         for part in parts:
             writer.write(part)
         writer.write_eof()
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             while await reader.read(65_536):
                 pass
     except (OSError, RuntimeError):

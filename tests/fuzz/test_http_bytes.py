@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from world import ALL, Survivor
 
+from cluster.waiting import patience_s
+
 EXAMPLES = int(os.environ.get("MT5_FUZZ_EXAMPLES", "40"))
 KEY = f"X-API-Key: {ALL}".encode()
 ORDER = b"POST /api/order HTTP/1.1"
@@ -23,7 +25,7 @@ async def sent(port: int, start: bytes, *headers: bytes, body: bytes = b"") -> i
     lines = (start, b"Host: test", b"Connection: close", *headers, b"", b"")
     writer.write(b"\r\n".join(lines) + body)
     try:
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             answer = await reader.read()
     except ConnectionError:
         answer = b""

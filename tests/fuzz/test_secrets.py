@@ -16,6 +16,7 @@ from pod import ALL, SCOPES, Pod
 from sidecar_process import told_by_the_kernel
 from sidecar_rig import api_key, eventually, heard, key_record
 
+from cluster.waiting import patience_s
 from mt5_sidecar.api.operations import OPERATIONS
 
 PASSWORD: Final = "canary-c0ffee-password"
@@ -115,7 +116,7 @@ async def sends(pod: Pod, *lines: bytes) -> bytes:
     """Return the answer to a request that need not be HTTP."""
     reader, writer = await asyncio.open_connection("127.0.0.1", pod.rig.sidecar.api_port)
     writer.write(b"\r\n".join((*lines, b"", b"")))
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), patience_s(20))
     writer.close()
     return answer.split(b"\r\n\r\n")[0]
 

@@ -14,6 +14,7 @@ from raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, frame
 from sidecar_rig import eventually
 from world import ALL, Survivor
 
+from cluster.waiting import patience_s
 from mt5_sidecar.api.ws import commands
 from mt5_sidecar.streams.codes import Close
 
@@ -53,7 +54,7 @@ async def test_bytes_of_any_kind_end_their_own_connection_at_most(
         for part in parts:
             await socket.write(part)
         socket.ends()
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             code = await socket.close_code()
 
     chosen = {int.from_bytes(data[i : i + 2]) for data in parts for i in range(len(data))}
@@ -85,7 +86,7 @@ async def test_what_is_no_frame_is_closed_with_its_documented_code(
 ) -> None:
     async with RawSocket(survivor.port, ALL) as socket:
         await socket.write(sent)
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             assert await socket.close_code() == code
 
     await survivor.is_unharmed()
@@ -136,7 +137,7 @@ async def test_a_message_that_means_nothing_is_told_so_and_the_stream_goes_on(
             await socket.write(frame(text, opcode=opcode))
         await socket.write(frame(b'{"type":"heartbeat","id":"the last"}') + frame(b"", opcode=PONG))
         await socket.write(frame(b"\x03\xe8", opcode=CLOSE))
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             answers = await socket.frames()
 
     said = [msgspec.json.decode(data) for opcode, data in answers if opcode == TEXT]

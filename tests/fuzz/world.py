@@ -15,6 +15,7 @@ from sidecar_process import Process
 from sidecar_rig import Rig, api_key, eventually, heard, key_record
 
 from cluster.ports import free_port
+from cluster.waiting import patience_s
 
 ALL: Final = api_key("all")
 # Nothing that strangers send may be kept: what Python itself takes for more code and arenas.
@@ -87,7 +88,7 @@ class Survivor:
     async def is_unharmed(self) -> None:
         """Fail unless it lives, serves its other client, and says of no fault of its own."""
         assert self.sidecar.process.returncode is None, self.sidecar.lines[-5:]
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ANSWERS_WITHIN_S)):
             await (await self.witness.ping())
         assert (await self.rig.get("/api/positions", key=ALL)).status == 200
         assert not [line for fault in FAULTS for line in self.sidecar.said(fault)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent import launch, protocol, terminal_ini
 from mt5_agent.report import Report
 from mt5_agent.settings import Settings, load
@@ -350,7 +351,7 @@ async def test_a_start_file_in_use_is_removed_as_soon_as_it_can_be(tmp_path, mon
     made.forget()
     assert ini.exists()
     in_use[0] = False
-    await asyncio.wait_for(gone.wait(), 10)
+    await asyncio.wait_for(gone.wait(), patience_s(10))
     assert not ini.exists()
 
 
@@ -410,5 +411,5 @@ async def test_a_command_that_does_not_end_is_killed_after_as_long_as_is_set():
     sleeps = json.dumps([sys.executable, "-c", "import time; time.sleep(60)"])
     settings = Settings(backend="simulator", terminal_kill_command=sleeps, command_timeout_s=0.05)
 
-    async with asyncio.timeout(15):  # less than the default would take
+    async with asyncio.timeout(patience_s(15)):  # less than the default would take
         await launch.Launch(settings, wanted=Wanted(), report=None).clear()

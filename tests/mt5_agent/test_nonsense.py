@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nonsense_frames
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 from nonsense_frames import frames, values
 
@@ -52,7 +53,7 @@ async def is_unharmed(agent: Any, sidecar: Any) -> None:
     sidecar.hang_up()
     await sidecar.joined()
     sidecar.login()
-    async with asyncio.timeout(SERVES_WITHIN_S):
+    async with asyncio.timeout(patience_s(SERVES_WITHIN_S)):
         while not await serves(sidecar):
             pass
     assert agent.process.returncode is None

@@ -7,6 +7,7 @@ import time
 import msgspec
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent.board import Board
 from mt5_agent.calls import Ending
 from mt5_agent.pipe import SELECT, TICKS, Done
@@ -35,7 +36,7 @@ class Terminal:
         return [at for name, at in self.asked if name == call]
 
     async def until(self, call, count):
-        async with asyncio.timeout(20), self._more:
+        async with asyncio.timeout(patience_s(20)), self._more:
             await self._more.wait_for(lambda: len(self.times(call)) >= count)
 
 

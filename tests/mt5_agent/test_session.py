@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent.pipe import Done
 from mt5_agent.protocol import Login
 from mt5_agent.report import Report
@@ -45,7 +46,7 @@ async def test_the_start_file_goes_without_a_log_in_once_the_terminal_has_surely
 
     running = asyncio.create_task(session.run())
     for _ in range(3):
-        await asyncio.wait_for(attempts.acquire(), 20)
+        await asyncio.wait_for(attempts.acquire(), patience_s(20))
     running.cancel()
 
     assert bool(forgotten) == is_gone

@@ -258,7 +258,7 @@ async def test_a_session_that_breaks_at_once_is_not_made_again_at_once(made_agen
 
 async def stand_still(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         while Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "T":  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.01)
 

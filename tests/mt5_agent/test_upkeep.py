@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent import disk, memory
 from mt5_agent.disk import File
 from mt5_agent.memory import Memory
@@ -242,7 +243,7 @@ async def test_a_broker_that_kicks_is_given_fresh_starts(made_agent, sidecar):
     await sidecar.joined()
     sidecar.login(server="Simulator-WineBlocked")
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(patience_s(60)):
         while not sidecar.state or sidecar.state.evidence.terminal_starts < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

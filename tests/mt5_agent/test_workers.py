@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_agent.pipe import Done, Job, Ready
 from mt5_agent.protocol import READ_BYTES, encode
 from mt5_agent.workers import WorkerGone, WorkerProcess
@@ -37,7 +38,7 @@ async def start(how: str) -> WorkerProcess:
 async def test_an_answer_is_heard(how):
     worker = await start(how)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience_s(20)):
             done = await worker.do(Job("version"))
     finally:
         await worker.kill()
@@ -51,7 +52,7 @@ async def test_no_read_asks_for_more_than_the_heap_gives(monkeypatch):
     worker = await start("answers")
     monkeypatch.setattr(os, "read", lambda fd, size: asked.append(size) or read(fd, size))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience_s(20)):
             await worker.do(Job("version"))
     finally:
         await worker.kill()
@@ -64,7 +65,7 @@ async def test_no_read_asks_for_more_than_the_heap_gives(monkeypatch):
 async def test_a_worker_that_cannot_be_understood_or_ends_is_gone(how):
     worker = await start(how)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience_s(20)):
             with pytest.raises(WorkerGone):
                 await worker.do(Job("version"))
             await worker.ended()
@@ -91,7 +92,7 @@ async def test_a_killed_worker_is_waited_for_and_says_so_at_once():
     worker, ends = await start("never"), []
     worker.give(Job("order_send"), ends.append)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         await worker.kill()
 
     assert ends == [None]
@@ -103,7 +104,7 @@ async def test_a_worker_without_a_first_word_is_none():
 
 
 async def test_a_worker_that_says_nothing_is_waited_for_as_long_as_is_set():
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         with pytest.raises(WorkerGone, match="no first word"):
             await WorkerProcess.start(
                 [sys.executable, "-c", "import time; time.sleep(60)"], within_s=0.05

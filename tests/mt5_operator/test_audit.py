@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_operator.cluster.audit import Audit
 from mt5_operator.cluster.cache import Caches
 from mt5_operator.cluster.kinds import ACCOUNT, BROKER, CONFIG_MAP, NAMESPACE, NODE, POD, Kind
@@ -104,7 +105,7 @@ async def test_who_comes_to_lead_waits_until_its_caches_hold_what_there_is(
     assert not waits.done()
     bench.feed("new", 5)
 
-    await asyncio.wait_for(waits, 5)
+    await asyncio.wait_for(waits, patience_s(5))
     assert bench.server.listed.count(ACCOUNT) == 1  # what was caught up with is not listed again
 
 
@@ -112,7 +113,7 @@ async def test_a_kind_that_is_gone_keeps_nobody_from_leading() -> None:
     bench = Bench()
     bench.server.unknown = {BROKER}
 
-    await asyncio.wait_for(bench.audit.caught_up(), 5)
+    await asyncio.wait_for(bench.audit.caught_up(), patience_s(5))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ async def test_a_namespace_that_is_gone_holds_nothing_and_keeps_nobody_from_lead
     assert bench.vanished == [(POD, POD_KEY)]
     assert bench.audit.synced.is_set()
     assert not bench.audit.refusing
-    await asyncio.wait_for(bench.audit.caught_up(), 5)
+    await asyncio.wait_for(bench.audit.caught_up(), patience_s(5))
 
 
 async def test_a_namespace_that_refuses_us_is_not_taken_for_empty_and_the_others_are_audited() -> (

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_operator import names
 from mt5_operator.cluster.kinds import Kind
 from mt5_operator.errors import ApiUnavailable, NotFound
@@ -56,7 +57,7 @@ class Bench:
 
     async def until(self, number: int) -> None:
         """Wait until so many pods were changed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience_s(5)):
             while len(self.cluster.patched) < number:
                 self.cluster.news.clear()
                 await self.cluster.news.wait()
@@ -101,4 +102,4 @@ async def test_what_could_not_be_said_is_said_later(bench: Bench) -> None:
 
 
 async def test_without_a_selector_it_does_nothing_at_all() -> None:
-    await asyncio.wait_for(hurry(Bench(router_selector="").context), 1)
+    await asyncio.wait_for(hurry(Bench(router_selector="").context), patience_s(1))

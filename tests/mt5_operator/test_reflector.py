@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from cluster.waiting import patience_s
 from mt5_operator.cluster.api import HttpApi
 from mt5_operator.cluster.credentials import Credentials
 from mt5_operator.cluster.kinds import AROUND, OURS, POD
@@ -119,7 +120,7 @@ async def seen() -> AsyncIterator[Any]:
 
 
 async def until(claim: Any) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patience_s(15)):
         while not claim():  # noqa: ASYNC110 - the claim is about several things
             await asyncio.sleep(0.005)
 

@@ -7,6 +7,7 @@ import asyncio
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_operator.names import Key
 from mt5_operator.schedule import Schedule
 
@@ -154,7 +155,7 @@ async def test_a_waiting_worker_gets_a_patient_key() -> None:
 
     schedule.add_patient(A)
 
-    assert await asyncio.wait_for(worker, 5) == A
+    assert await asyncio.wait_for(worker, patience_s(5)) == A
 
 
 async def test_a_waiting_worker_gets_what_is_added() -> None:
@@ -185,7 +186,7 @@ async def test_a_waiting_worker_is_woken_when_a_later_key_is_due() -> None:
 
     schedule.add(A, after_s=0.01)
 
-    assert await asyncio.wait_for(worker, 5) == A
+    assert await asyncio.wait_for(worker, patience_s(5)) == A
 
 
 def test_namespaces_take_turns_and_each_keeps_its_order(schedule: Schedule) -> None:
@@ -219,7 +220,7 @@ async def test_work_that_hangs_in_one_namespace_holds_up_no_other() -> None:
             await asyncio.sleep(0)
         assert len(schedule) == 200 - 8
         schedule.add(Key("well", "a"))
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), patience_s(5))
         # And nothing is forgotten when it hangs no more.
         forever.set()
         for _ in range(500):
@@ -252,4 +253,4 @@ async def test_a_worker_that_sleeps_is_woken_when_a_place_becomes_free() -> None
 
     schedule.done(Key("two", "a"))
 
-    assert await asyncio.wait_for(worker, 5) == Key("one", "b")
+    assert await asyncio.wait_for(worker, patience_s(5)) == Key("one", "b")

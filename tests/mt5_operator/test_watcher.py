@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cluster.waiting import patience_s
 from mt5_operator.errors import SidecarUnreachable
 from mt5_operator.names import Key
 from mt5_operator.settings import Settings
@@ -55,7 +56,7 @@ class Account:
         await self.until(lambda: self.looks >= wanted)
 
     async def until(self, claim: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience_s(5)):
             while not claim():  # noqa: ASYNC110 - the claim is about several things
                 await asyncio.sleep(0.001)
 

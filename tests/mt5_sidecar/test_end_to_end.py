@@ -11,6 +11,8 @@ import pytest
 from real_agent import trading
 from sidecar_rig import Rig, api_key, eventually, heard
 
+from cluster.waiting import patience_s
+
 BUY = {"symbol": "EURUSD", "side": "buy", "type": "market", "volume": "0.10"}
 
 
@@ -25,7 +27,7 @@ async def live(rig_with: Callable[..., Awaitable[Rig]], tmp_path: Path) -> Async
 
 async def position_of(socket: Any, ticket: int) -> dict[str, Any]:
     """Return the position as the stream tells of it first."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         while True:
             message = json.loads(await socket.recv())
             if message["type"] == "positions":
@@ -36,7 +38,7 @@ async def position_of(socket: Any, ticket: int) -> dict[str, Any]:
 
 async def removal_of(socket: Any, ticket: int) -> None:
     """Return once the stream tells that the position is gone."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         while True:
             message = json.loads(await socket.recv())
             if message["type"] == "positions" and ticket in message["data"]["removed"]:
@@ -73,7 +75,7 @@ async def test_a_signal_is_executed_and_its_deal_is_told(live: Rig) -> None:
     await socket.send(json.dumps(signal))
 
     told, deals = None, []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience_s(20)):
         while told is None or told["deal"] not in deals:
             message = json.loads(await socket.recv())
             if message["type"] == "trading_signal_executed":

@@ -12,6 +12,7 @@ from sidecar_process import Process, told_by_the_kernel
 from sidecar_rig import KEY, Rig, api_key, eventually
 
 from cluster.ports import free_port
+from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 KEYS = (KEY, api_key("unknown"), None)
@@ -71,7 +72,7 @@ async def test_it_ends_in_order_when_told_to(process: Process) -> None:
 async def test_a_wrong_setting_is_named_in_one_line_of_json(process: Process) -> None:
     await process.start(MT5_SIDECAR_LOGIN="-5")
 
-    assert await asyncio.wait_for(process.process.wait(), 20) == 2
+    assert await asyncio.wait_for(process.process.wait(), patience_s(20)) == 2
     await process._reading
     (line,) = process.lines
     assert "login" in json.loads(line)["faults"][0]

@@ -83,7 +83,8 @@ class SidecarStub:
     def active(self) -> list[str]:
         """Return the uids of the pods that trade."""
         with self._lock:
-            return [uid for uid, journal in self.journals.items() if journal.active]
+            # A copy: tests look journals up, and so make them, beside this.
+            return [uid for uid, journal in list(self.journals.items()) if journal.active]
 
     def answer(self, verb: str, path: str, token: str, raw: bytes) -> tuple[int, dict[str, Any]]:
         """Return what the pod that `token` is for answers."""
@@ -100,7 +101,8 @@ class SidecarStub:
             before = self.journal(uid).active
             answer = self._orders(self.journal(uid), verb, path, raw)
             if self.journal(uid).active and not before:
-                others = [each for each, j in self.journals.items() if j.active and each != uid]
+                there = list(self.journals.items())
+                others = [each for each, j in there if j.active and each != uid]
                 self.activations.append((time.monotonic(), uid, others))
             if called:
                 self.done(self.calls[-1])

@@ -10,6 +10,7 @@ from functools import partial
 import aiohttp
 import pytest
 
+from cluster.waiting import patience_s
 from router.conftest import MakeRouter
 from router.programs import end
 from router.proxy import Router
@@ -121,7 +122,7 @@ async def test_sockets_that_outlast_the_drain_are_closed(
 
         router.signal(signal.SIGTERM)
 
-        message = await socket.receive(timeout=10)
+        message = await socket.receive(timeout=patience_s(10))
         assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE)
     assert await router.ended() == 0
 

@@ -8,6 +8,7 @@ import asyncio
 import pytest
 
 from cluster.ports import free_port
+from cluster.waiting import patience_s
 from router.conftest import MakeRouter
 from router.proxy import Answer, Router
 from router.redis_server import RedisServer
@@ -126,7 +127,7 @@ async def test_an_answer_that_its_client_does_not_read_stays_with_the_sidecar(
     writer.write(b"GET /accounts/10001/api/history HTTP/1.1\r\nHost: router\r\n\r\n")
     await reader.readuntil(b"\r\n")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(upstream.written.wait(), 1)
+        await asyncio.wait_for(upstream.written.wait(), patience_s(1))
 
     assert router.files() == []
     writer.transport.abort()

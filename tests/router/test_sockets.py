@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from cluster.paths import REPOSITORY
+from cluster.waiting import patience_s
 from mt5_sidecar.settings_model import Settings
 from router.conftest import MakeRouter
 from router.proxy import Router
@@ -117,7 +118,7 @@ async def test_heartbeats_keep_a_socket_open_past_the_routers_idle_time(
         began = time.monotonic()
         heard = []
         while time.monotonic() - began < 3 * IDLE_S:
-            heard.append((await socket.receive_json(timeout=5))["type"])
+            heard.append((await socket.receive_json(timeout=patience_s(5)))["type"])
 
         assert heard[:2] == ["welcome", "snapshot"]
         assert set(heard[2:]) == {"heartbeat"}  # nothing else kept it open
@@ -130,7 +131,7 @@ async def test_without_a_heartbeat_the_router_closes_an_idle_socket(
 
     async with router.session.ws_connect(f"{router.url}/ws/account/10001") as socket:
         await socket.receive_str()
-        ended = await socket.receive(timeout=10)
+        ended = await socket.receive(timeout=patience_s(10))
 
     assert ended.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
@@ -153,12 +154,12 @@ async def _opened(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     stack.callback(writer.close)
     writer.write(UPGRADE)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), patience_s(10))
     assert head.startswith(b"HTTP/1.1 101"), head
     assert (await _frame(reader)).startswith(b"welcome")
     return reader, writer
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
-    head = await asyncio.wait_for(reader.readexactly(2), 10)
+    head = await asyncio.wait_for(reader.readexactly(2), patience_s(10))
     return await reader.readexactly(head[1] & 127)

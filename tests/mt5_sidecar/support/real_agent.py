@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sidecar_rig import OWN, TRADER, Rig, eventually
 
+from cluster.waiting import patience_s
+
 ENDS_WITHIN_S = 30.0
 
 
@@ -52,7 +54,7 @@ class RealAgent:
     async def stop(self) -> None:
         if self._process.returncode is None:
             self._process.terminate()
-        async with asyncio.timeout(ENDS_WITHIN_S):
+        async with asyncio.timeout(patience_s(ENDS_WITHIN_S)):
             await self._process.wait()
             await self._reading
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sidecar_rig import Rig, eventually
 
+from cluster.waiting import patience_s
+
 PREFIX = "MT5_SIDECAR_"
 
 
@@ -46,7 +48,7 @@ class Process:
     async def stop(self) -> int:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(self.process.wait(), 20)
+        code = await asyncio.wait_for(self.process.wait(), patience_s(20))
         await self._reading
         return code
 
