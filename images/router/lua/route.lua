@@ -114,11 +114,9 @@ end
 local function kind(path)
     local method = ngx.req.get_method()
     if not READS[method] then return "write" end
+    if method ~= "GET" or not begins(path, "/ws") then return "read" end
     local upgrade = ngx.var.http_upgrade
-    if upgrade and method == "GET" and upgrade:lower() == "websocket" and begins(path, "/ws") then
-        return "socket"
-    end
-    return "read"
+    return upgrade and upgrade:lower() == "websocket" and "socket" or "read"
 end
 
 local function is_allowed(path)
