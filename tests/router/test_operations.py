@@ -82,6 +82,25 @@ async def test_metrics_count_what_happened(router: Router) -> None:
     assert 0 <= await router.metric("mt5_router_last_resync_age_seconds") < 60
 
 
+@pytest.mark.parametrize(("kind", "method"), [("read", "GET"), ("write", "POST")])
+async def test_the_histogram_holds_what_the_log_tells(
+    router: Router, kind: str, method: str
+) -> None:
+    took_s = []
+    for number in range(3):
+        told = {"X-Request-Id": f"timed-{number}"}
+        await router.ask("/accounts/10001/api/account", method, headers=told)
+        took_s.append(float((await router.logged(f'"timed-{number}"'))["upstream_s"]))
+
+    name = "mt5_router_upstream_seconds"
+    counted = partial(_is, router, f'{name}_count{{kind="{kind}"}}', len(took_s))
+    await until(counted, what="all to be counted")
+    assert await router.metric(f'{name}_sum{{kind="{kind}"}}') == pytest.approx(sum(took_s))
+    for bound in ("0.001", "0.01", "0.1", "10"):
+        within = len([each for each in took_s if each <= float(bound)])
+        assert await router.metric(f'{name}_bucket{{kind="{kind}",le="{bound}"}}') == within
+
+
 async def _is(router: Router, metric: str, value: float) -> bool:
     return await router.metric(metric) == value
 
