@@ -15,6 +15,7 @@ from mt5_operator.errors import Conflict, InvalidSpec, NotFound
 from mt5_operator.reasons import Reason
 from mt5_operator.reconcile.context import Context, World, micro_text
 from mt5_operator.reconcile.owned import pod_key
+from mt5_operator.reconcile.pods.refresh import replace_pod
 from mt5_operator.spec.account import BrokerCompatibility, Disruption
 from mt5_operator.spec.parse import Manifest, account
 
@@ -34,23 +35,22 @@ async def try_again(context: Context, suspects: tuple[Tally, ...], now: datetime
 async def _start_afresh(
     context: Context, tally: Tally, manifest: Manifest, pod: Manifest, at: datetime
 ) -> None:
-    world, settings = context.world, context.world.settings
     born = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
     started = max(born, tally.started_at or born)
-    if (at - started).total_seconds() < settings.broker_fresh_start_pause_s:
+    if (at - started).total_seconds() < context.world.settings.broker_fresh_start_pause_s:
         return
-    key, meta = key_of(pod), pod["metadata"]
     try:
         # As it is known here: one that is being deleted already, which the watch has yet to tell,
         # is no second start.
-        await world.api.delete(POD, key, uid=meta["uid"], version=meta["resourceVersion"])
+        version = pod["metadata"]["resourceVersion"]
+        await replace_pod(context, pod, why="a fresh start", version=version)
     except (NotFound, Conflict):
-        return  # another pod by now
+        return  # another pod by now, or it has changed: the next review looks again
     metrics.FRESH_STARTS.inc()
     note = "thrown out again and again: does it happen to a fresh terminal too?"
     now = micro_text(at)
     await context.events.tell(manifest, Reason.FRESH_START.value, note, warning=False, now=now)
-    _log.info("fresh start", account=str(tally.last.key), pod=str(key))
+    _log.info("fresh start", account=str(tally.last.key), pod=str(key_of(pod)))
 
 
 def may_be_disturbed(manifest: Manifest, pod: Manifest) -> bool:

@@ -117,15 +117,17 @@ def not_ready_s(world: World, pod: PodSeen | None) -> float:
     return (world.now() - since).total_seconds()
 
 
-async def replace_pod(context: Context, pod: Manifest, *, why: str) -> None:
+async def replace_pod(context: Context, pod: Manifest, *, why: str, version: str = "") -> None:
     """Have a pod replaced: the one seam through which anybody asks for a new one.
 
+    With `version` (a resourceVersion), only if it did not change since.
+
     Raises:
-        NotFound, Conflict: it is another pod by now.
+        NotFound, Conflict: it is another pod by now, or has changed.
     """
     meta = pod["metadata"]
     key = Key(meta["namespace"], meta["name"])
-    await context.world.api.delete(POD, key, uid=meta["uid"])
+    await context.world.api.delete(POD, key, uid=meta["uid"], version=version)
     _log.info("pod deleted", pod=str(key), why=why)
 
 
