@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Counters, rendered in Prometheus' text format. Each worker counts for itself and adds to shared
 -- memory once a second: a lock per counter and request costs more than all the rest of a request.
--- Their names are made once: to build four with each request costs a twentieth of a read.
+-- Their names are made once: to build them with each request costs a twelfth of a read.
 local installation = require("installation")
 local logged = require("logged")
 local routes = require("routes")
