@@ -83,8 +83,11 @@ class SidecarStub:
     def active(self) -> list[str]:
         """Return the uids of the pods that trade."""
         with self._lock:
-            # A copy: tests look journals up, and so make them, beside this.
-            return [uid for uid, journal in list(self.journals.items()) if journal.active]
+            return self._trading()
+
+    def _trading(self) -> list[str]:
+        # Of a copy: tests look journals up, and so make them, beside this.
+        return [uid for uid, journal in list(self.journals.items()) if journal.active]
 
     def answer(self, verb: str, path: str, token: str, raw: bytes) -> tuple[int, dict[str, Any]]:
         """Return what the pod that `token` is for answers."""
@@ -101,8 +104,7 @@ class SidecarStub:
             before = self.journal(uid).active
             answer = self._orders(self.journal(uid), verb, path, raw)
             if self.journal(uid).active and not before:
-                there = list(self.journals.items())
-                others = [each for each, j in there if j.active and each != uid]
+                others = [each for each in self._trading() if each != uid]
                 self.activations.append((time.monotonic(), uid, others))
             if called:
                 self.done(self.calls[-1])
