@@ -15,7 +15,6 @@ import pytest
 from pod import ALL, Pod
 from sidecar_rig import eventually
 
-from cluster.waiting import patience_s
 from mt5_sidecar.api.operations import OPERATIONS
 
 HERE = Path(__file__).parent
@@ -49,7 +48,7 @@ async def schemathesis(pod: Pod, *options: str, operations: int) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await asyncio.wait_for(process.communicate(), patience_s(ENDS_WITHIN_S))
+    told, _ = await asyncio.wait_for(process.communicate(), ENDS_WITHIN_S)
     said = told.decode()
     print(said[said.rfind("Test Phases") :])  # noqa: T201  what a failure shows
     assert process.returncode == 0, said

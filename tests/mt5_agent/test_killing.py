@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 KILLS = int(os.environ.get("MT5_BRIDGE_KILLS", "200"))
@@ -67,7 +66,7 @@ async def strike(agent, sidecar, target: str) -> bool:
 
 async def positions(sidecar) -> list[protocol.Position]:
     """Ask until the account serves: what was known before the last kill means nothing."""
-    async with asyncio.timeout(patience_s(PATIENCE_S)):
+    async with asyncio.timeout(PATIENCE_S):
         ask = sidecar.ask
         while (answer := await ask("positions_get", within_s=2)).outcome != "done":  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -411,5 +411,5 @@ async def test_a_command_that_does_not_end_is_killed_after_as_long_as_is_set():
     sleeps = json.dumps([sys.executable, "-c", "import time; time.sleep(60)"])
     settings = Settings(backend="simulator", terminal_kill_command=sleeps, command_timeout_s=0.05)
 
-    async with asyncio.timeout(patience_s(15)):  # less than the default would take
+    async with asyncio.timeout(15):  # less than the default would take
         await launch.Launch(settings, wanted=Wanted(), report=None).clear()

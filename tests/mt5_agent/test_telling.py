@@ -8,7 +8,6 @@ from functools import partial
 import msgspec
 import pytest
 
-from cluster.waiting import patience_s
 from mt5_agent import link as link_module
 from mt5_agent import protocol
 from mt5_agent.backoff import Backoff
@@ -120,7 +119,7 @@ async def test_a_sidecar_that_answers_nothing_is_given_up_after_as_long_as_is_se
 
     link = Link(Source(), Settings(backend="simulator", welcome_timeout_s=0.01))
 
-    async with asyncio.timeout(patience_s(4)):  # less than the default would take
+    async with asyncio.timeout(4):  # less than the default would take
         with pytest.raises(TimeoutError):
             await link._greet(Deaf(), "token")
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sidecar_rig import Rig, closed, eventually
 
-from cluster.waiting import patience_s
 from mt5_agent import protocol
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -70,7 +69,7 @@ async def test_a_request_in_progress_holds_no_end_up_for_longer_than_is_set(
     asking = asyncio.create_task(rig.get("/api/symbols"))
     await eventually(lambda: any(r.call == "symbols_get" for r in agent.heard_of(protocol.Request)))
 
-    async with asyncio.timeout(patience_s(4)):  # less than the default would take
+    async with asyncio.timeout(4):  # less than the default would take
         await rig.sidecar.stop()
 
     await asyncio.gather(asking, return_exceptions=True)

@@ -15,7 +15,6 @@ from sidecar_rig import KEY, Rig, heard
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from cluster.waiting import patience_s
 from mt5_agent import protocol
 from mt5_sidecar.tracing import Tracing, of_caller, trace_id
 
@@ -102,7 +101,7 @@ async def test_a_collector_that_does_not_answer_holds_no_end_up(rig_with: RigWit
         rig = await rig_with(otlp_endpoint=url, otlp_timeout_s=20, otlp_flush_timeout_s=0.1)
         await rig.get("/api/health")
 
-        async with asyncio.timeout(patience_s(2.5)):  # less than the default would take
+        async with asyncio.timeout(2.5):  # less than the default would take
             await rig.sidecar.stop()
 
 

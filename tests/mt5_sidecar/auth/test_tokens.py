@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from sidecar_rig import KEY, Rig, closed, eventually, heard
 from structlog.testing import capture_logs
 
-from cluster.waiting import patience_s
 from mt5_sidecar.logs import configure_logs
 
 RigWith = Callable[..., Awaitable[Rig]]
@@ -352,7 +351,7 @@ async def test_an_issuer_that_is_slow_or_says_too_much_is_not_waited_for_or_read
         issuer.answers.clear()
 
     with capture_logs() as lines:
-        async with asyncio.timeout(patience_s(4)):  # less than the default would take
+        async with asyncio.timeout(4):  # less than the default would take
             answer = await status(rig, token())
     issuer.answers.set()
 
